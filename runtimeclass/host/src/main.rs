@@ -1,0 +1,3 @@
+//! The command `preopen`.
+
+fn main() {}

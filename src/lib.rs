@@ -1,0 +1,1 @@
+//! A visit counter as a WebAssembly component.
