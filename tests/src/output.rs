@@ -1,0 +1,79 @@
+//! The lines that a process writes, kept for waiting on and for printing when a wait fails.
+
+use std::io::{BufRead, BufReader, Read};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// The lines read so far from one pipe of a process; clones share them.
+#[derive(Clone, Debug)]
+pub struct Output {
+    lines: Arc<Mutex<Vec<String>>>,
+    /// How many lines there are, and whether the pipe has ended.
+    progress: watch::Receiver<(usize, bool)>,
+}
+
+impl Output {
+    /// Reads `pipe` to its end on a thread of its own, so that the process never blocks on a full pipe.
+    pub fn collect(pipe: impl Read + Send + 'static) -> Self {
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let (progress_tx, progress) = watch::channel((0, false));
+        let collected = lines.clone();
+        std::thread::spawn(move || {
+            let mut reader = BufReader::new(pipe);
+            let mut line = Vec::new();
+            while matches!(reader.read_until(b'\n', &mut line), Ok(read) if read > 0) {
+                let text = String::from_utf8_lossy(&line)
+                    .trim_end_matches('\n')
+                    .to_owned();
+                line.clear();
+                let count = {
+                    let mut lines = collected.lock().expect("no reader panics");
+                    lines.push(text);
+                    lines.len()
+                };
+                progress_tx.send_replace((count, false));
+            }
+            progress_tx.send_modify(|progress| progress.1 = true);
+        });
+        Self { lines, progress }
+    }
+
+    /// The lines so far.
+    pub fn lines(&self) -> Vec<String> {
+        self.lines.lock().expect("no reader panics").clone()
+    }
+
+    /// The first line, already there or yet to come, for which `wanted` gives a value; `None` when the pipe ends
+    /// or `deadline` passes before.
+    pub async fn find<T>(
+        &self,
+        deadline: Duration,
+        mut wanted: impl FnMut(&str) -> Option<T>,
+    ) -> Option<T> {
+        let mut progress = self.progress.clone();
+        let mut seen = 0;
+        let search = async {
+            loop {
+                let (_, ended) = *progress.borrow_and_update();
+                let found = {
+                    let lines = self.lines.lock().expect("no reader panics");
+                    let found = lines[seen..].iter().find_map(|line| wanted(line));
+                    seen = lines.len();
+                    found
+                };
+                if found.is_some() || ended {
+                    return found;
+                }
+                progress.changed().await.ok()?;
+            }
+        };
+        tokio::time::timeout(deadline, search).await.ok().flatten()
+    }
+
+    /// Waits until the pipe has ended, that is until every line of an ended process is here.
+    pub async fn ended(&self, deadline: Duration) {
+        let mut progress = self.progress.clone();
+        let _ = tokio::time::timeout(deadline, progress.wait_for(|(_, ended)| *ended)).await;
+    }
+}
