@@ -1,0 +1,95 @@
+//! What the protocol asks of a directory: the few calls of WASI that it stands on.
+//!
+//! A trait, so that the very same protocol runs on WASI (`wasi::directory`) and, in tests, on a simulated volume.
+
+use std::fmt;
+use std::time::SystemTime;
+
+/// Why a call on a directory failed. Only the kinds that the protocol or an operator's hint tells apart have a
+/// variant of their own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FsErrorKind {
+    /// No entry of that name (`ENOENT`).
+    NotFound,
+    /// The name is taken (`EEXIST`).
+    Exists,
+    /// A directory that would be replaced or removed holds entries (`ENOTEMPTY`).
+    NotEmpty,
+    /// A directory was asked for and something else is there (`ENOTDIR`).
+    NotADirectory,
+    /// The file system, or the preopen, allows no writes (`EROFS`, or the runtime's own refusal).
+    ReadOnly,
+    /// The permissions of the entry or its directory forbid it (`EACCES`).
+    Denied,
+    /// The volume, or the quota on it, is full (`ENOSPC`, `EDQUOT`).
+    NoSpace,
+    /// Anything else: an I/O error, a vanished device, a stale handle.
+    Other,
+}
+
+/// A failed call on a directory: its kind, and the system's words for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FsError {
+    /// What the protocol decides by.
+    pub kind: FsErrorKind,
+    /// What a person reads, e.g. `read-only file system`.
+    pub text: String,
+}
+
+impl fmt::Display for FsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl std::error::Error for FsError {}
+
+/// The result of a call on a directory.
+pub type FsResult<T> = Result<T, FsError>;
+
+/// An open directory. Names are single path segments; a clone is another handle to the same directory.
+///
+/// The futures need not be `Send`: a component has one thread, and the tests run on one.
+#[allow(
+    async_fn_in_trait,
+    reason = "used with generics only, on one thread: no bound is ever needed on the futures"
+)]
+pub trait Directory: Clone + 'static {
+    /// Opens the directory `name` in this one.
+    async fn open_dir(&self, name: &str) -> FsResult<Self>;
+
+    /// Makes the directory `name`; [`FsErrorKind::Exists`] if anything has that name.
+    async fn create_dir(&self, name: &str) -> FsResult<()>;
+
+    /// Makes the empty file `name` and syncs it; [`FsErrorKind::Exists`] if anything has that name.
+    async fn create_file(&self, name: &str) -> FsResult<()>;
+
+    /// The names of all entries. An error means that the listing may be incomplete, whatever was seen.
+    async fn list(&self) -> FsResult<Vec<String>>;
+
+    /// Renames an entry of this directory to `to` in `target`, replacing a file or an empty directory.
+    async fn rename(&self, from: &str, target: &Self, to: &str) -> FsResult<()>;
+
+    /// Makes all renames, creations and removals in this directory survive a power cut.
+    async fn sync(&self) -> FsResult<()>;
+
+    /// Reads the file `name`, but no more than `limit` bytes of it.
+    async fn read(&self, name: &str, limit: usize) -> FsResult<Vec<u8>>;
+
+    /// Makes `bytes` the content of the file `name`, in one write at offset 0; makes the file if it is missing.
+    ///
+    /// The file is opened by name each time, for operators replace files, and is never seen empty by a reader.
+    async fn write(&self, name: &str, bytes: &[u8]) -> FsResult<()>;
+
+    /// Opens the file `name` for writing, and writes nothing.
+    async fn check_writable(&self, name: &str) -> FsResult<()>;
+
+    /// When the file `name` was last written to, where the file system keeps that; an error if there is none.
+    async fn modified(&self, name: &str) -> FsResult<Option<SystemTime>>;
+
+    /// Removes the file `name`.
+    async fn remove_file(&self, name: &str) -> FsResult<()>;
+
+    /// Removes the directory `name`, which must be empty.
+    async fn remove_dir(&self, name: &str) -> FsResult<()>;
+}

@@ -1,0 +1,280 @@
+//! Group commit: one leader per instance counts for everyone who is waiting.
+//!
+//! A visitor takes a seat in the queue. The first one finds no leader, and starts one beside its own request; the
+//! leader takes the whole queue as a batch, counts it with one rename and one sync, hands out the numbers, and
+//! goes on while visitors are waiting. Those who arrive while the disk works are the next batch.
+//!
+//! A batch whose rename was issued is never claimed again: its visitors would be counted twice. It is finished, or
+//! answered with an error: also when the leader is dropped because its host cancels the request that it runs
+//! beside ([`Leader`]'s `Drop`), and when the volume does not answer ([`STALL_LIMIT`]).
+
+use super::error::{CountError, CountResult};
+use super::platform::Platform;
+use super::volume::{ROOT, Volume};
+use crate::metrics::Metrics;
+use anyhow::anyhow;
+use futures::future::{Either, select};
+use std::cell::{Cell, RefCell};
+use std::mem;
+use std::pin::pin;
+use std::rc::Rc;
+use std::time::{Duration, SystemTime};
+
+/// How long visitors wait for a volume that does not answer. Below a host's usual time limit of 30 s, so that
+/// the visitor is told the cause and the instance lives on.
+pub const STALL_LIMIT: Duration = Duration::from_secs(10);
+
+/// Why visitors of one batch were not counted: shared by all of them.
+pub type SharedError = Rc<CountError>;
+
+/// The counter of one instance. A clone is another handle to the same one.
+pub struct Counter<P: Platform>(Rc<Inner<P>>);
+
+struct Inner<P: Platform> {
+    platform: Rc<P>,
+    metrics: Rc<Metrics>,
+    volume: Volume<P>,
+    waiting: RefCell<Vec<Waiting<P::Opener>>>,
+    led: Cell<bool>,
+    stalled: Cell<bool>,
+}
+
+/// A visitor in the queue. Dropping it opens the visitor's gate.
+struct Waiting<O> {
+    seat: Rc<Seat>,
+    _opener: O,
+}
+
+/// Where a waiting visitor finds its outcome.
+#[derive(Default)]
+struct Seat(RefCell<Option<Outcome>>);
+
+enum Outcome {
+    Counted(u64),
+    Failed(SharedError),
+    /// The leader is gone: queue again and lead.
+    Lead,
+}
+
+impl<P: Platform> Clone for Counter<P> {
+    fn clone(&self) -> Self {
+        Counter(self.0.clone())
+    }
+}
+
+impl<P: Platform> Counter<P> {
+    /// A counter on the volume that `platform` preopened.
+    pub fn new(platform: Rc<P>, metrics: Rc<Metrics>) -> Self {
+        Counter(Rc::new(Inner {
+            volume: Volume::new(platform.clone(), metrics.clone()),
+            platform,
+            metrics,
+            waiting: RefCell::default(),
+            led: Cell::new(false),
+            stalled: Cell::new(false),
+        }))
+    }
+
+    /// What this instance has measured.
+    pub fn metrics(&self) -> &Metrics {
+        &self.0.metrics
+    }
+
+    /// Counts one visit. Returns its number, which no other visit ever gets, once it is durable and published.
+    ///
+    /// # Errors
+    /// The visit is not acknowledged; it may have been counted only if the volume failed between the two.
+    pub async fn visit(&self) -> Result<u64, SharedError> {
+        let inner = &self.0;
+        if inner.stalled.get() {
+            return Err(Rc::new(stalled()));
+        }
+        let mut lead = !inner.led.replace(true);
+        loop {
+            let seat = Rc::new(Seat::default());
+            let guard = SeatGuard { inner, seat: &seat };
+            let (opener, gate) = inner.platform.gate();
+            inner.waiting.borrow_mut().push(Waiting {
+                seat: seat.clone(),
+                _opener: opener,
+            });
+            if mem::take(&mut lead) {
+                inner.platform.spawn(Leader::new(inner.clone()).run());
+            }
+            gate.await;
+            match guard.take() {
+                Some(Outcome::Counted(number)) => return Ok(number),
+                Some(Outcome::Failed(error)) => return Err(error),
+                Some(Outcome::Lead) => lead = true,
+                None => return Err(Rc::new(interrupted())),
+            }
+        }
+    }
+
+    /// The number of visits counted so far, 0 before the first; does not count.
+    ///
+    /// # Errors
+    /// The volume cannot be read, or what is on it is no count.
+    pub async fn current(&self) -> CountResult<u64> {
+        self.within_limit(self.0.volume.current()).await
+    }
+
+    /// Whether a visit could be counted now; does not count.
+    ///
+    /// # Errors
+    /// What a visitor would be told.
+    pub async fn probe(&self) -> CountResult<()> {
+        self.within_limit(self.0.volume.probe()).await
+    }
+
+    /// Since when the volume has been counted on, if it has, and the file system tells.
+    pub async fn since(&self) -> Option<SystemTime> {
+        let since = async { Ok(self.0.volume.since().await) };
+        self.within_limit(since).await.ok().flatten()
+    }
+
+    async fn within_limit<T>(&self, work: impl Future<Output = CountResult<T>>) -> CountResult<T> {
+        match select(pin!(work), pin!(self.0.platform.pause(STALL_LIMIT))).await {
+            Either::Left((result, _)) => result,
+            Either::Right(((), _)) => Err(stalled()),
+        }
+    }
+}
+
+impl<P: Platform> Inner<P> {
+    /// Makes the first living visitor of the queue the leader, or leaves the queue without one.
+    fn hand_on(&self) {
+        loop {
+            let next = {
+                let mut waiting = self.waiting.borrow_mut();
+                if waiting.is_empty() {
+                    self.led.set(false);
+                    return;
+                }
+                waiting.remove(0)
+            };
+            // A visitor that has left holds its seat no more.
+            if Rc::strong_count(&next.seat) > 1 {
+                next.seat.0.replace(Some(Outcome::Lead));
+                return;
+            }
+        }
+    }
+}
+
+/// A visitor's hold on its seat. A visitor that was called to lead and left before it could, hands on.
+struct SeatGuard<'a, P: Platform> {
+    inner: &'a Rc<Inner<P>>,
+    seat: &'a Rc<Seat>,
+}
+
+impl<P: Platform> SeatGuard<'_, P> {
+    fn take(&self) -> Option<Outcome> {
+        self.seat.0.take()
+    }
+}
+
+impl<P: Platform> Drop for SeatGuard<'_, P> {
+    fn drop(&mut self) {
+        if matches!(self.take(), Some(Outcome::Lead)) {
+            self.inner.hand_on();
+        }
+    }
+}
+
+/// The task that counts for all who wait, and the batch in its hands.
+struct Leader<P: Platform> {
+    inner: Rc<Inner<P>>,
+    batch: Vec<Waiting<P::Opener>>,
+    done: bool,
+}
+
+impl<P: Platform> Leader<P> {
+    fn new(inner: Rc<Inner<P>>) -> Self {
+        Leader {
+            inner,
+            batch: Vec::new(),
+            done: false,
+        }
+    }
+
+    async fn run(mut self) {
+        loop {
+            self.batch = mem::take(&mut *self.inner.waiting.borrow_mut());
+            if self.batch.is_empty() {
+                break;
+            }
+            self.count_batch().await;
+        }
+        self.inner.led.set(false);
+        self.done = true;
+    }
+
+    async fn count_batch(&mut self) {
+        let inner = self.inner.clone();
+        let mut commit = pin!(inner.volume.commit(self.batch.len() as u64));
+        let limit = pin!(inner.platform.pause(STALL_LIMIT));
+        let result = match select(commit.as_mut(), limit).await {
+            Either::Left((result, _)) => result,
+            Either::Right(((), _)) => {
+                inner.stalled.set(true);
+                self.fail(stalled());
+                for late in inner.waiting.take() {
+                    late.seat
+                        .0
+                        .replace(Some(Outcome::Failed(Rc::new(stalled()))));
+                }
+                // The claim may be half done: it ends before the next one begins.
+                let result = commit.await;
+                inner.stalled.set(false);
+                result
+            }
+        };
+        match result {
+            Ok(before) => {
+                for (number, waiting) in (before + 1..).zip(self.batch.drain(..)) {
+                    waiting.seat.0.replace(Some(Outcome::Counted(number)));
+                }
+            }
+            Err(error) => self.fail(error),
+        }
+    }
+
+    /// Answers the batch with `error`, and logs it once for all of them.
+    fn fail(&mut self, error: CountError) {
+        let visits = self.batch.len();
+        self.inner.metrics.failed(visits as u64);
+        self.inner
+            .platform
+            .log(&format!("not counted ({visits} in this batch): {error}"));
+        let error = Rc::new(error);
+        for waiting in self.batch.drain(..) {
+            waiting.seat.0.replace(Some(Outcome::Failed(error.clone())));
+        }
+    }
+}
+
+impl<P: Platform> Drop for Leader<P> {
+    fn drop(&mut self) {
+        if self.done {
+            return;
+        }
+        if !self.batch.is_empty() {
+            self.fail(interrupted());
+        }
+        self.inner.stalled.set(false);
+        self.inner.hand_on();
+    }
+}
+
+fn stalled() -> CountError {
+    CountError::unavailable(anyhow!(
+        "{ROOT} has not answered for {STALL_LIMIT:?}: is its storage still there?"
+    ))
+}
+
+fn interrupted() -> CountError {
+    CountError::unavailable(anyhow!(
+        "the host cancelled the request that was counting for this one"
+    ))
+}

@@ -1,0 +1,89 @@
+//! `visits.bin`: written before any visitor hears a number, and mended by any request.
+//!
+//! Rule 4 of [`super`]. Publishers of several instances race, and may die: each writes the ticket it has just
+//! read, reads it again afterwards, and writes anew until both agree. What a publisher that dies late leaves
+//! behind is put right by [`Volume::current`], which every request that does not count goes through.
+
+use super::directory::{Directory, FsErrorKind};
+use super::error::CountResult;
+use super::platform::Platform;
+use super::record;
+use super::ticket::Ticket;
+use super::volume::{Found, PRIVATE, Volume, refused};
+use std::time::SystemTime;
+
+/// How often a publisher writes anew because others have moved the ticket meanwhile. Each of those publishes too,
+/// after this one, so a bound loses nothing.
+const TRIES: u32 = 16;
+
+impl<P: Platform> Volume<P> {
+    /// Makes `visits.bin` say what the ticket says, which is `found` or more.
+    pub(super) async fn publish(&self, found: &Found<P::Dir>) -> CountResult<()> {
+        let root = self.root()?;
+        let mut ticket = self.latest(&found.dir, found.ticket).await?;
+        for _ in 0..TRIES {
+            root.write(record::FILE, &record::encode(ticket.0))
+                .await
+                .map_err(|e| refused(&format!("cannot write {}", record::FILE), e))?;
+            let after = self.latest(&found.dir, ticket).await?;
+            if after == ticket {
+                break;
+            }
+            ticket = after;
+        }
+        Ok(())
+    }
+
+    /// The ticket of this moment: `guess` if it is still there, which costs no listing.
+    async fn latest(&self, dir: &P::Dir, guess: Ticket) -> CountResult<Ticket> {
+        match dir.modified(&guess.name()).await {
+            Ok(_) => Ok(guess),
+            // Moved on; or the whole directory is gone, and then what was claimed last stands.
+            Err(e) if e.kind == FsErrorKind::NotFound => {
+                Ok(self.look().await?.map_or(guess, |found| found.ticket))
+            }
+            Err(e) => Err(refused(&format!("cannot look at {PRIVATE}"), e)),
+        }
+    }
+
+    /// The number of visits counted so far; mends `visits.bin` where it says otherwise. Where counting has not
+    /// started it is what `visits.bin` says, or 0, and nothing is changed.
+    ///
+    /// # Errors
+    /// Only if the count cannot be read: on a volume that cannot be written it is told all the same.
+    pub async fn current(&self) -> CountResult<u64> {
+        let Some(found) = self.look().await? else {
+            return self.recorded().await;
+        };
+        if let Err(error) = self.mend(&found).await {
+            self.platform.log(&format!("not mended: {error}"));
+        }
+        Ok(found.ticket.0)
+    }
+
+    /// Publishes if `visits.bin` is not what the ticket says.
+    pub(super) async fn mend(&self, found: &Found<P::Dir>) -> CountResult<()> {
+        let expected = record::encode(found.ticket.0);
+        let read = self.root()?.read(record::FILE, expected.len() + 1).await;
+        match read {
+            Ok(bytes) if bytes == expected => Ok(()),
+            Ok(_) => self.publish(found).await,
+            Err(e) if e.kind == FsErrorKind::NotFound => self.publish(found).await,
+            Err(e) => Err(refused(&format!("cannot read {}", record::FILE), e)),
+        }
+    }
+
+    /// Since when this volume has been counted on: the age of the ticket's file, made by the first start and only
+    /// renamed ever since. (The private directory's own times change with every rename, and WASI tells no birth.)
+    ///
+    /// `None` before the first visit, and where the file system keeps no such time.
+    pub async fn since(&self) -> Option<SystemTime> {
+        if self.since.get().is_none()
+            && let Ok(Some(found)) = self.look().await
+            && let Ok(modified) = found.dir.modified(&found.ticket.name()).await
+        {
+            self.since.set(modified);
+        }
+        self.since.get()
+    }
+}

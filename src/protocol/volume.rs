@@ -1,0 +1,244 @@
+//! The volume: looking at the ticket, claiming by rename, making it durable.
+//!
+//! Rules 1 to 3 and 6 of [`super`]; [`super::start`] and [`super::publish`] hold the rest.
+
+use super::directory::{Directory, FsError, FsErrorKind, FsResult};
+use super::error::{CountError, CountResult};
+use super::platform::{Platform, jitter};
+use super::record;
+use super::ticket::Ticket;
+use crate::metrics::Metrics;
+use anyhow::anyhow;
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::time::{Duration, SystemTime};
+
+/// Where the host preopens the volume; only ever used in messages.
+pub const ROOT: &str = "/app/persistent";
+
+/// The private directory, whose one entry is the ticket. Private, because a listing of a crowded directory can
+/// miss an entry that is being renamed, and because a rename in a directory of one entry needs no space.
+pub const PRIVATE: &str = ".visits";
+
+/// How long a look at the ticket may be repeated before the visitor is told.
+const LOOK_LIMIT: Duration = Duration::from_secs(2);
+
+/// How long a claim may lose to others before the visitors it is for are told.
+const CLAIM_LIMIT: Duration = Duration::from_secs(5);
+
+/// What one instance knows about the volume, and does to it.
+pub struct Volume<P: Platform> {
+    pub(super) platform: Rc<P>,
+    pub(super) metrics: Rc<Metrics>,
+    root: RefCell<Option<P::Dir>>,
+    /// The ticket that this instance saw last. A guess: the rename is what decides.
+    known: Cell<Option<Ticket>>,
+    /// Why this instance acknowledges nothing more.
+    poison: RefCell<Option<String>>,
+    /// Since when the volume has been counted on, once it is known.
+    pub(super) since: Cell<Option<SystemTime>>,
+    /// Whether this instance has cleared what crashed starters left.
+    pub(super) cleared: Cell<bool>,
+}
+
+/// A ticket, and the private directory it was seen or put in.
+pub(super) struct Found<D> {
+    pub(super) dir: D,
+    pub(super) ticket: Ticket,
+}
+
+/// A claim of the numbers above `before`, up to the new ticket's.
+struct Claim<D> {
+    before: u64,
+    found: Found<D>,
+}
+
+impl<P: Platform> Volume<P> {
+    /// The volume that `platform` preopened, not yet looked at.
+    pub fn new(platform: Rc<P>, metrics: Rc<Metrics>) -> Self {
+        Volume {
+            platform,
+            metrics,
+            root: RefCell::new(None),
+            known: Cell::new(None),
+            poison: RefCell::new(None),
+            since: Cell::new(None),
+            cleared: Cell::new(false),
+        }
+    }
+
+    /// The preopened directory.
+    pub(super) fn root(&self) -> CountResult<P::Dir> {
+        if let Some(root) = &*self.root.borrow() {
+            return Ok(root.clone());
+        }
+        let root = self
+            .platform
+            .root()
+            .map_err(|line| CountError::unavailable(anyhow!(line)))?;
+        *self.root.borrow_mut() = Some(root.clone());
+        Ok(root)
+    }
+
+    /// Counts `visits` visits, at least 1: claims their numbers, makes the claim durable, publishes it.
+    /// Returns the number before the first of them. A number is given away once only, even if a later step fails.
+    ///
+    /// # Errors
+    /// None of the visits may be acknowledged; all of them, or none, were counted.
+    pub async fn commit(&self, visits: u64) -> CountResult<u64> {
+        self.refuse_if_poisoned()?;
+        let Claim { before, found } = self.claim(visits).await?;
+        self.make_durable(&found.dir).await?;
+        self.publish(&found).await?;
+        self.metrics.committed(visits);
+        Ok(before)
+    }
+
+    /// Rule 3 of [`super`]: after a failed sync, nothing more is acknowledged.
+    pub(super) fn refuse_if_poisoned(&self) -> CountResult<()> {
+        match &*self.poison.borrow() {
+            None => Ok(()),
+            Some(first) => Err(CountError::unavailable(anyhow!(
+                "{first}; nothing is acknowledged until the instance is restarted on a sound volume"
+            ))),
+        }
+    }
+
+    async fn claim(&self, visits: u64) -> CountResult<Claim<P::Dir>> {
+        let deadline = self.platform.now() + CLAIM_LIMIT;
+        for attempt in 0.. {
+            let found = self.found_or_started().await?;
+            let before = found.ticket.0;
+            let ticket = Ticket(before.checked_add(visits).ok_or_else(|| {
+                CountError::not_a_count(anyhow!(
+                    "{ROOT}/{PRIVATE} is at {before}: {visits} more do not fit in 64 bits"
+                ))
+            })?);
+            let (from, to) = (found.ticket.name(), ticket.name());
+            match found.dir.rename(&from, &found.dir, &to).await {
+                Ok(()) => {
+                    self.known.set(Some(ticket));
+                    let found = Found { ticket, ..found };
+                    return Ok(Claim { before, found });
+                }
+                Err(e) if e.kind == FsErrorKind::NotFound => self.metrics.lost_a_claim(),
+                Err(e) => return Err(refused(&format!("cannot rename {PRIVATE}/{from}"), e)),
+            }
+            if self.platform.now() > deadline {
+                break;
+            }
+            jitter(&*self.platform, attempt).await;
+        }
+        Err(CountError::unavailable(anyhow!(
+            "{ROOT}/{PRIVATE} is claimed by others faster than this instance can, for {CLAIM_LIMIT:?}"
+        )))
+    }
+
+    /// The ticket this instance left last, if it did, else the one it sees, else the first, put there now.
+    ///
+    /// The private directory is opened for each claim: a handle kept from before would go on counting in a
+    /// directory that an operator has moved away.
+    async fn found_or_started(&self) -> CountResult<Found<P::Dir>> {
+        if let Some(ticket) = self.known.take() {
+            match self.root()?.open_dir(PRIVATE).await {
+                Ok(dir) => return Ok(Found { dir, ticket }),
+                Err(e) if e.kind == FsErrorKind::NotFound => {}
+                Err(e) => return Err(refused(&format!("cannot open {PRIVATE}"), e)),
+            }
+        }
+        loop {
+            match self.look().await? {
+                Some(found) => return Ok(found),
+                None => self.start().await?,
+            }
+        }
+    }
+
+    /// The ticket on the volume; `None` where counting has not started, or a power cut has left the private
+    /// directory empty.
+    pub(super) async fn look(&self) -> CountResult<Option<Found<P::Dir>>> {
+        let root = self.root()?;
+        let deadline = self.platform.now() + LOOK_LIMIT;
+        let mut last_seen_empty = false;
+        for attempt in 0.. {
+            let dir = match root.open_dir(PRIVATE).await {
+                Ok(dir) => dir,
+                Err(e) if e.kind == FsErrorKind::NotFound => return Ok(None),
+                Err(e) => return Err(refused(&format!("cannot open {PRIVATE}"), e)),
+            };
+            let listed = dir.list().await;
+            if let Ok(names) = &listed {
+                if let Some(ticket) = highest(names) {
+                    self.remove_lower(&dir, names, ticket).await;
+                    return Ok(Some(Found { dir, ticket }));
+                }
+                // Empty twice, a pause apart, is believed: the start that follows is a rename which the file
+                // system itself refuses if the directory is not empty after all.
+                if names.is_empty() && last_seen_empty {
+                    return Ok(None);
+                }
+                last_seen_empty = names.is_empty();
+            }
+            if self.platform.now() > deadline {
+                return Err(unreadable(listed));
+            }
+            jitter(&*self.platform, attempt).await;
+        }
+        unreachable!("the loop ends by returning")
+    }
+
+    /// Removes what a crash of a file system without atomic renames has left beside the ticket: two links to one
+    /// inode would make the next rename between them do nothing and report success. Where the lower name was only
+    /// the ticket's own name of a moment ago, it is gone, and names never come back.
+    async fn remove_lower(&self, dir: &P::Dir, names: &[String], ticket: Ticket) {
+        for lower in names.iter().filter_map(|name| Ticket::parse(name)) {
+            if lower < ticket {
+                // On a read-only volume it stays, and counting fails for that reason.
+                let _ = dir.remove_file(&lower.name()).await;
+            }
+        }
+    }
+
+    async fn make_durable(&self, dir: &P::Dir) -> CountResult<()> {
+        let start = self.platform.now();
+        let synced = dir.sync().await;
+        self.metrics.synced(self.platform.now() - start);
+        self.trust(synced, PRIVATE)
+    }
+
+    /// Passes on the result of a sync of `name`; a failure is remembered for good.
+    pub(super) fn trust(&self, synced: FsResult<()>, name: &str) -> CountResult<()> {
+        synced.map_err(|e| {
+            let line = format!("cannot sync {ROOT}/{name}: {e}");
+            *self.poison.borrow_mut() = Some(line.clone());
+            CountError::unavailable(anyhow!(line))
+        })
+    }
+}
+
+fn highest(names: &[String]) -> Option<Ticket> {
+    names.iter().filter_map(|name| Ticket::parse(name)).max()
+}
+
+fn unreadable(listed: FsResult<Vec<String>>) -> CountError {
+    match listed {
+        Err(e) => refused(&format!("cannot list {PRIVATE}"), e),
+        Ok(names) => CountError::not_a_count(anyhow!(
+            "{ROOT}/{PRIVATE} holds no ticket, but {names:?}: restore it, or remove it to start from {}",
+            record::FILE
+        )),
+    }
+}
+
+/// A refused call on the volume: what was done to which path, the system's words, and what may help.
+pub(super) fn refused(what: &str, cause: FsError) -> CountError {
+    let hint = match cause.kind {
+        FsErrorKind::ReadOnly => {
+            " (is the volume mounted read-only? `spin up` needs --allow-transient-write)"
+        }
+        FsErrorKind::Denied => " (does the volume belong to the user that the host runs as?)",
+        FsErrorKind::NoSpace => " (the volume is full, and counting has not started on it)",
+        _ => "",
+    };
+    CountError::unavailable(anyhow!("{what} in {ROOT}: {cause}{hint}"))
+}

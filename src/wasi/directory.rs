@@ -1,0 +1,164 @@
+//! A preopened directory, by WASI 0.3's descriptors.
+
+use crate::protocol::directory::{Directory, FsError, FsErrorKind, FsResult};
+use std::rc::Rc;
+use std::time::{Duration, SystemTime};
+use wasi::filesystem::types::{Descriptor, DescriptorFlags, ErrorCode, OpenFlags, PathFlags};
+use wasi::wit_bindgen::StreamResult;
+use wasi::wit_stream;
+
+/// A directory that WASI has opened.
+#[derive(Clone)]
+pub(crate) struct WasiDirectory(Rc<Descriptor>);
+
+/// Symbolic links are not followed: what is counted in lies on the volume itself.
+const NO_FOLLOW: PathFlags = PathFlags::empty();
+
+impl WasiDirectory {
+    /// The directory behind an open descriptor.
+    pub(crate) fn new(descriptor: Descriptor) -> Self {
+        WasiDirectory(Rc::new(descriptor))
+    }
+
+    async fn open(
+        &self,
+        name: &str,
+        open: OpenFlags,
+        flags: DescriptorFlags,
+    ) -> FsResult<Descriptor> {
+        let opened = self.0.open_at(NO_FOLLOW, name.into(), open, flags).await;
+        opened.map_err(error)
+    }
+}
+
+impl Directory for WasiDirectory {
+    async fn open_dir(&self, name: &str) -> FsResult<Self> {
+        let flags = DescriptorFlags::READ | DescriptorFlags::MUTATE_DIRECTORY;
+        let opened = self.open(name, OpenFlags::DIRECTORY, flags).await?;
+        Ok(WasiDirectory::new(opened))
+    }
+
+    async fn create_dir(&self, name: &str) -> FsResult<()> {
+        self.0.create_directory_at(name.into()).await.map_err(error)
+    }
+
+    async fn create_file(&self, name: &str) -> FsResult<()> {
+        let open = OpenFlags::CREATE | OpenFlags::EXCLUSIVE;
+        let file = self.open(name, open, DescriptorFlags::WRITE).await?;
+        file.sync().await.map_err(error)
+    }
+
+    async fn list(&self) -> FsResult<Vec<String>> {
+        let (entries, result) = self.0.read_directory();
+        let names = entries.collect().await.into_iter().map(|entry| entry.name);
+        let names = names.collect();
+        // The stream just ends where an entry was renamed under it; only the result tells.
+        result.await.map_err(error)?;
+        Ok(names)
+    }
+
+    async fn rename(&self, from: &str, target: &Self, to: &str) -> FsResult<()> {
+        let renamed = self.0.rename_at(from.into(), &target.0, to.into()).await;
+        renamed.map_err(error)
+    }
+
+    async fn sync(&self) -> FsResult<()> {
+        self.0.sync().await.map_err(error)
+    }
+
+    async fn read(&self, name: &str, limit: usize) -> FsResult<Vec<u8>> {
+        let open = OpenFlags::empty();
+        let file = self.open(name, open, DescriptorFlags::READ).await?;
+        let (mut stream, result) = file.read_via_stream(0);
+        let mut content = Vec::new();
+        while content.len() < limit {
+            let (status, chunk) = stream.read(Vec::with_capacity(limit - content.len())).await;
+            content.extend(chunk);
+            if !matches!(status, StreamResult::Complete(_)) {
+                break;
+            }
+        }
+        drop(stream);
+        result.await.map_err(error)?;
+        Ok(content)
+    }
+
+    async fn write(&self, name: &str, bytes: &[u8]) -> FsResult<()> {
+        let file = self
+            .open(name, OpenFlags::CREATE, DescriptorFlags::WRITE)
+            .await?;
+        let (mut writer, reader) = wit_stream::new();
+        let written = file.write_via_stream(reader, 0);
+        let unwritten = writer.write_all(bytes.to_vec()).await;
+        drop(writer);
+        written.await.map_err(error)?;
+        if !unwritten.is_empty() {
+            return Err(other("the write ended early"));
+        }
+        // Only a file that something else has written is ever longer.
+        let size = bytes.len() as u64;
+        if file.stat().await.map_err(error)?.size != size {
+            file.set_size(size).await.map_err(error)?;
+        }
+        Ok(())
+    }
+
+    async fn check_writable(&self, name: &str) -> FsResult<()> {
+        let open = OpenFlags::empty();
+        self.open(name, open, DescriptorFlags::WRITE)
+            .await
+            .map(drop)
+    }
+
+    async fn modified(&self, name: &str) -> FsResult<Option<SystemTime>> {
+        let stat = self
+            .0
+            .stat_at(NO_FOLLOW, name.into())
+            .await
+            .map_err(error)?;
+        Ok(stat.data_modification_timestamp.and_then(|time| {
+            let seconds = u64::try_from(time.seconds).ok()?;
+            Some(SystemTime::UNIX_EPOCH + Duration::new(seconds, time.nanoseconds))
+        }))
+    }
+
+    async fn remove_file(&self, name: &str) -> FsResult<()> {
+        self.0.unlink_file_at(name.into()).await.map_err(error)
+    }
+
+    async fn remove_dir(&self, name: &str) -> FsResult<()> {
+        self.0.remove_directory_at(name.into()).await.map_err(error)
+    }
+}
+
+fn error(code: ErrorCode) -> FsError {
+    use FsErrorKind::*;
+    let (kind, text) = match code {
+        ErrorCode::NoEntry => (NotFound, "no such file or directory"),
+        ErrorCode::Exist => (Exists, "file exists"),
+        ErrorCode::NotEmpty => (NotEmpty, "directory not empty"),
+        ErrorCode::NotDirectory => (NotADirectory, "not a directory"),
+        ErrorCode::ReadOnly => (ReadOnly, "read-only file system"),
+        // What wasmtime says of a preopen that it was told to keep read-only.
+        ErrorCode::NotPermitted => (ReadOnly, "operation not permitted"),
+        ErrorCode::Access => (Denied, "permission denied"),
+        ErrorCode::InsufficientSpace => (NoSpace, "no space left on device"),
+        ErrorCode::Quota => (NoSpace, "disk quota exceeded"),
+        ErrorCode::Io => (Other, "input/output error"),
+        ErrorCode::IsDirectory => (Other, "is a directory"),
+        ErrorCode::Loop => (Other, "is a symbolic link, which is not followed"),
+        ErrorCode::Other(Some(text)) => return other(&text),
+        code => return other(&format!("{code:?}")),
+    };
+    FsError {
+        kind,
+        text: text.into(),
+    }
+}
+
+fn other(text: &str) -> FsError {
+    FsError {
+        kind: FsErrorKind::Other,
+        text: text.into(),
+    }
+}
