@@ -1,3 +1,58 @@
-//! xtask
+//! `cargo xtask COMMAND`: everything a developer or CI runs, in Rust instead of shell scripts. The Makefile is a list
+//! of these commands and nothing more.
+//!
+//! - [`workspace`]: where things are: the repository, what is built and where it ends up
+//! - [`cargo`]: calls of cargo with the options that let all of them share one set of compiled crates
+//! - [`component`], [`up`], [`test`], [`screenshots`], [`setup`]: one command each
 
-fn main() {}
+mod cargo;
+mod component;
+mod screenshots;
+mod setup;
+mod test;
+mod up;
+mod workspace;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// Build, run and test the visit counter.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Build the component into ./visits.wasm
+    Component,
+    /// Build everything and serve the counter
+    Up(up::Options),
+    /// Run the tests: all of them, or one kind
+    Test(test::Options),
+    /// Take the README's screenshots of the page, into docs/
+    Screenshots,
+    /// Install the browser that the tests drive (Debian, as root)
+    Setup,
+}
+
+fn run() -> Result<ExitCode> {
+    match Arguments::parse().command {
+        Command::Component => component::run()?,
+        Command::Up(options) => up::run(options)?,
+        Command::Test(options) => return test::run(&options),
+        Command::Screenshots => screenshots::run()?,
+        Command::Setup => setup::run()?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn main() -> ExitCode {
+    run().unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::FAILURE
+    })
+}

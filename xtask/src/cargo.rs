@@ -1,0 +1,69 @@
+//! Calls of cargo. All native ones select the whole workspace in release, whichever part of it they build: cargo
+//! unites features over the selected packages, so a build of the host alone would compile wasmtime once more,
+//! with other features, than the tests do.
+
+use crate::workspace::{self, GUEST_PROFILE, GUEST_TARGET};
+use anyhow::{Context, Result, ensure};
+use std::process::Command;
+
+/// `cargo SUBCOMMAND --locked`, run at the repository's top.
+pub(crate) fn command(subcommand: &str) -> Result<Command> {
+    // The cargo that runs this command, else the one on the PATH.
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(cargo);
+    command.arg(subcommand).current_dir(workspace::root());
+    // Made absolute, for the current directory changes.
+    command.env("CARGO_TARGET_DIR", workspace::target()?);
+    if subcommand != "fmt" {
+        command.arg("--locked");
+    }
+    Ok(command)
+}
+
+/// The same on the whole workspace, natively.
+pub(crate) fn native(subcommand: &str) -> Result<Command> {
+    let mut command = command(subcommand)?;
+    command.args(["--release", "--workspace"]);
+    Ok(command)
+}
+
+/// The same on these guests, for the target they run on.
+pub(crate) fn guests(subcommand: &str, packages: &[&str]) -> Result<Command> {
+    let mut command = command(subcommand)?;
+    command.args(["--target", GUEST_TARGET, "--profile", GUEST_PROFILE]);
+    for package in packages {
+        command.args(["--package", package]);
+    }
+    Ok(command)
+}
+
+/// The build of the host command.
+pub(crate) fn host() -> Result<Command> {
+    let mut command = native("build")?;
+    command.args(["--bin", "preopen"]);
+    Ok(command)
+}
+
+/// Runs a command and makes its failure an error.
+pub(crate) fn run(mut command: Command) -> Result<()> {
+    let status = command
+        .status()
+        .with_context(|| format!("start {}", line(&command)))?;
+    ensure!(status.success(), "{} failed: {status}", line(&command));
+    Ok(())
+}
+
+/// The command as one would type it.
+pub(crate) fn line(command: &Command) -> String {
+    let program = std::path::Path::new(command.get_program());
+    let mut line = program
+        .file_name()
+        .unwrap_or(command.get_program())
+        .to_string_lossy()
+        .into_owned();
+    for argument in command.get_args() {
+        line.push(' ');
+        line.push_str(&argument.to_string_lossy());
+    }
+    line
+}
