@@ -1,1 +1,60 @@
-//! The host.
+//! Serves a Spin HTTP component with its `files` preopened: the command `preopen`, and the same inside a container.
+//!
+//! The way of a request: [`server`] → `guest` → `instance` → the component, and its answer back.
+//!
+//! What is served:
+//! - [`manifest`]: `spin.toml`, the parts this host supports; an unsupported key is an error
+//! - [`route`]: which paths reach the component
+//! - [`outbound`]: which requests the component may send
+//! - [`preopens`]: the directories it sees
+//! - [`app`]: all of it loaded and checked, ready to be served
+//!
+//! Running a component:
+//! - [`engine`]: how wasmtime is configured, and the clock that interrupts it
+//! - [`cache`]: compiled code on disk
+//! - `component`: from a wasm file to something that can be instantiated, or one line that says why not
+//! - `state`: what an instance owns: its WASI world and its memory ceiling
+//! - `instance`: one instance, answering everything it is sent at once
+//! - `guest`: always one instance, on a thread of its own, replaced when it dies
+//! - `watch`: which requests are overdue
+//!
+//! Serving:
+//! - [`settings`]: the limits
+//! - [`server`]: [`serve`], routing and draining
+//! - `connection`: connections, their limits and their end
+//! - `body`: bodies on their way in and out
+//! - `answer`: the responses the host sends
+//!
+//! The command:
+//! - [`cli`]: its options, and what it does
+//! - [`logs`]: its log
+//! - [`signals`]: how it is stopped
+//!
+//! A caller of its own opens the [`cache::Cache`], reads a [`manifest::Manifest`], makes an [`App`] of both, binds a
+//! listener and calls [`serve`]; nothing in here exits the process or installs a logger but [`cli`].
+
+pub mod app;
+pub mod cache;
+pub mod cli;
+pub mod engine;
+pub mod logs;
+pub mod manifest;
+pub mod outbound;
+pub mod preopens;
+pub mod route;
+pub mod server;
+pub mod settings;
+pub mod signals;
+
+mod answer;
+mod body;
+mod component;
+mod connection;
+mod guest;
+mod instance;
+mod state;
+mod watch;
+
+pub use app::{App, Overrides};
+pub use server::{Drained, serve};
+pub use settings::Limits;

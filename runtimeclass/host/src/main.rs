@@ -1,3 +1,7 @@
-//! The command `preopen`.
+//! The command `preopen`: see `preopen_host::cli`.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    preopen_host::cli::main()
+}

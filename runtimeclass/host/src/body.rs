@@ -1,0 +1,186 @@
+//! The body of a request on its way into a component, and of a response on its way out.
+//!
+//! Inbound, a client that stops sending, or sends so slowly that it only holds resources, gets its body cut: the
+//! component sees an error. Only the time spent waiting for the client counts, never the component's own. What the
+//! component leaves unread is read and thrown away if it is little, so that the connection can be kept.
+//!
+//! Outbound, a body whose instance died is an error and not an end: without a length in its head the client could
+//! not tell a torn response from a whole one.
+
+use crate::watch::{Fate, Progress};
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+use tokio::runtime::Handle;
+use tokio::time::Sleep;
+use wasmtime_wasi_http::{Error, WasiBody};
+
+/// A client may be slower than [`LEAST_RATE`] for this long in all.
+const SLOW_START: Duration = Duration::from_secs(30);
+/// Bytes a second that a client must reach over the whole body: a modem does, one that trickles does not.
+const LEAST_RATE: u64 = 1024;
+/// How much unread body is read and thrown away to keep a connection, and how long that may take.
+const DRAINED: u64 = 64 * 1024;
+const DRAIN_TIME: Duration = Duration::from_secs(1);
+
+/// A request's body.
+pub(crate) struct RequestBody {
+    /// Taken when the body has ended or is given up.
+    incoming: Option<Incoming>,
+    idle_limit: Duration,
+    progress: Arc<Progress>,
+    /// The runtime that drives the connection: an instance's own may be gone when the body is dropped.
+    server: Handle,
+    received: u64,
+    /// How long the component has waited for the client in all, before the wait that is going on.
+    waited: Duration,
+    waiting: Option<(Instant, Pin<Box<Sleep>>)>,
+}
+
+impl RequestBody {
+    /// Must be called on the runtime that drives the connection.
+    pub(crate) fn new(incoming: Incoming, idle_limit: Duration, progress: Arc<Progress>) -> Self {
+        Self {
+            incoming: Some(incoming),
+            idle_limit,
+            progress,
+            server: Handle::current(),
+            received: 0,
+            waited: Duration::ZERO,
+            waiting: None,
+        }
+    }
+
+    /// How long the client may take for its next piece.
+    fn patience(&self) -> Duration {
+        let earned = SLOW_START + Duration::from_secs(self.received / LEAST_RATE);
+        self.idle_limit.min(earned.saturating_sub(self.waited))
+    }
+
+    fn poll_slow(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let patience = self.patience();
+        let (_, timer) = self.waiting.get_or_insert_with(|| {
+            let now = Instant::now();
+            self.progress.excuse_until(now + patience);
+            (now, Box::pin(tokio::time::sleep(patience)))
+        });
+        timer.as_mut().poll(cx)
+    }
+
+    fn heard_from_client(&mut self) {
+        if let Some((since, _)) = self.waiting.take() {
+            self.waited += since.elapsed();
+        }
+        self.progress.touch();
+    }
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let Some(incoming) = self.incoming.as_mut() else {
+            return Poll::Ready(None);
+        };
+        match Pin::new(incoming).poll_frame(cx) {
+            Poll::Ready(frame) => {
+                self.heard_from_client();
+                match &frame {
+                    Some(Ok(frame)) => {
+                        self.received += frame.data_ref().map_or(0, |data| data.len() as u64)
+                    }
+                    Some(Err(_)) | None => self.incoming = None,
+                }
+                Poll::Ready(frame.map(|frame| frame.map_err(Error::Hyper)))
+            }
+            Poll::Pending => {
+                ready!(self.poll_slow(cx));
+                self.heard_from_client();
+                // Dropped unread, which closes the connection: it is in the middle of a body.
+                self.incoming = None;
+                Poll::Ready(Some(Err(Error::ConnectionReadTimeout)))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.incoming.as_ref().is_none_or(Body::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.incoming
+            .as_ref()
+            .map_or(SizeHint::with_exact(0), Body::size_hint)
+    }
+}
+
+impl Drop for RequestBody {
+    fn drop(&mut self) {
+        if let Some(incoming) = self
+            .incoming
+            .take()
+            .filter(|incoming| !incoming.is_end_stream())
+            && incoming.size_hint().lower() <= DRAINED
+        {
+            self.server
+                .spawn(tokio::time::timeout(DRAIN_TIME, drain(incoming)));
+        }
+    }
+}
+
+async fn drain(mut incoming: Incoming) {
+    let mut left = DRAINED;
+    while let Some(Ok(frame)) = incoming.frame().await {
+        match left.checked_sub(frame.data_ref().map_or(0, |data| data.len() as u64)) {
+            Some(rest) => left = rest,
+            None => return,
+        }
+    }
+}
+
+/// A component's response body.
+pub(crate) struct ResponseBody {
+    body: WasiBody,
+    instance: Arc<Fate>,
+}
+
+impl ResponseBody {
+    pub(crate) fn new(body: WasiBody, instance: Arc<Fate>) -> Self {
+        Self { body, instance }
+    }
+}
+
+impl Body for ResponseBody {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
+            // The instance's end closes its bodies and is noted before that.
+            None if self.instance.get().is_some() => {
+                Poll::Ready(Some(Err(Error::HttpResponseIncomplete)))
+            }
+            frame => Poll::Ready(frame),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.instance.get().is_none() && self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

@@ -1,0 +1,169 @@
+//! Compiled code on disk, so that a second start compiles nothing.
+//!
+//! A compiled component is native code that the host maps and runs: whoever can write the cache runs code as the
+//! host. So the directory must belong to the user the host runs as and be writable by nobody else, and so must
+//! each entry. An entry is written beside its place, synced and renamed, and its name is the hash of the component
+//! and of everything in the engine that shapes the code: it is either whole and right or not there.
+//!
+//! The directory is held open. In a pod the cache is opened on the node's file system and used after the container's
+//! root was entered, where its path no longer leads to it.
+
+#[cfg(test)]
+mod tests;
+
+use anyhow::{Context, Result, ensure};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags};
+use sha2::{Digest, Sha256};
+use std::fs::File;
+use std::hash::{Hash, Hasher};
+use std::io::Write;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use wasmtime::Engine;
+use wasmtime::component::Component;
+
+/// An open directory of compiled code.
+#[derive(Debug)]
+pub struct Cache {
+    directory: OwnedFd,
+    path: PathBuf,
+}
+
+impl Cache {
+    /// Opens the directory at `path`, made if it is missing. It is an error when others could write it. When it
+    /// cannot be made or opened there is a warning and no cache: the host then compiles at every start.
+    pub fn open(path: &Path) -> Result<Option<Self>> {
+        let made = std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(path);
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let opened = made.and_then(|()| Ok(rustix::fs::openat(CWD, path, flags, Mode::empty())?));
+        let directory = match opened {
+            Ok(directory) => directory,
+            Err(error) => {
+                let path = path.display();
+                tracing::warn!(%path, %error, "no cache for compiled code: every start compiles");
+                return Ok(None);
+            }
+        };
+        let status = rustix::fs::fstat(&directory)
+            .with_context(|| format!("{}: look at the cache directory", path.display()))?;
+        ensure!(
+            only_ours(status.st_uid, status.st_mode),
+            "{}: the cache directory must belong to the user {} and be writable by nobody else, \
+             for the host runs the code in it: fix its owner and mode, or give another --cache-dir",
+            path.display(),
+            rustix::process::geteuid().as_raw()
+        );
+        Ok(Some(Self {
+            directory,
+            path: path.to_owned(),
+        }))
+    }
+
+    /// The compiled code of the component with these bytes, when it is here and usable.
+    pub fn load(&self, engine: &Engine, wasm: &[u8]) -> Option<Component> {
+        let name = entry_name(engine, wasm);
+        let file = self.open_entry(&name)?;
+        match map(engine, &file) {
+            Ok(component) => Some(component),
+            Err(error) => {
+                let entry = self.path.join(name);
+                tracing::warn!(entry = %entry.display(), error = %format!("{error:#}"), "recompiling: the cached code is unusable");
+                None
+            }
+        }
+    }
+
+    /// Keeps compiled code for the next start. A failure is a warning: this start has its code.
+    pub fn store(&self, engine: &Engine, wasm: &[u8], component: &Component) {
+        let name = entry_name(engine, wasm);
+        let stored = component
+            .serialize()
+            .map_err(|error| anyhow::anyhow!("{error:#}"))
+            .and_then(|code| self.write(&name, &code));
+        if let Err(error) = stored {
+            let path = self.path.display();
+            tracing::warn!(%path, error = %format!("{error:#}"), "compiled code is not cached: the next start compiles");
+        }
+    }
+
+    fn open_entry(&self, name: &str) -> Option<File> {
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file =
+            File::from(rustix::fs::openat(&self.directory, name, flags, Mode::empty()).ok()?);
+        let metadata = file.metadata().ok()?;
+        if metadata.is_file() && only_ours(metadata.uid(), metadata.mode()) {
+            return Some(file);
+        }
+        let entry = self.path.join(name);
+        tracing::warn!(entry = %entry.display(), "recompiling: others could have written the cached code");
+        None
+    }
+
+    /// Under a name of its own until it is whole and on disk: a reader never sees half an entry, not even after a
+    /// power cut, and two hosts that compile at once do not write into each other's file.
+    fn write(&self, name: &str, code: &[u8]) -> Result<()> {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let temporary = format!(".{name}.{}.{count}", std::process::id());
+        let written = self.write_new(&temporary, code).and_then(|()| {
+            let directory = self.directory.as_fd();
+            rustix::fs::renameat(directory, &temporary, directory, name)
+                .context("rename the new entry")
+        });
+        if written.is_err() {
+            let _ = rustix::fs::unlinkat(&self.directory, &temporary, AtFlags::empty());
+        }
+        written
+    }
+
+    fn write_new(&self, name: &str, code: &[u8]) -> Result<()> {
+        let flags =
+            OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let mode = Mode::RUSR | Mode::WUSR;
+        let file =
+            rustix::fs::openat(&self.directory, name, flags, mode).context("create an entry")?;
+        let mut file = File::from(file);
+        file.write_all(code).context("write an entry")?;
+        file.sync_all().context("sync an entry")
+    }
+}
+
+fn only_ours(owner: u32, mode: u32) -> bool {
+    owner == rustix::process::geteuid().as_raw() && mode & 0o022 == 0
+}
+
+fn map(engine: &Engine, file: &File) -> wasmtime::Result<Component> {
+    // The open file again, by the name the kernel gives it: the very inode whose owner was looked at.
+    let path = PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()));
+    // SAFETY: the bytes must come from `Component::serialize` of a compatible engine. Only this user can have
+    // written the file or put it into the directory (`only_ours`, both looked at after opening), and this user's
+    // hosts write nothing there but whole results of `serialize` under a name that says for which engine; wasmtime
+    // checks its header and version itself. Nothing changes an entry in place, so the mapping stays as it is.
+    unsafe { Component::deserialize_file(engine, path) }
+}
+
+fn entry_name(engine: &Engine, wasm: &[u8]) -> String {
+    let mut hasher = Sha256Hasher(Sha256::new_with_prefix(wasm));
+    engine.precompile_compatibility_hash().hash(&mut hasher);
+    let digest = hasher.0.finalize();
+    let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("{hex}.cwasm")
+}
+
+/// Feeds what is hashed to SHA-256, whose result is not the 64 bits of `finish`.
+struct Sha256Hasher(Sha256);
+
+impl Hasher for Sha256Hasher {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    fn finish(&self) -> u64 {
+        unreachable!("the digest is taken, not 64 bits of it")
+    }
+}

@@ -1,0 +1,131 @@
+//! The values of the command's options: each is read strictly, and what is refused says what would be taken.
+
+use anyhow::Result;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// A page of WebAssembly memory: with less no component can start.
+const LEAST_MEMORY: u64 = 64 << 10;
+/// Less would refuse ordinary browsers.
+const LEAST_HEADER: u64 = 1 << 10;
+const MOST_HEADER: u64 = 16 << 20;
+/// A time longer than this is a mistake, and would overflow when added to the clock.
+const LONGEST: Duration = Duration::from_secs(366 * 24 * 60 * 60);
+
+pub(super) fn assignment(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("it must have the form NAME=VALUE".into()),
+    }
+}
+
+pub(super) fn unique(flag: &str, pairs: &[(String, String)]) -> Result<BTreeMap<String, String>> {
+    let mut map = BTreeMap::new();
+    for (name, value) in pairs {
+        if map.insert(name.clone(), value.clone()).is_some() {
+            anyhow::bail!("{flag} {name}=… is given twice");
+        }
+    }
+    Ok(map)
+}
+
+pub(super) fn memory(text: &str) -> Result<usize, String> {
+    // 4 GiB is all that a 32-bit component can address.
+    size(text, LEAST_MEMORY, 4 << 30)
+}
+
+pub(super) fn header(text: &str) -> Result<usize, String> {
+    size(text, LEAST_HEADER, MOST_HEADER)
+}
+
+fn size(text: &str, least: u64, most: u64) -> Result<usize, String> {
+    let size: bytesize::ByteSize = text
+        .parse()
+        .map_err(|_| "it must be a size like 64MiB".to_owned())?;
+    if !(least..=most).contains(&size.0) {
+        return Err(format!(
+            "it must be from {} to {}",
+            bytesize::ByteSize(least),
+            bytesize::ByteSize(most)
+        ));
+    }
+    usize::try_from(size.0).map_err(|error| error.to_string())
+}
+
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    let duration = humantime::parse_duration(text)
+        .map_err(|_| "it must be a time like 500ms or 30s".to_owned())?;
+    if duration < Duration::from_millis(1) || duration > LONGEST {
+        return Err("it must be from 1ms to a year".into());
+    }
+    Ok(duration)
+}
+
+pub(super) fn count(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(count @ 1..=1_000_000) => Ok(count),
+        _ => Err("it must be a number from 1 to 1000000".into()),
+    }
+}
+
+/// Prints help and versions as they are, and an error as one line.
+pub(super) fn refused(error: &clap::Error) -> ExitCode {
+    if matches!(
+        error.kind(),
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
+    ) {
+        return match error.print() {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(_) => ExitCode::FAILURE,
+        };
+    }
+    let text = error.to_string();
+    let first = text
+        .lines()
+        .next()
+        .unwrap_or("error: malformed command line");
+    let possible = match error.get(ContextKind::ValidValue) {
+        Some(ContextValue::Strings(values)) if !values.is_empty() => {
+            format!(" (one of: {})", values.join(", "))
+        }
+        _ => String::new(),
+    };
+    eprintln!("{first}{possible}; see preopen --help");
+    ExitCode::from(2)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_have_units_and_bounds() {
+        assert_eq!(memory("128MiB"), Ok(128 << 20));
+        assert_eq!(memory("1000000"), Ok(1_000_000));
+        for bad in ["", "-1", "1kib", "5GiB", "10", "many", "1MiB x"] {
+            assert!(memory(bad).is_err(), "{bad} is taken");
+        }
+    }
+
+    #[test]
+    fn durations_have_units_and_bounds() {
+        assert_eq!(duration("1m 30s"), Ok(Duration::from_secs(90)));
+        for bad in ["", "30", "0s", "-1s", "1000y", "soon"] {
+            assert!(duration(bad).is_err(), "{bad} is taken");
+        }
+    }
+
+    #[test]
+    fn an_assignment_needs_a_name() {
+        assert_eq!(assignment("A=b=c"), Ok(("A".into(), "b=c".into())));
+        assert!(assignment("A").is_err() && assignment("=b").is_err());
+    }
+
+    #[test]
+    fn counts_are_positive() {
+        assert_eq!(count("1"), Ok(1));
+        assert!(count("0").is_err() && count("-1").is_err() && count("1.5").is_err());
+    }
+}

@@ -1,0 +1,45 @@
+//! The one way this host configures wasmtime, and the clock that lets it interrupt a component.
+//!
+//! The configuration shapes the compiled code: whoever compiles ahead of time (an image build, the shim) must use
+//! [`engine`] too, and [`crate::cache`] makes it part of an entry's name.
+
+use anyhow::{Result, anyhow};
+use std::sync::mpsc;
+use std::time::Duration;
+use wasmtime::{Config, Engine};
+
+/// An engine for WASI 0.3 components that can be interrupted.
+pub fn engine() -> Result<Engine> {
+    let mut config = Config::new();
+    config.wasm_component_model_async(true);
+    config.epoch_interruption(true);
+    Engine::new(&config).map_err(|error| anyhow!("set up wasmtime: {error:#}"))
+}
+
+/// How often the time limit is looked at: late by a twentieth of it, but neither so often that it costs nor so
+/// seldom that a short limit is missed.
+pub(crate) fn tick(limit: Duration) -> Duration {
+    (limit / 20).clamp(Duration::from_millis(10), Duration::from_millis(500))
+}
+
+/// Advances the engine's epoch at every tick until it is dropped. A thread, not a timer of the runtime that a
+/// component runs on: a component that computes for ever never lets that runtime's timers run.
+#[derive(Debug)]
+pub(crate) struct Ticker {
+    _stop: mpsc::Sender<()>,
+}
+
+impl Ticker {
+    pub(crate) fn start(engine: &Engine, every: Duration) -> std::io::Result<Self> {
+        let (stop, stopped) = mpsc::channel::<()>();
+        let engine = engine.clone();
+        std::thread::Builder::new()
+            .name("epoch".into())
+            .spawn(move || {
+                while stopped.recv_timeout(every) == Err(mpsc::RecvTimeoutError::Timeout) {
+                    engine.increment_epoch();
+                }
+            })?;
+        Ok(Self { _stop: stop })
+    }
+}

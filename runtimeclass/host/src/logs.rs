@@ -1,0 +1,34 @@
+//! The command's log: one line an event on stderr, for people or as JSON. The library only emits events.
+
+use anyhow::{Context, Result, anyhow};
+use std::io::IsTerminal;
+use tracing_subscriber::EnvFilter;
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// For people; in colours on a terminal.
+    Human,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Sends the process's events to stderr: those at info and above, or what `RUST_LOG` asks for.
+pub fn install(format: Format) -> Result<()> {
+    let filter = match std::env::var("RUST_LOG") {
+        Ok(directives) => EnvFilter::try_new(&directives)
+            .with_context(|| format!("RUST_LOG={directives:?} is not a log filter: try \"info\" or \"preopen_host=debug\""))?,
+        Err(_) => EnvFilter::new("info"),
+    };
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    match format {
+        Format::Human => lines
+            .with_ansi(std::io::stderr().is_terminal())
+            .with_target(false)
+            .try_init(),
+        Format::Json => lines.json().try_init(),
+    }
+    .map_err(|error| anyhow!("install the logger: {error}"))
+}

@@ -1,0 +1,175 @@
+//! Serves an application over HTTP/1.1 on a listener that the caller has bound, until the caller's shutdown future
+//! resolves; then drains. No signals, no logger, no exit: `preopen` and the containerd shim both call [`serve`].
+//!
+//! It runs on the caller's runtime and needs one thread of it: the component, on a thread of its own, is the slower
+//! half by far.
+
+use crate::answer::{self, Answer};
+use crate::app::App;
+use crate::connection::{Connections, accept};
+use crate::guest::{Ended, Guest};
+use crate::settings::Limits;
+use anyhow::{Context, Result, bail};
+use http::uri::{Authority, PathAndQuery, Scheme};
+use http::{Method, StatusCode, Uri};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+use tokio::net::TcpListener;
+
+/// How serving ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Drained {
+    /// Every request was answered, and the component had nothing left to do.
+    Clean,
+    /// The time to drain was over: so many requests were cut; none when only the component's own work was.
+    Cut(usize),
+}
+
+/// What every connection shares.
+pub(crate) struct Service {
+    app: Arc<App>,
+    guest: Guest,
+    access_log: bool,
+}
+
+/// Serves `app` on `listener` until `shutdown` resolves, then drains.
+///
+/// An error means that it never served (the component does not start) or can no longer.
+pub async fn serve(
+    app: App,
+    limits: &Limits,
+    listener: TcpListener,
+    shutdown: impl Future<Output = ()>,
+) -> Result<Drained> {
+    let address = listener
+        .local_addr()
+        .context("the address of the listener")?;
+    let app = Arc::new(app);
+    let (guest, mut ended) = Guest::start(app.clone(), limits).await?;
+    let abandon = guest.abandon();
+    let service = Arc::new(Service {
+        app,
+        guest,
+        access_log: limits.access_log,
+    });
+    tracing::info!(url = %format!("http://{address}"), app = %service.app.name, "listening");
+    let first = tokio::spawn(check_health(service.clone()));
+    let mut connections = Connections::new(limits);
+    tokio::select! {
+        () = accept(&listener, &mut connections, &service) => {}
+        () = shutdown => {}
+        _ = &mut ended => bail!("the component's thread has ended unexpectedly"),
+    }
+    // The port is free for a successor while this server drains.
+    drop(listener);
+    // The component ends when nobody can send it a request any more.
+    drop(service);
+    tracing::info!(requests = connections.requests(), "draining");
+    let requests = connections.requests_counter();
+    let drained =
+        tokio::time::timeout(limits.drain_timeout, drain(connections, first, ended)).await;
+    Ok(match drained {
+        Ok(()) => Drained::Clean,
+        Err(_) => {
+            abandon();
+            Drained::Cut(requests.now())
+        }
+    })
+}
+
+async fn drain(connections: Connections, first: tokio::task::JoinHandle<()>, ended: Ended) {
+    connections.finish().await;
+    let _ = first.await;
+    let _ = ended.await;
+}
+
+/// One request of the host's own, for a component may have something to mend that a crash left behind.
+async fn check_health(service: Arc<Service>) {
+    let Ok(request) = http::Request::get("/healthz").body(()) else {
+        return;
+    };
+    if !service.app.route.matches("/healthz") {
+        return;
+    }
+    let answer = service.guest.call(request.into_parts().0, None).await;
+    let status = answer.status();
+    if status.is_success() || status == StatusCode::NOT_FOUND {
+        return;
+    }
+    let body = http_body_util::Limited::new(answer.into_body(), 4096)
+        .collect()
+        .await;
+    let body = body.map_or_else(
+        |error| error.to_string(),
+        |body| String::from_utf8_lossy(&body.to_bytes()).trim().to_owned(),
+    );
+    tracing::warn!(
+        status = status.as_u16(),
+        body,
+        "the component's GET /healthz is not well"
+    );
+}
+
+impl Service {
+    /// Answers one request; never an error, for that would drop the connection without a word.
+    pub(crate) async fn answer(
+        &self,
+        request: http::Request<Incoming>,
+        peer: SocketAddr,
+    ) -> Answer {
+        if !self.access_log {
+            return self.route(request).await;
+        }
+        let started = Instant::now();
+        let method = request.method().clone();
+        let path = request.uri().path().to_owned();
+        let answer = self.route(request).await;
+        let status = answer.status().as_u16();
+        let duration_ms = started.elapsed().as_micros() as f64 / 1000.0;
+        tracing::info!(%method, path, status, duration_ms, %peer, "request");
+        answer
+    }
+
+    async fn route(&self, request: http::Request<Incoming>) -> Answer {
+        if request.method() == Method::CONNECT || !self.app.route.matches(request.uri().path()) {
+            return answer::line(StatusCode::NOT_FOUND, "no component is at this path");
+        }
+        let (mut head, body) = request.into_parts();
+        if is_beyond_i64(&head.headers) {
+            return answer::line(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "the content-length is too large",
+            );
+        }
+        if let Some(uri) = absolute(&head) {
+            head.uri = uri;
+        }
+        self.guest.call(head, Some(body)).await
+    }
+}
+
+/// Whether a component could not even represent the body's length: spin-sdk reads it into 64 signed bits.
+fn is_beyond_i64(headers: &http::HeaderMap) -> bool {
+    let length = headers
+        .get(http::header::CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok());
+    length.is_some_and(|length| length.parse::<i64>().is_err())
+}
+
+/// The request's URI with scheme and authority, which a component sees in place of the `Host` header. `None` when
+/// the header says nothing usable: the component then gets the path alone.
+fn absolute(head: &http::request::Parts) -> Option<Uri> {
+    if head.uri.authority().is_some() {
+        return None;
+    }
+    let host = head.headers.get(http::header::HOST)?;
+    let mut parts = http::uri::Parts::default();
+    parts.scheme = Some(Scheme::HTTP);
+    parts.authority = Some(Authority::try_from(host.as_bytes()).ok()?);
+    let path = head.uri.path_and_query().cloned();
+    parts.path_and_query = Some(path.unwrap_or(PathAndQuery::from_static("/")));
+    Uri::from_parts(parts).ok()
+}
