@@ -1,1 +1,62 @@
-//! A component that misbehaves on request.
+//! A component that misbehaves on request: each path provokes one thing that a host must bear.
+//!
+//! - [`misdeeds`]: traps, endless loops, endless waits, endless memory
+//! - [`bodies`]: request bodies echoed, swallowed and ignored; long responses
+//! - [`world`]: what the component sees of the world around it
+#![cfg(target_family = "wasm")]
+
+mod bodies;
+mod misdeeds;
+mod world;
+
+use bytes::Bytes;
+use spin_sdk::http::{BoxBody, FullBody, Request, Response, box_body};
+use spin_sdk::http_service;
+
+#[http_service]
+async fn handle(request: Request) -> anyhow::Result<Response<BoxBody>> {
+    let path = request.uri().path().to_owned();
+    let query = request.uri().query().unwrap_or("").to_owned();
+    match path.as_str() {
+        "/hello" => Ok(text("hello\n")),
+        "/trap" => panic!("asked to"),
+        "/trap-late" => Ok(misdeeds::trap_late()),
+        "/loop" => misdeeds::compute_for_ever(),
+        "/loop-later" => Ok(misdeeds::compute_for_ever_after_the_answer()),
+        "/hang" => misdeeds::wait_for_ever().await,
+        "/allocate" => misdeeds::allocate_for_ever(),
+        "/echo" => Ok(bodies::echo(request)),
+        "/swallow" => bodies::swallow(request).await,
+        "/ignore" => Ok(text("ignored\n")),
+        "/bytes" => bodies::bytes(parameter(&query, "n").parse()?),
+        "/env" => Ok(text(world::environment())),
+        "/dirs" => Ok(text(world::directories())),
+        "/uri" => Ok(text(format!("{}\n", request.uri()))),
+        "/write" => world::write(parameter(&query, "name")),
+        "/print" => Ok(world::print()),
+        "/outbound" => world::outbound(parameter(&query, "url")).await,
+        _ => {
+            let mut answer = text("no such misdeed\n");
+            *answer.status_mut() = spin_sdk::http::StatusCode::NOT_FOUND;
+            Ok(answer)
+        }
+    }
+}
+
+/// A text whose length is in the head.
+fn text(text: impl Into<String>) -> Response<BoxBody> {
+    let text = text.into();
+    let length = text.len();
+    let mut answer = Response::new(box_body(FullBody::new(Bytes::from(text))));
+    answer.headers_mut().insert("content-length", length.into());
+    answer
+}
+
+/// A parameter of a query, as it is: the tests send nothing that needs decoding.
+fn parameter<'q>(query: &'q str, name: &str) -> &'q str {
+    let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+    pairs
+        .into_iter()
+        .find(|(key, _)| *key == name)
+        .map_or("", |(_, value)| value)
+}

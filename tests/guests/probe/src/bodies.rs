@@ -1,0 +1,38 @@
+//! Bodies in both directions, none of them ever whole in memory.
+
+use crate::text;
+use anyhow::Result;
+use bytes::Bytes;
+use futures::stream;
+use http_body_util::{BodyExt, StreamBody};
+use spin_sdk::http::{BoxBody, Request, Response, box_body};
+use std::convert::Infallible;
+
+const PIECE: usize = 64 << 10;
+
+/// Sends the request's body back while it comes in.
+pub(crate) fn echo(request: Request) -> Response<BoxBody> {
+    Response::new(box_body(request.into_body()))
+}
+
+/// Reads the whole body and answers its length.
+pub(crate) async fn swallow(request: Request) -> Result<Response<BoxBody>> {
+    let mut body = request.into_body();
+    let mut length = 0;
+    while let Some(frame) = body.frame().await {
+        length += frame?.data_ref().map_or(0, Bytes::len);
+    }
+    Ok(text(format!("{length}\n")))
+}
+
+/// Answers with so many zeros, their number in the head.
+pub(crate) fn bytes(count: usize) -> Result<Response<BoxBody>> {
+    let pieces = stream::unfold(count, |left| async move {
+        let piece = left.min(PIECE);
+        let frame = http_body::Frame::data(Bytes::from(vec![0; piece]));
+        (piece > 0).then_some((Ok::<_, Infallible>(frame), left - piece))
+    });
+    let mut answer = Response::new(box_body(StreamBody::new(pieces)));
+    answer.headers_mut().insert("content-length", count.into());
+    Ok(answer)
+}

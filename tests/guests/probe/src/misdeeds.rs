@@ -1,0 +1,58 @@
+//! What no component should do.
+
+use crate::text;
+use bytes::Bytes;
+use futures::{SinkExt, channel::mpsc};
+use http_body_util::StreamBody;
+use spin_sdk::http::{BoxBody, Response, box_body};
+use std::convert::Infallible;
+use wasi::wit_bindgen;
+
+/// Computes and never awaits: only the host's clock can interrupt it.
+pub(crate) fn compute_for_ever() -> ! {
+    let mut number = 1_u64;
+    loop {
+        number = std::hint::black_box(number.wrapping_mul(6_364_136_223_846_793_005));
+    }
+}
+
+/// Answers, and computes for ever once the answer is on its way.
+pub(crate) fn compute_for_ever_after_the_answer() -> Response<BoxBody> {
+    wit_bindgen::spawn(async {
+        wasi::clocks::monotonic_clock::wait_for(1_000_000).await;
+        compute_for_ever()
+    });
+    text("later\n")
+}
+
+/// Awaits what never comes.
+pub(crate) async fn wait_for_ever() -> ! {
+    // A stream whose writer is kept: to the host it looks like any other wait.
+    let (writer, mut reader) = wasi::wit_stream::new::<u8>();
+    reader.next().await;
+    drop(writer);
+    unreachable!("nothing was written")
+}
+
+/// Grows its memory until the host says no.
+pub(crate) fn allocate_for_ever() -> ! {
+    let mut kept = Vec::new();
+    loop {
+        kept.push(std::hint::black_box(vec![1_u8; 1 << 20]));
+    }
+}
+
+/// Begins a response without a length, and traps in the middle of it.
+pub(crate) fn trap_late() -> Response<BoxBody> {
+    let (mut pieces, body) = mpsc::channel(0);
+    wit_bindgen::spawn(async move {
+        let _ = pieces
+            .send(Ok::<_, Infallible>(http_body::Frame::data(Bytes::from(
+                "half\n",
+            ))))
+            .await;
+        wasi::clocks::monotonic_clock::wait_for(50_000_000).await;
+        panic!("asked to, late");
+    });
+    Response::new(box_body(StreamBody::new(body)))
+}

@@ -1,0 +1,49 @@
+//! What the component sees of the world around it, and what it may do to it.
+
+use crate::text;
+use anyhow::{Context, Result};
+use spin_sdk::http::{BoxBody, Response};
+use wasi::filesystem::preopens::get_directories;
+
+/// The environment, a line each.
+pub(crate) fn environment() -> String {
+    std::env::vars()
+        .map(|(name, value)| format!("{name}={value}\n"))
+        .collect()
+}
+
+/// The preopened directories, a line each.
+pub(crate) fn directories() -> String {
+    get_directories()
+        .into_iter()
+        .map(|(_, name)| format!("{name}\n"))
+        .collect()
+}
+
+/// Writes a file in the first preopened directory, by the standard library, which blocks the whole instance.
+pub(crate) fn write(name: &str) -> Result<Response<BoxBody>> {
+    let (_, directory) = get_directories()
+        .into_iter()
+        .next()
+        .context("no directory")?;
+    let path = format!("{directory}/{name}");
+    Ok(match std::fs::write(&path, "written\n") {
+        Ok(()) => text("written\n"),
+        Err(error) => text(format!("{path}: {error}\n")),
+    })
+}
+
+/// One line on stdout and one on stderr.
+pub(crate) fn print() -> Response<BoxBody> {
+    println!("the probe's stdout: {{\"a\": 1}}");
+    eprintln!("the probe's stderr: \u{1b}[1mbold");
+    text("printed\n")
+}
+
+/// Sends a request and answers with what became of it.
+pub(crate) async fn outbound(url: &str) -> Result<Response<BoxBody>> {
+    Ok(match spin_sdk::http::get(url).await {
+        Ok(response) => text(format!("{}\n", response.status().as_u16())),
+        Err(error) => text(format!("{error:?}\n")),
+    })
+}
