@@ -69,7 +69,7 @@ mod tests {
     fn the_page_shows_number_pod_and_since() {
         let since = SystemTime::UNIX_EPOCH + Duration::from_secs(1_793_422_800);
         let html = html(483, "visits-0", Some(since));
-        assert!(html.contains(r#"value="483">483<"#), "{html}");
+        assert!(html.contains(r#"<data id="visits" value="483""#), "{html}");
         assert!(html.contains("visits-0"), "{html}");
         assert!(
             html.contains(r#"datetime="2026-10-31T05:00:00Z""#),

@@ -28,7 +28,7 @@ impl<P: Platform> Volume<P> {
             }
             match root.rename(&prepared, &root, PRIVATE).await {
                 Ok(()) => {
-                    self.trust(root.sync().await, "")?;
+                    self.anchor().await?;
                     self.clear_stale_once().await;
                     return Ok(());
                 }

@@ -35,6 +35,8 @@ pub struct Volume<P: Platform> {
     known: Cell<Option<Ticket>>,
     /// Why this instance acknowledges nothing more.
     poison: RefCell<Option<String>>,
+    /// Whether this instance has seen to it that the private directory itself survives a power cut.
+    pub(super) anchored: Cell<bool>,
     /// Since when the volume has been counted on, once it is known.
     pub(super) since: Cell<Option<SystemTime>>,
     /// Whether this instance has cleared what crashed starters left.
@@ -62,6 +64,7 @@ impl<P: Platform> Volume<P> {
             root: RefCell::new(None),
             known: Cell::new(None),
             poison: RefCell::new(None),
+            anchored: Cell::new(false),
             since: Cell::new(None),
             cleared: Cell::new(false),
         }
@@ -88,6 +91,7 @@ impl<P: Platform> Volume<P> {
     pub async fn commit(&self, visits: u64) -> CountResult<u64> {
         self.refuse_if_poisoned()?;
         let Claim { before, found } = self.claim(visits).await?;
+        self.anchor().await?;
         self.make_durable(&found.dir).await?;
         self.publish(&found).await?;
         self.metrics.committed(visits);
@@ -163,7 +167,10 @@ impl<P: Platform> Volume<P> {
         for attempt in 0.. {
             let dir = match root.open_dir(PRIVATE).await {
                 Ok(dir) => dir,
-                Err(e) if e.kind == FsErrorKind::NotFound => return Ok(None),
+                Err(e) if e.kind == FsErrorKind::NotFound => {
+                    self.anchored.set(false);
+                    return Ok(None);
+                }
                 Err(e) => return Err(refused(&format!("cannot open {PRIVATE}"), e)),
             };
             let listed = dir.list().await;
@@ -197,6 +204,17 @@ impl<P: Platform> Volume<P> {
                 let _ = dir.remove_file(&lower.name()).await;
             }
         }
+    }
+
+    /// Syncs the root, once an instance. The starter that made the private directory does so too, but another
+    /// instance may see the directory, count in it and answer before that sync is done; were the power cut then,
+    /// the directory would be gone, and every acknowledged visit with it.
+    pub(super) async fn anchor(&self) -> CountResult<()> {
+        if !self.anchored.get() {
+            self.trust(self.root()?.sync().await, "")?;
+            self.anchored.set(true);
+        }
+        Ok(())
     }
 
     async fn make_durable(&self, dir: &P::Dir) -> CountResult<()> {

@@ -1,0 +1,200 @@
+//! What is on the simulated volume, and what of it a power cut leaves.
+//!
+//! The weakest file system that the protocol promises anything on: a rename is atomic, also over a crash; what
+//! happens *in one directory* survives in order; and a sync of a directory makes what happened in *it* survive,
+//! and nothing else. (ext4 syncs all directories at once, which would hide a sync of the wrong one.) The content
+//! of files is never synced: after a power cut it may be any that was ever written, or gone.
+
+use super::super::directory::{FsError, FsErrorKind, FsResult};
+use std::collections::BTreeMap;
+
+/// A file or directory, whatever its name.
+pub(crate) type NodeId = usize;
+
+/// The root of the volume.
+pub(crate) const ROOT: NodeId = 0;
+
+/// A failed call.
+pub(crate) fn error(kind: FsErrorKind) -> FsError {
+    FsError {
+        kind,
+        text: format!("{kind:?}"),
+    }
+}
+
+enum Node {
+    Dir(Dir),
+    /// All contents the file has had; the last one is what is read.
+    File(Vec<Vec<u8>>),
+}
+
+#[derive(Default)]
+struct Dir {
+    entries: BTreeMap<String, NodeId>,
+    /// What happened since the state that a power cut certainly leaves: for each change, all entries after it.
+    history: Vec<BTreeMap<String, NodeId>>,
+    durable: BTreeMap<String, NodeId>,
+}
+
+/// The volume.
+pub(crate) struct Disk {
+    nodes: Vec<Node>,
+}
+
+impl Default for Disk {
+    fn default() -> Self {
+        Disk {
+            nodes: vec![Node::Dir(Dir::default())],
+        }
+    }
+}
+
+impl Disk {
+    /// Leaves what a power cut leaves: in each directory, a prefix of what happened since its last sync.
+    pub(crate) fn cut_power(&mut self, below: &mut impl FnMut(u64) -> u64) {
+        for node in &mut self.nodes {
+            match node {
+                Node::Dir(dir) => {
+                    let survivors = below(dir.history.len() as u64 + 1) as usize;
+                    if survivors > 0 {
+                        dir.durable = dir.history[survivors - 1].clone();
+                    }
+                    dir.entries = dir.durable.clone();
+                    dir.history.clear();
+                }
+                Node::File(contents) => {
+                    let survivor = below(contents.len() as u64 + 1) as usize;
+                    let content = contents.get(survivor).cloned().unwrap_or_default();
+                    *contents = vec![content];
+                }
+            }
+        }
+    }
+
+    fn dir(&mut self, dir: NodeId) -> &mut Dir {
+        match &mut self.nodes[dir] {
+            Node::Dir(dir) => dir,
+            Node::File(_) => unreachable!("only directories are opened as such"),
+        }
+    }
+
+    fn find(&mut self, dir: NodeId, name: &str) -> FsResult<NodeId> {
+        let found = self.dir(dir).entries.get(name).copied();
+        found.ok_or_else(|| error(FsErrorKind::NotFound))
+    }
+
+    fn change(&mut self, dir: NodeId, f: impl FnOnce(&mut BTreeMap<String, NodeId>)) {
+        let dir = self.dir(dir);
+        f(&mut dir.entries);
+        dir.history.push(dir.entries.clone());
+    }
+
+    fn create(&mut self, dir: NodeId, name: &str, node: Node) -> FsResult<()> {
+        if self.find(dir, name).is_ok() {
+            return Err(error(FsErrorKind::Exists));
+        }
+        self.nodes.push(node);
+        let id = self.nodes.len() - 1;
+        self.change(dir, |entries| {
+            entries.insert(name.into(), id);
+        });
+        Ok(())
+    }
+
+    pub(crate) fn open_dir(&mut self, dir: NodeId, name: &str) -> FsResult<NodeId> {
+        let node = self.find(dir, name)?;
+        match self.nodes[node] {
+            Node::Dir(_) => Ok(node),
+            Node::File(_) => Err(error(FsErrorKind::NotADirectory)),
+        }
+    }
+
+    pub(crate) fn create_dir(&mut self, dir: NodeId, name: &str) -> FsResult<()> {
+        self.create(dir, name, Node::Dir(Dir::default()))
+    }
+
+    pub(crate) fn create_file(&mut self, dir: NodeId, name: &str) -> FsResult<()> {
+        self.create(dir, name, Node::File(vec![Vec::new()]))
+    }
+
+    pub(crate) fn names(&mut self, dir: NodeId) -> Vec<String> {
+        self.dir(dir).entries.keys().cloned().collect()
+    }
+
+    pub(crate) fn rename(&mut self, dir: NodeId, from: &str, to: &str) -> FsResult<()> {
+        let source = self.find(dir, from)?;
+        if let Ok(target) = self.find(dir, to) {
+            // Two links to one inode: the call does nothing and reports success.
+            if target == source {
+                return Ok(());
+            }
+            if matches!(&self.nodes[target], Node::Dir(d) if !d.entries.is_empty()) {
+                return Err(error(FsErrorKind::NotEmpty));
+            }
+        }
+        self.change(dir, |entries| {
+            entries.remove(from);
+            entries.insert(to.into(), source);
+        });
+        Ok(())
+    }
+
+    pub(crate) fn sync(&mut self, dir: NodeId) -> FsResult<()> {
+        let dir = self.dir(dir);
+        dir.durable = dir.entries.clone();
+        dir.history.clear();
+        Ok(())
+    }
+
+    pub(crate) fn read(&mut self, dir: NodeId, name: &str, limit: usize) -> FsResult<Vec<u8>> {
+        let node = self.find(dir, name)?;
+        match &self.nodes[node] {
+            Node::File(contents) => {
+                let mut content = contents.last().cloned().unwrap_or_default();
+                content.truncate(limit);
+                Ok(content)
+            }
+            Node::Dir(_) => Err(error(FsErrorKind::Other)),
+        }
+    }
+
+    pub(crate) fn write(&mut self, dir: NodeId, name: &str, bytes: Vec<u8>) -> FsResult<()> {
+        if self.find(dir, name).is_err() {
+            self.create_file(dir, name)?;
+        }
+        let node = self.find(dir, name)?;
+        match &mut self.nodes[node] {
+            Node::File(contents) => contents.push(bytes),
+            Node::Dir(_) => return Err(error(FsErrorKind::Other)),
+        }
+        Ok(())
+    }
+
+    /// Makes a second link to the file `name`, as a file system without atomic renames may leave.
+    pub(crate) fn link(&mut self, dir: NodeId, name: &str, link: &str) -> FsResult<()> {
+        let node = self.find(dir, name)?;
+        self.change(dir, |entries| {
+            entries.insert(link.into(), node);
+        });
+        Ok(())
+    }
+
+    pub(crate) fn remove_file(&mut self, dir: NodeId, name: &str) -> FsResult<()> {
+        self.find(dir, name)?;
+        self.change(dir, |entries| {
+            entries.remove(name);
+        });
+        Ok(())
+    }
+
+    pub(crate) fn remove_dir(&mut self, dir: NodeId, name: &str) -> FsResult<()> {
+        let node = self.open_dir(dir, name)?;
+        if !self.dir(node).entries.is_empty() {
+            return Err(error(FsErrorKind::NotEmpty));
+        }
+        self.change(dir, |entries| {
+            entries.remove(name);
+        });
+        Ok(())
+    }
+}

@@ -1,0 +1,371 @@
+//! A simulated world for the protocol: a volume, a clock and a scheduler, all driven by one seed.
+//!
+//! Every call on the volume waits until the scheduler picks it, among all that are under way; so any two calls of
+//! any two tasks happen in any order, and the same seed replays the same order. What is picked takes effect even
+//! if its caller is gone by then, as a system call does.
+//! - [`disk`]: what is on the volume, and what of it a power cut leaves.
+//! - [`World`]: the scheduler, the clock, the faults.
+//! - [`Simulated`]: one instance's [`Platform`] in that world.
+
+pub(crate) mod disk;
+
+use super::directory::{Directory, FsError, FsErrorKind, FsResult};
+use super::platform::Platform;
+use disk::{Disk, NodeId};
+use futures::channel::oneshot;
+use futures::executor::{LocalPool, LocalSpawner};
+use futures::task::LocalSpawnExt;
+use std::cell::RefCell;
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::time::{Duration, SystemTime};
+
+type Effect = Box<dyn FnOnce(&mut State)>;
+
+/// Everything that outlives an instance.
+#[derive(Clone)]
+pub(crate) struct World {
+    state: Rc<RefCell<State>>,
+}
+
+pub(crate) struct State {
+    pub(crate) disk: Disk,
+    /// Calls that were made and have not taken effect.
+    under_way: Vec<Effect>,
+    /// Whether the volume answers no call, as storage over a broken network.
+    hung: bool,
+    pauses: Vec<(Duration, oneshot::Sender<()>)>,
+    now: Duration,
+    /// Of the pool that is running.
+    spawner: Option<LocalSpawner>,
+    random: u64,
+    /// The calls that took effect, in order, as `name argument`.
+    pub(crate) calls: Vec<String>,
+    /// The calls that fail from now on: a prefix of what `calls` would say, and how.
+    pub(crate) faults: Vec<(&'static str, FsErrorKind)>,
+    pub(crate) log: Vec<String>,
+}
+
+impl State {
+    /// A number below `bound`, by xorshift.
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
+        self.random ^= self.random << 13;
+        self.random ^= self.random >> 7;
+        self.random ^= self.random << 17;
+        self.random % bound
+    }
+
+    fn fault(&self, call: &str) -> Option<FsError> {
+        let fault = self.faults.iter().find(|(name, _)| call.starts_with(name));
+        fault.map(|(_, kind)| disk::error(*kind))
+    }
+}
+
+impl World {
+    /// A world with an empty volume.
+    pub(crate) fn new(seed: u64) -> Self {
+        World {
+            state: Rc::new(RefCell::new(State {
+                disk: Disk::default(),
+                under_way: Vec::new(),
+                hung: false,
+                pauses: Vec::new(),
+                now: Duration::ZERO,
+                spawner: None,
+                random: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1,
+                calls: Vec::new(),
+                faults: Vec::new(),
+                log: Vec::new(),
+            })),
+        }
+    }
+
+    /// A look at, or a hand on, the state.
+    pub(crate) fn with<T>(&self, f: impl FnOnce(&mut State) -> T) -> T {
+        f(&mut self.state.borrow_mut())
+    }
+
+    /// A new instance's platform.
+    pub(crate) fn platform(&self) -> Rc<Simulated> {
+        Rc::new(Simulated {
+            world: self.clone(),
+        })
+    }
+
+    /// Runs the tasks of `pool` as far as they go without the volume. What they spawn runs in the same pool, as
+    /// what a component's task spawns runs within that task.
+    pub(crate) fn poll(&self, pool: &mut LocalPool) {
+        self.with(|state| state.spawner = Some(pool.spawner()));
+        pool.run_until_stalled();
+    }
+
+    /// Runs the tasks of `pool` until none can go on, or `steps` calls have taken effect.
+    pub(crate) fn run(&self, pool: &mut LocalPool, steps: usize) {
+        for _ in 0..steps {
+            self.poll(pool);
+            if !self.step() {
+                return;
+            }
+        }
+    }
+
+    /// Lets one call take effect, or, when there is none, the next pause end. `false` if there is neither. All
+    /// pools must have been polled, or the clock would run while a task could.
+    pub(crate) fn step(&self) -> bool {
+        let effect = self.with(|state| {
+            let count = state.under_way.len() as u64;
+            (count > 0 && !state.hung).then(|| {
+                let pick = state.below(count) as usize;
+                state.under_way.swap_remove(pick)
+            })
+        });
+        if let Some(effect) = effect {
+            self.with(effect);
+            return true;
+        }
+        self.with(|state| {
+            state.pauses.retain(|(_, waiter)| !waiter.is_canceled());
+            state.pauses.sort_by_key(|(end, _)| *end);
+            if state.pauses.is_empty() {
+                return false;
+            }
+            let (end, waiter) = state.pauses.remove(0);
+            state.now = state.now.max(end);
+            let _ = waiter.send(());
+            true
+        })
+    }
+
+    /// Makes the volume answer no call, or answer again.
+    pub(crate) fn hang(&self, hung: bool) {
+        self.with(|state| state.hung = hung);
+    }
+
+    /// Lets each call that was made take effect, or not, by chance; its caller was killed.
+    pub(crate) fn settle(&self) {
+        while let Some(effect) = self.with(|state| state.under_way.pop()) {
+            if self.with(|state| state.below(2) == 0) {
+                self.with(effect);
+            }
+        }
+    }
+
+    /// Cuts the power: what was not synced may be lost.
+    pub(crate) fn cut_power(&self) {
+        self.with(|state| {
+            state.under_way.clear();
+            let mut random = state.random;
+            state.disk.cut_power(&mut |bound| {
+                random = random
+                    .wrapping_mul(6_364_136_223_846_793_005)
+                    .wrapping_add(1);
+                (random >> 33) % bound
+            });
+            state.random = random | 1;
+        });
+    }
+
+    /// Makes a call: `effect` happens when the scheduler picks it, unless a fault is set for `name`.
+    async fn call<T: 'static>(
+        &self,
+        name: String,
+        effect: impl FnOnce(&mut State) -> FsResult<T> + 'static,
+    ) -> FsResult<T> {
+        let (tell, told) = oneshot::channel();
+        self.with(|state| {
+            state.under_way.push(Box::new(move |state| {
+                let result = match state.fault(&name) {
+                    Some(error) => Err(error),
+                    None => effect(state),
+                };
+                state.calls.push(name);
+                let _ = tell.send(result);
+            }));
+        });
+        told.await
+            .unwrap_or_else(|_| Err(disk::error(FsErrorKind::Other)))
+    }
+}
+
+/// One instance's platform.
+pub(crate) struct Simulated {
+    world: World,
+}
+
+impl Platform for Simulated {
+    type Dir = SimulatedDir;
+    type Opener = oneshot::Sender<()>;
+    type Gate = Pin<Box<dyn Future<Output = ()>>>;
+
+    fn root(&self) -> Result<SimulatedDir, String> {
+        Ok(SimulatedDir {
+            world: self.world.clone(),
+            node: disk::ROOT,
+        })
+    }
+
+    fn gate(&self) -> (oneshot::Sender<()>, Self::Gate) {
+        let (opener, end) = oneshot::channel();
+        let gate = Box::pin(async move {
+            let _ = end.await;
+        });
+        (opener, gate)
+    }
+
+    fn spawn(&self, task: impl Future<Output = ()> + 'static) {
+        let spawner = self.world.with(|state| state.spawner.clone());
+        let spawner = spawner.expect("tasks run by World::poll only");
+        spawner
+            .spawn_local(task)
+            .expect("the pool that runs takes tasks");
+    }
+
+    async fn pause(&self, duration: Duration) {
+        let (tell, told) = oneshot::channel();
+        self.world.with(|state| {
+            let end = state.now + duration;
+            state.pauses.push((end, tell));
+        });
+        let _ = told.await;
+    }
+
+    fn now(&self) -> Duration {
+        self.world.with(|state| state.now)
+    }
+
+    fn random(&self) -> u64 {
+        self.world.with(|state| state.below(u64::MAX))
+    }
+
+    fn log(&self, line: &str) {
+        self.world.with(|state| state.log.push(line.into()));
+    }
+}
+
+/// A directory of the simulated volume.
+#[derive(Clone)]
+pub(crate) struct SimulatedDir {
+    world: World,
+    node: NodeId,
+}
+
+impl SimulatedDir {
+    async fn call<T: 'static>(
+        &self,
+        call: &str,
+        name: &str,
+        effect: impl FnOnce(&mut Disk, NodeId, &str) -> FsResult<T> + 'static,
+    ) -> FsResult<T> {
+        let node = self.node;
+        let label = format!("{call} {name}").trim_end().to_owned();
+        let name = name.to_owned();
+        self.world
+            .call(label, move |state| effect(&mut state.disk, node, &name))
+            .await
+    }
+}
+
+impl Directory for SimulatedDir {
+    async fn open_dir(&self, name: &str) -> FsResult<Self> {
+        let node = self.call("open_dir", name, |disk, dir, name| disk.open_dir(dir, name));
+        Ok(SimulatedDir {
+            node: node.await?,
+            world: self.world.clone(),
+        })
+    }
+
+    async fn create_dir(&self, name: &str) -> FsResult<()> {
+        self.call("create_dir", name, |disk, dir, name| {
+            disk.create_dir(dir, name)
+        })
+        .await
+    }
+
+    async fn create_file(&self, name: &str) -> FsResult<()> {
+        self.call("create_file", name, |disk, dir, name| {
+            disk.create_file(dir, name)
+        })
+        .await
+    }
+
+    /// Two calls, as the real one is many: an entry that is renamed in between ends the listing with an error, or
+    /// shows under one of its names, or both.
+    async fn list(&self) -> FsResult<Vec<String>> {
+        let before = self
+            .call("list", "", |disk, dir, _| Ok(disk.names(dir)))
+            .await?;
+        let after = self
+            .call("list", "", |disk, dir, _| Ok(disk.names(dir)))
+            .await?;
+        if before == after {
+            return Ok(after);
+        }
+        match self.world.with(|state| state.below(4)) {
+            0 => Err(disk::error(FsErrorKind::NotFound)),
+            1 => Ok(before),
+            2 => Ok(after),
+            _ => Ok(after.into_iter().chain(before).collect()),
+        }
+    }
+
+    async fn rename(&self, from: &str, target: &Self, to: &str) -> FsResult<()> {
+        assert_eq!(
+            self.node, target.node,
+            "the protocol renames within one directory"
+        );
+        let to = to.to_owned();
+        self.call("rename", from, move |disk, dir, from| {
+            disk.rename(dir, from, &to)
+        })
+        .await
+    }
+
+    async fn sync(&self) -> FsResult<()> {
+        self.call("sync", "", |disk, dir, _| disk.sync(dir)).await
+    }
+
+    async fn read(&self, name: &str, limit: usize) -> FsResult<Vec<u8>> {
+        self.call("read", name, move |disk, dir, name| {
+            disk.read(dir, name, limit)
+        })
+        .await
+    }
+
+    async fn write(&self, name: &str, bytes: &[u8]) -> FsResult<()> {
+        let bytes = bytes.to_vec();
+        self.call("write", name, move |disk, dir, name| {
+            disk.write(dir, name, bytes)
+        })
+        .await
+    }
+
+    async fn check_writable(&self, name: &str) -> FsResult<()> {
+        self.call("check_writable", name, |disk, dir, name| {
+            disk.read(dir, name, 0).map(drop)
+        })
+        .await
+    }
+
+    async fn modified(&self, name: &str) -> FsResult<Option<SystemTime>> {
+        self.call("modified", name, |disk, dir, name| {
+            disk.read(dir, name, 0)?;
+            Ok(Some(SystemTime::UNIX_EPOCH))
+        })
+        .await
+    }
+
+    async fn remove_file(&self, name: &str) -> FsResult<()> {
+        self.call("remove_file", name, |disk, dir, name| {
+            disk.remove_file(dir, name)
+        })
+        .await
+    }
+
+    async fn remove_dir(&self, name: &str) -> FsResult<()> {
+        self.call("remove_dir", name, |disk, dir, name| {
+            disk.remove_dir(dir, name)
+        })
+        .await
+    }
+}

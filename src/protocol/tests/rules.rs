@@ -1,0 +1,255 @@
+//! One rule each, on a schedule that does not matter.
+
+use super::*;
+use crate::protocol::directory::FsErrorKind;
+use crate::protocol::group::STALL_LIMIT;
+use crate::protocol::ticket::Ticket;
+
+/// What visitors were told when none got a number.
+const NOBODY: [u64; 0] = [];
+
+#[test]
+fn a_visit_is_claimed_synced_published_and_only_then_answered() {
+    let world = World::new(1);
+    let mut process = Process::start(&world);
+    process.visitors(1);
+    process.finish(&world);
+    world.with(|state| state.calls.clear());
+    process.visitors(1);
+    let mut answered_after = None;
+    while answered_after.is_none() {
+        world.run(&mut process.pool, 1);
+        if process.numbers().len() == 2 {
+            answered_after = Some(world.with(|state| state.calls.clone()));
+        }
+    }
+    let calls = answered_after.unwrap();
+    let position = |call: &str| {
+        let found = calls.iter().position(|c| c == call);
+        found.unwrap_or_else(|| panic!("no {call:?} before the answer: {calls:?}"))
+    };
+    assert!(position("rename ticket.1") < position("sync"), "{calls:?}");
+    assert!(position("sync") < position("write visits.bin"), "{calls:?}");
+}
+
+#[test]
+fn a_commit_costs_one_rename_and_one_sync_however_many_wait() {
+    let world = World::new(2);
+    let mut process = Process::start(&world);
+    process.visitors(1);
+    process.finish(&world);
+    world.with(|state| state.calls.clear());
+    process.visitors(500);
+    process.finish(&world);
+    let calls = world.with(|state| state.calls.clone());
+    let count = |name: &str| calls.iter().filter(|c| c.starts_with(name)).count();
+    assert_eq!((count("rename"), count("sync")), (1, 1), "{calls:?}");
+    assert_exactly(process.numbers(), 501, 2);
+}
+
+#[test]
+fn a_volume_of_app_py_is_taken_over_by_value() {
+    for (bytes, count) in [
+        (&[][..], 0),
+        (&[114][..], 114),
+        (&[0x39, 0x05][..], 1337),
+        (&[1, 2, 3][..], 0x03_02_01),
+        (&[9, 0, 0, 0, 0, 0, 0, 0][..], 9),
+        (&[9, 0, 0, 0, 0, 0, 0, 0, 0, 0][..], 9),
+    ] {
+        let world = World::new(7);
+        set_visits_bin(&world, bytes);
+        let mut process = Process::start(&world);
+        assert_eq!(process.current(&world), Ok(count));
+        assert_eq!(world.with(|state| state.disk.names(ROOT)), ["visits.bin"]);
+        process.visitors(1);
+        assert_eq!(process.finish(&world), [count + 1]);
+        assert_eq!(published(&world), Some(count + 1));
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_a_count_is_refused_and_kept() {
+    let world = World::new(8);
+    set_visits_bin(&world, b"one hundred");
+    let mut process = Process::start(&world);
+    process.visitors(3);
+    assert_eq!(process.finish(&world), NOBODY);
+    assert_eq!(process.current(&world).unwrap_err().0, Refusal::NotACount);
+    let (refusal, line) = process.probe(&world).unwrap_err();
+    assert_eq!(refusal, Refusal::NotACount);
+    assert!(line.contains("/app/persistent/visits.bin"), "{line}");
+    let read = world.with(|state| state.disk.read(ROOT, record::FILE, 64));
+    assert_eq!(read.unwrap(), b"one hundred");
+    assert_eq!(world.with(|state| state.disk.names(ROOT)), ["visits.bin"]);
+}
+
+#[test]
+fn looking_before_the_first_visit_changes_nothing() {
+    let world = World::new(9);
+    let mut process = Process::start(&world);
+    assert_eq!(process.current(&world), Ok(0));
+    assert_eq!(process.probe(&world), Ok(()));
+    assert_eq!(world.with(|state| state.disk.names(ROOT)), [""; 0]);
+}
+
+#[test]
+fn after_a_failed_sync_nothing_is_acknowledged_although_later_ones_succeed() {
+    let world = World::new(10);
+    let mut process = Process::start(&world);
+    process.visitors(2);
+    process.finish(&world);
+    world.with(|state| state.faults.push(("sync", FsErrorKind::Other)));
+    process.visitors(2);
+    world.run(&mut process.pool, LONG);
+    world.with(|state| state.faults.clear());
+    process.visitors(2);
+    assert_eq!(process.finish(&world), [1, 2]);
+    assert_eq!(process.errors().len(), 4);
+    assert!(
+        process.errors()[3].contains("cannot sync"),
+        "{:?}",
+        process.errors()
+    );
+    assert!(process.probe(&world).is_err());
+    // A new instance starts from what is there; no number is given twice.
+    let mut next = Process::start(&world);
+    next.visitors(1);
+    assert!(next.finish(&world)[0] > 2);
+}
+
+#[test]
+fn a_volume_that_refuses_gives_an_error_and_loses_nothing() {
+    for call in ["rename", "write", "open_dir", "list", "modified"] {
+        for kind in [
+            FsErrorKind::ReadOnly,
+            FsErrorKind::Denied,
+            FsErrorKind::Other,
+        ] {
+            let world = World::new(11);
+            let mut process = Process::start(&world);
+            process.visitors(3);
+            process.finish(&world);
+            world.with(|state| state.faults.push((call, kind)));
+            let mut restarted = Process::start(&world);
+            restarted.visitors(2);
+            assert_eq!(restarted.finish(&world), NOBODY, "{call} {kind:?}");
+            assert!(
+                restarted.errors()[0].contains("/app/persistent"),
+                "{call} {kind:?}"
+            );
+            world.with(|state| state.faults.clear());
+            let mut well = Process::start(&world);
+            well.visitors(1);
+            let number = well.finish(&world)[0];
+            assert!(number == 4 || number == 6, "{call} {kind:?}: {number}");
+            assert_eq!(published(&world), Some(number));
+        }
+    }
+}
+
+#[test]
+fn a_publisher_that_died_is_mended_by_any_request() {
+    let world = World::new(12);
+    let mut process = Process::start(&world);
+    process.visitors(5);
+    process.finish(&world);
+    for stale in [&3u64.to_le_bytes()[..], b"", b"longer than eight bytes"] {
+        set_visits_bin(&world, stale);
+        assert_eq!(process.current(&world), Ok(5));
+        assert_eq!(published(&world), Some(5));
+        set_visits_bin(&world, stale);
+        assert_eq!(process.probe(&world), Ok(()));
+        assert_eq!(published(&world), Some(5));
+    }
+}
+
+#[test]
+fn of_two_names_left_by_a_crash_the_higher_counts_on() {
+    let world = World::new(13);
+    let mut process = Process::start(&world);
+    process.visitors(5);
+    process.finish(&world);
+    world.with(|state| {
+        let private = state.disk.open_dir(ROOT, ".visits").unwrap();
+        state.disk.link(private, "ticket.5", "ticket.3").unwrap();
+    });
+    let mut restarted = Process::start(&world);
+    restarted.visitors(1);
+    assert_eq!(restarted.finish(&world), [6]);
+    assert_eq!(tickets(&world), ["ticket.6"]);
+}
+
+#[test]
+fn an_empty_private_directory_is_started_anew_from_visits_bin() {
+    let world = World::new(14);
+    world
+        .with(|state| state.disk.create_dir(ROOT, ".visits"))
+        .unwrap();
+    set_visits_bin(&world, &[41]);
+    let mut process = Process::start(&world);
+    process.visitors(1);
+    assert_eq!(process.finish(&world), [42]);
+}
+
+#[test]
+fn a_private_directory_without_a_ticket_is_never_taken_for_zero() {
+    let world = World::new(15);
+    world.with(|state| {
+        state.disk.create_dir(ROOT, ".visits").unwrap();
+        let private = state.disk.open_dir(ROOT, ".visits").unwrap();
+        state.disk.create_file(private, "ticket.007").unwrap();
+    });
+    let mut process = Process::start(&world);
+    process.visitors(1);
+    assert_eq!(process.finish(&world), NOBODY);
+    assert!(
+        process.errors()[0].contains("ticket.007"),
+        "{:?}",
+        process.errors()
+    );
+    assert_eq!(tickets(&world), ["ticket.007"]);
+}
+
+#[test]
+fn a_count_that_would_pass_64_bits_is_refused() {
+    let world = World::new(16);
+    set_visits_bin(&world, &(u64::MAX - 1).to_le_bytes());
+    let mut process = Process::start(&world);
+    process.visitors(1);
+    assert_eq!(process.finish(&world), [u64::MAX]);
+    process.visitors(1);
+    process.finish(&world);
+    assert!(
+        process.errors()[0].contains("64 bits"),
+        "{:?}",
+        process.errors()
+    );
+    assert_eq!(tickets(&world), [Ticket(u64::MAX).name()]);
+}
+
+#[test]
+fn a_volume_that_does_not_answer_fails_its_visitors_and_counts_on_when_it_does() {
+    let world = World::new(17);
+    let mut process = Process::start(&world);
+    process.visitors(1);
+    process.finish(&world);
+    process.visitors(2);
+    world.hang(true);
+    world.run(&mut process.pool, LONG);
+    process.visitors(1);
+    world.run(&mut process.pool, LONG);
+    assert_eq!(process.numbers(), [1]);
+    assert_eq!(process.errors().len(), 3);
+    let line = format!("has not answered for {STALL_LIMIT:?}");
+    assert!(
+        process.errors().iter().all(|e| e.contains(&line)),
+        "{:?}",
+        process.errors()
+    );
+    // The batch that hung ends before the next begins: its two visits count, unacknowledged.
+    world.hang(false);
+    world.run(&mut process.pool, LONG);
+    process.visitors(1);
+    assert_eq!(process.finish(&world), [1, 4]);
+}
