@@ -1,0 +1,155 @@
+//! One tab of the browser, with a typed call for each thing that the tests do to it.
+
+use crate::chromium::Chromium;
+use anyhow::{Context, Result, bail, ensure};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+use std::path::Path;
+
+/// A colour scheme that a visitor's system asks for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Scheme {
+    Light,
+    Dark,
+}
+
+/// A tab.
+pub(crate) struct Page<'a> {
+    browser: &'a Chromium,
+    session: String,
+}
+
+impl<'a> Page<'a> {
+    /// Opens an empty tab and listens to what happens in it.
+    pub(crate) async fn open(browser: &'a Chromium) -> Result<Self> {
+        let target = browser
+            .call(None, "Target.createTarget", json!({ "url": "about:blank" }))
+            .await?;
+        let attach = json!({ "targetId": target["targetId"], "flatten": true });
+        let attached = browser.call(None, "Target.attachToTarget", attach).await?;
+        let session = attached["sessionId"].as_str().context("no session")?;
+        let page = Self {
+            browser,
+            session: session.to_owned(),
+        };
+        for domain in ["Page", "Runtime", "Network", "Log"] {
+            page.call(&format!("{domain}.enable"), json!({})).await?;
+        }
+        // A tab in the background would not show where the focus is.
+        let focused = json!({ "enabled": true });
+        page.call("Emulation.setFocusEmulationEnabled", focused)
+            .await?;
+        Ok(page)
+    }
+
+    /// Goes to an address and waits until everything there is loaded.
+    pub(crate) async fn goto(&self, url: &str) -> Result<()> {
+        let mark = self.browser.mark();
+        let gone = self.call("Page.navigate", json!({ "url": url })).await?;
+        ensure!(gone["errorText"].is_null(), "go to {url}: {gone}");
+        let event = "Page.loadEventFired";
+        self.browser.event(mark, &self.session, event).await?;
+        Ok(())
+    }
+
+    /// The value of a JavaScript expression in the page.
+    pub(crate) async fn value(&self, expression: &str) -> Result<Value> {
+        let evaluate =
+            json!({ "expression": expression, "returnByValue": true, "awaitPromise": true });
+        let mut answer = self.call("Runtime.evaluate", evaluate).await?;
+        if let Some(exception) = answer.get("exceptionDetails") {
+            bail!("{expression}: {exception}");
+        }
+        Ok(answer["result"]["value"].take())
+    }
+
+    /// The same, a text.
+    pub(crate) async fn text(&self, expression: &str) -> Result<String> {
+        match self.value(expression).await? {
+            Value::String(text) => Ok(text),
+            other => bail!("{expression} is not a text but {other}"),
+        }
+    }
+
+    /// Asks for a colour scheme, and for no motion, so that a picture never shows half a movement.
+    pub(crate) async fn prefer(&self, scheme: Scheme) -> Result<()> {
+        let scheme = match scheme {
+            Scheme::Light => "light",
+            Scheme::Dark => "dark",
+        };
+        let features = json!([
+            { "name": "prefers-color-scheme", "value": scheme },
+            { "name": "prefers-reduced-motion", "value": "reduce" },
+        ]);
+        let media = json!({ "features": features });
+        self.call("Emulation.setEmulatedMedia", media)
+            .await
+            .map(drop)
+    }
+
+    /// Gives the window this size.
+    pub(crate) async fn resize(&self, width: u32, height: u32) -> Result<()> {
+        let metrics = json!({
+            "width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600,
+        });
+        self.call("Emulation.setDeviceMetricsOverride", metrics)
+            .await
+            .map(drop)
+    }
+
+    /// Presses the tabulator key.
+    pub(crate) async fn press_tab(&self) -> Result<()> {
+        for kind in ["rawKeyDown", "keyUp"] {
+            let key =
+                json!({ "type": kind, "key": "Tab", "code": "Tab", "windowsVirtualKeyCode": 9 });
+            self.call("Input.dispatchKeyEvent", key).await?;
+        }
+        Ok(())
+    }
+
+    /// Saves what the window shows as a PNG.
+    pub(crate) async fn screenshot(&self, file: &Path) -> Result<()> {
+        let taken = self
+            .call("Page.captureScreenshot", json!({ "format": "png" }))
+            .await?;
+        let encoded = taken["data"].as_str().context("a picture without data")?;
+        let picture = STANDARD.decode(encoded).context("decode the picture")?;
+        std::fs::write(file, picture).with_context(|| format!("write {}", file.display()))
+    }
+
+    /// Every address that the page has asked for.
+    pub(crate) fn requests(&self) -> Vec<String> {
+        let events = self.browser.events(&self.session).into_iter();
+        events
+            .filter(|(_, event)| event["method"] == "Network.requestWillBeSent")
+            .filter_map(|(_, event)| Some(event["params"]["request"]["url"].as_str()?.to_owned()))
+            .collect()
+    }
+
+    /// Everything that a developer's console would show in red or yellow.
+    pub(crate) fn complaints(&self) -> Vec<Value> {
+        let complains = |event: &Value| match event["method"].as_str() {
+            Some("Runtime.exceptionThrown") => true,
+            Some("Runtime.consoleAPICalled") => {
+                ["error", "warning", "assert"].contains(&text(&event["params"]["type"]))
+            }
+            Some("Log.entryAdded") => {
+                ["error", "warning"].contains(&text(&event["params"]["entry"]["level"]))
+            }
+            _ => false,
+        };
+        let events = self.browser.events(&self.session).into_iter();
+        events.map(|(_, event)| event).filter(complains).collect()
+    }
+
+    async fn call(&self, method: &str, parameters: Value) -> Result<Value> {
+        self.browser
+            .call(Some(&self.session), method, parameters)
+            .await
+    }
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
