@@ -3,6 +3,7 @@
 use crate::workspace::{self, GUEST_TARGET};
 use crate::{cargo, workspace::copy_atomically};
 use anyhow::{Result, bail};
+use std::path::Path;
 use std::process::Command;
 
 /// Builds the component and copies it to `visits.wasm` at the repository's top. The copy is atomic, for a host may
@@ -24,11 +25,12 @@ fn require_target() -> Result<()> {
         .args(["--print", "target-libdir", "--target", GUEST_TARGET])
         .current_dir(workspace::root())
         .output();
-    let installed = libraries.is_ok_and(|output| {
-        let directory = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-        output.status.success() && std::path::Path::new(&directory).is_dir()
+    // A rustc that cannot be asked is cargo's to complain about.
+    let missing = libraries.is_ok_and(|output| {
+        let directory = String::from_utf8_lossy(&output.stdout);
+        output.status.success() && !Path::new(directory.trim()).is_dir()
     });
-    if !installed {
+    if missing {
         bail!(
             "the Rust target {GUEST_TARGET} is not installed: run `rustup toolchain install` at the repository's top"
         );
