@@ -21,6 +21,9 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
+/// Pauses up to this length end while calls are under way.
+const SHORT: Duration = Duration::from_secs(1);
+
 type Effect = Box<dyn FnOnce(&mut State)>;
 
 /// Everything that outlives an instance.
@@ -35,7 +38,8 @@ pub(crate) struct State {
     under_way: Vec<Effect>,
     /// Whether the volume answers no call, as storage over a broken network.
     hung: bool,
-    pauses: Vec<(Duration, oneshot::Sender<()>)>,
+    /// When each ends, how long it is, and who waits.
+    pauses: Vec<(Duration, Duration, oneshot::Sender<()>)>,
     now: Duration,
     /// Of the pool that is running.
     spawner: Option<LocalSpawner>,
@@ -110,31 +114,41 @@ impl World {
         }
     }
 
-    /// Lets one call take effect, or, when there is none, the next pause end. `false` if there is neither. All
-    /// pools must have been polled, or the clock would run while a task could.
+    /// Lets one call take effect or the next pause end, by chance; `false` if there is neither. All pools must have
+    /// been polled, or the clock would run while a task could.
     pub(crate) fn step(&self) -> bool {
-        let effect = self.with(|state| {
-            let count = state.under_way.len() as u64;
-            (count > 0 && !state.hung).then(|| {
-                let pick = state.below(count) as usize;
-                state.under_way.swap_remove(pick)
-            })
-        });
-        if let Some(effect) = effect {
-            self.with(effect);
-            return true;
+        enum Next {
+            Effect(Effect),
+            Pause(oneshot::Sender<()>),
         }
-        self.with(|state| {
-            state.pauses.retain(|(_, waiter)| !waiter.is_canceled());
-            state.pauses.sort_by_key(|(end, _)| *end);
-            if state.pauses.is_empty() {
-                return false;
+        let next = self.with(|state| {
+            state.pauses.retain(|(_, _, waiter)| !waiter.is_canceled());
+            state.pauses.sort_by_key(|(end, ..)| *end);
+            let calls = if state.hung { 0 } else { state.under_way.len() };
+            // A call may take longer than the pause of one who lost a race, never than one who waits for a limit.
+            let short = state.pauses.iter().filter(|(_, length, _)| *length < SHORT);
+            let choices = (calls + short.count()) as u64;
+            let pick = if choices > 0 {
+                state.below(choices) as usize
+            } else {
+                0
+            };
+            if pick < calls {
+                return Some(Next::Effect(state.under_way.swap_remove(pick)));
             }
-            let (end, waiter) = state.pauses.remove(0);
+            if state.pauses.is_empty() {
+                return None;
+            }
+            let (end, _, waiter) = state.pauses.remove(0);
             state.now = state.now.max(end);
-            let _ = waiter.send(());
-            true
-        })
+            Some(Next::Pause(waiter))
+        });
+        match next {
+            Some(Next::Effect(effect)) => self.with(effect),
+            Some(Next::Pause(waiter)) => drop(waiter.send(())),
+            None => return false,
+        }
+        true
     }
 
     /// Makes the volume answer no call, or answer again.
@@ -225,7 +239,7 @@ impl Platform for Simulated {
         let (tell, told) = oneshot::channel();
         self.world.with(|state| {
             let end = state.now + duration;
-            state.pauses.push((end, tell));
+            state.pauses.push((end, duration, tell));
         });
         let _ = told.await;
     }

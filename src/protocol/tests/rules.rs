@@ -253,3 +253,17 @@ fn a_volume_that_does_not_answer_fails_its_visitors_and_counts_on_when_it_does()
     process.visitors(1);
     assert_eq!(process.finish(&world), [1, 4]);
 }
+
+#[test]
+fn a_record_that_cannot_be_read_is_never_taken_for_zero() {
+    let world = World::new(18);
+    set_visits_bin(&world, &[114]);
+    world.with(|state| state.faults.push(("read visits.bin", FsErrorKind::Other)));
+    let mut process = Process::start(&world);
+    process.visitors(1);
+    assert_eq!(process.finish(&world), NOBODY);
+    assert!(process.current(&world).is_err());
+    world.with(|state| state.faults.clear());
+    process.visitors(1);
+    assert_eq!(process.finish(&world), [115]);
+}

@@ -1,0 +1,106 @@
+//! Volumes that something else has written to.
+
+use crate::{counter, load, visits_bin};
+use anyhow::{Result, ensure};
+use std::fs;
+use std::time::Instant;
+use visits_tests::{Connection, DEADLINE, Host, get};
+
+#[tokio::test]
+async fn a_volume_of_app_py_counts_on_whatever_its_length() -> Result<()> {
+    for (bytes, count) in [
+        (&[][..], 0),
+        (&[114][..], 114),
+        (&[0x39, 0x05][..], 1337),
+        (&[1, 2, 3][..], 0x03_02_01),
+        (&[95, 0, 0, 0, 0, 0, 0, 0][..], 95),
+    ] {
+        let app = counter()?;
+        let file = app.volume().join("visits.bin");
+        fs::write(&file, bytes)?;
+        let host = Host::of(&app).start().await?;
+        assert_eq!(
+            get(host.address(), "/visits").await?.text(),
+            format!("{count}\n")
+        );
+        assert_eq!(fs::read(&file)?, bytes, "looking changes nothing");
+        let mut client = Connection::open(host.address()).await?;
+        assert_eq!(load::visit(&mut client).await?, count + 1);
+        assert_eq!(visits_bin(&app.volume())?, count + 1);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_file_that_cannot_be_a_count_is_told_and_kept() -> Result<()> {
+    let app = counter()?;
+    let file = app.volume().join("visits.bin");
+    let nonsense = b"one hundred and fourteen";
+    fs::write(&file, nonsense)?;
+    let host = Host::of(&app).start().await?;
+    for path in ["/", "/visits", "/visits.bin", "/healthz"] {
+        let reply = get(host.address(), path).await?;
+        assert_eq!(reply.status, 500, "{path}: {}", reply.text());
+        assert!(
+            reply.text().contains("/app/persistent/visits.bin"),
+            "{path}: {}",
+            reply.text()
+        );
+        assert_eq!(reply.text().lines().count(), 1, "{path}: {}", reply.text());
+    }
+    assert_eq!(get(host.address(), "/livez").await?.status, 200);
+    assert_eq!(fs::read(&file)?, nonsense);
+    assert_eq!(fs::read_dir(app.volume())?.count(), 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_host_mends_visits_bin_when_it_starts() -> Result<()> {
+    let app = counter()?;
+    let host = Host::of(&app).start().await?;
+    load::visits(host.address(), 1, 5).await?;
+    host.kill9().await?;
+    fs::write(app.volume().join("visits.bin"), [3, 0, 0, 0, 0, 0, 0, 0])?;
+    let host = Host::of(&app).start().await?;
+    let deadline = Instant::now() + DEADLINE;
+    while visits_bin(&app.volume())? != 5 {
+        ensure!(
+            Instant::now() < deadline,
+            host.failed("visits.bin is not mended")
+        );
+        tokio::task::yield_now().await;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_count_is_set_by_hand_as_the_operators_guide_says() -> Result<()> {
+    let app = counter()?;
+    let host = Host::of(&app).start().await?;
+    load::visits(host.address(), 1, 5).await?;
+    host.kill9().await?;
+    fs::remove_dir_all(app.volume().join(".visits"))?;
+    fs::write(app.volume().join("visits.bin"), 2u64.to_le_bytes())?;
+    let host = Host::of(&app).start().await?;
+    assert_eq!(load::visits(host.address(), 1, 1).await?, [3]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_replaced_visits_bin_is_written_to_again() -> Result<()> {
+    let app = counter()?;
+    let file = app.volume().join("visits.bin");
+    let host = Host::of(&app).start().await?;
+    load::visits(host.address(), 1, 2).await?;
+    fs::write(
+        app.volume().join("new"),
+        b"something longer than eight bytes",
+    )?;
+    fs::rename(app.volume().join("new"), &file)?;
+    load::visits(host.address(), 1, 1).await?;
+    assert_eq!(visits_bin(&app.volume())?, 3);
+    fs::remove_file(&file)?;
+    load::visits(host.address(), 1, 1).await?;
+    assert_eq!(visits_bin(&app.volume())?, 4);
+    Ok(())
+}
