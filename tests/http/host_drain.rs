@@ -1,0 +1,142 @@
+//! The end of a host: what is in flight is finished, what is idle is closed, and a deadline and a second signal cut
+//! both short.
+
+use anyhow::{Context, Result, ensure};
+use bytes::Bytes;
+use futures::channel::mpsc;
+use http::Request;
+use http_body_util::StreamBody;
+use std::time::{Duration, Instant};
+use tokio::net::TcpStream;
+use visits_tests::client::stream;
+use visits_tests::{App, Connection, DEADLINE, Host, Raw, Signal, artifacts};
+
+/// A request whose body has begun and whose rest the test sends when it likes.
+struct InFlight {
+    rest: mpsc::Sender<Result<hyper::body::Frame<Bytes>>>,
+    reply: tokio::task::JoinHandle<Result<visits_tests::Reply>>,
+}
+
+impl InFlight {
+    async fn start(host: &Host) -> Result<Self> {
+        let (mut rest, body) = mpsc::channel(1);
+        let mut connection = Connection::open(host.address()).await?;
+        let request = Request::post("/swallow").body(stream(StreamBody::new(body)))?;
+        let reply = tokio::spawn(async move { connection.call(request).await });
+        rest.try_send(Ok(hyper::body::Frame::data(Bytes::from_static(b"begun"))))?;
+        Ok(Self { rest, reply })
+    }
+
+    async fn finish(self) -> Result<visits_tests::Reply> {
+        drop(self.rest);
+        self.reply.await?
+    }
+}
+
+async fn probe(arguments: &[&str]) -> Result<(App, Host)> {
+    let app = App::new(&artifacts::probe_wasm()?)?;
+    let host = Host::of(&app)
+        .args(arguments.iter().copied())
+        .start()
+        .await?;
+    Ok((app, host))
+}
+
+async fn draining_with(host: &Host, signal: Signal, requests: u64) -> Result<()> {
+    host.signal(signal)?;
+    let log = host.wait_log("draining").await?;
+    ensure!(
+        log["fields"]["requests"] == requests,
+        host.failed("another number of requests in flight")
+    );
+    Ok(())
+}
+
+/// Waits until the host has the request, which no answer tells yet: a later one on another connection is answered.
+async fn until_in_flight(host: &Host) -> Result<()> {
+    visits_tests::get(host.address(), "/hello").await.map(drop)
+}
+
+#[tokio::test]
+async fn both_signals_finish_what_is_in_flight_and_close_what_is_idle() -> Result<()> {
+    for signal in [Signal::TERM, Signal::INT] {
+        let (_app, host) = probe(&["--header-timeout=1m"]).await?;
+        let mut idle = Connection::open(host.address()).await?;
+        ensure!(idle.get("/hello").await?.status == 200);
+        let mut silent = Raw::open(host.address()).await?;
+        let in_flight = InFlight::start(&host).await?;
+        until_in_flight(&host).await?;
+
+        draining_with(&host, signal, 1).await?;
+        idle.closed(DEADLINE).await.context("the idle connection")?;
+        silent
+            .read_to_end(DEADLINE)
+            .await
+            .context("the silent connection")?;
+        ensure!(
+            TcpStream::connect(host.address()).await.is_err(),
+            host.failed("it still accepts")
+        );
+
+        let reply = in_flight.finish().await?;
+        ensure!(
+            reply.text() == "5\n" && reply.header("connection") == "close",
+            "{reply:?}"
+        );
+        let exit = host.wait_exit(DEADLINE).await?;
+        ensure!(exit.code == Some(0), host.failed("it must exit with 0"));
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_second_signal_ends_at_once_with_its_number() -> Result<()> {
+    let (_app, host) = probe(&[]).await?;
+    let _in_flight = InFlight::start(&host).await?;
+    until_in_flight(&host).await?;
+    draining_with(&host, Signal::TERM, 1).await?;
+    host.signal(Signal::INT)?;
+    let exit = host.wait_exit(DEADLINE).await?;
+    ensure!(
+        exit.code == Some(128 + 2),
+        host.failed("it must exit with 130")
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_deadline_cuts_what_is_left_and_says_how_much() -> Result<()> {
+    let (_app, host) = probe(&["--drain-timeout=300ms"]).await?;
+    let _one = InFlight::start(&host).await?;
+    let _two = InFlight::start(&host).await?;
+    until_in_flight(&host).await?;
+    let started = Instant::now();
+    draining_with(&host, Signal::TERM, 2).await?;
+    let exit = host.wait_exit(DEADLINE).await?;
+    ensure!(exit.code == Some(1), host.failed("it must exit with 1"));
+    ensure!(
+        started.elapsed() >= Duration::from_millis(300),
+        "cut too early"
+    );
+    let last = host.stderr().lines().pop().unwrap_or_default();
+    ensure!(
+        last.starts_with("error: 2 requests were cut"),
+        host.failed("it does not say what it cut")
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_component_that_never_ends_is_cut_by_the_deadline() -> Result<()> {
+    let (_app, host) = probe(&["--drain-timeout=500ms", "--request-timeout=1m"]).await?;
+    ensure!(
+        visits_tests::get(host.address(), "/loop-later")
+            .await?
+            .text()
+            == "later\n"
+    );
+    host.signal(Signal::TERM)?;
+    let exit = host.wait_exit(DEADLINE).await?;
+    ensure!(exit.code == Some(1), host.failed("it must exit with 1"));
+    Ok(())
+}

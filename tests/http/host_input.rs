@@ -1,0 +1,315 @@
+//! Bad input: each is one line on stderr that names it, an exit code that is not 0, and an untouched volume.
+
+use anyhow::{Result, ensure};
+use std::path::Path;
+use visits_tests::{App, DEADLINE, Host, HostBuilder, artifacts};
+
+const CORE_MODULE: &[u8] = b"\0asm\x01\0\0\0";
+
+/// An application whose volume holds one file, so that any touch of it shows.
+fn app() -> Result<App> {
+    let app = App::new(&artifacts::probe_wasm()?)?;
+    std::fs::write(app.volume().join("keep"), "as it was")?;
+    Ok(app)
+}
+
+fn volume(app: &App) -> Result<Vec<(std::ffi::OsString, Vec<u8>)>> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(app.volume())? {
+        let entry = entry?;
+        files.push((entry.file_name(), std::fs::read(entry.path())?));
+    }
+    Ok(files)
+}
+
+/// The host must refuse to start with this one line, which contains every one of `says`.
+async fn assert_refused(app: &App, host: HostBuilder, code: i32, says: &[&str]) -> Result<()> {
+    let before = volume(app)?;
+    // Without log lines, so that stderr holds nothing but the error.
+    let host = host.env("RUST_LOG", "off").spawn()?;
+    let exit = host.wait_exit(DEADLINE).await?;
+    let lines = host.stderr().lines();
+    ensure!(
+        exit.code == Some(code),
+        host.failed(&format!("it must exit with {code}"))
+    );
+    ensure!(
+        lines.len() == 1 && lines[0].starts_with("error: "),
+        host.failed("not one line of error")
+    );
+    for text in says {
+        ensure!(
+            lines[0].contains(text),
+            host.failed(&format!("it does not say {text:?}"))
+        );
+    }
+    ensure!(
+        host.stdout().lines().is_empty(),
+        host.failed("it writes to stdout")
+    );
+    ensure!(volume(app)? == before, host.failed("it touched the volume"));
+    Ok(())
+}
+
+/// The same for an application whose manifest was changed.
+async fn assert_manifest_refused(from: &str, to: &str, says: &[&str]) -> Result<()> {
+    let app = app()?;
+    let text = std::fs::read_to_string(app.manifest())?;
+    ensure!(text.contains(from), "the manifest has no {from:?}");
+    std::fs::write(app.manifest(), text.replacen(from, to, 1))?;
+    assert_refused(&app, Host::of(&app), 1, says).await
+}
+
+/// The same for an application whose component is this file.
+async fn assert_component_refused(wasm: &[u8], says: &[&str]) -> Result<()> {
+    let app = app()?;
+    let path = app.directory().join("bad.wasm");
+    std::fs::write(&path, wasm)?;
+    visits_tests::write_manifest(app.directory(), Path::new("bad.wasm"), "")?;
+    let named = path.display().to_string();
+    assert_refused(&app, Host::of(&app), 1, &[&[named.as_str()], says].concat()).await
+}
+
+#[tokio::test]
+async fn a_missing_manifest_is_named() -> Result<()> {
+    let app = app()?;
+    let missing = app.directory().join("nowhere.toml");
+    let named = missing.display().to_string();
+    assert_refused(
+        &app,
+        HostBuilder::new(&missing),
+        1,
+        &[&named, "No such file"],
+    )
+    .await
+}
+
+#[tokio::test]
+async fn bad_toml_is_named_with_its_line() -> Result<()> {
+    assert_manifest_refused("name = \"app\"", "name = app", &["spin.toml:4: "]).await
+}
+
+#[tokio::test]
+async fn an_unsupported_key_is_named_with_its_line() -> Result<()> {
+    assert_manifest_refused(
+        "name = \"app\"",
+        "name = \"app\"\nlogo = \"x\"",
+        &["spin.toml:5: ", "`logo`"],
+    )
+    .await
+}
+
+#[tokio::test]
+async fn a_missing_directory_is_named() -> Result<()> {
+    assert_manifest_refused(
+        "\"persistent\"",
+        "\"absent\"",
+        &["absent", "/app/persistent"],
+    )
+    .await
+}
+
+#[tokio::test]
+async fn a_file_in_place_of_a_directory_is_named() -> Result<()> {
+    assert_manifest_refused(
+        "\"persistent\"",
+        "\"spin.toml\"",
+        &["spin.toml", "not a directory"],
+    )
+    .await
+}
+
+#[tokio::test]
+async fn a_missing_component_is_named() -> Result<()> {
+    assert_manifest_refused(
+        "probe.wasm",
+        "absent.wasm",
+        &["absent.wasm", "No such file"],
+    )
+    .await
+}
+
+#[tokio::test]
+async fn what_is_no_wasm_is_refused() -> Result<()> {
+    assert_component_refused(b"#!/bin/sh\n", &["not a WebAssembly component"]).await?;
+    assert_component_refused(b"", &["not a WebAssembly component"]).await
+}
+
+#[tokio::test]
+async fn a_torn_component_is_refused() -> Result<()> {
+    let whole = std::fs::read(artifacts::probe_wasm()?)?;
+    assert_component_refused(&whole[..whole.len() / 2], &["not a valid component"]).await
+}
+
+#[tokio::test]
+async fn a_core_module_is_refused_with_what_to_do() -> Result<()> {
+    assert_component_refused(
+        CORE_MODULE,
+        &["a core module, not a component", "wasm32-wasip2"],
+    )
+    .await
+}
+
+#[tokio::test]
+async fn a_component_that_answers_no_http_is_refused() -> Result<()> {
+    assert_component_refused(b"\0asm\x0d\0\x01\0", &["wasi:http/handler"]).await
+}
+
+/// A component, byte by byte for want of an assembler, that imports an instance with one function and exports an
+/// empty instance.
+fn component_importing(import: &str, export: &str) -> Vec<u8> {
+    let name = |name: &str| [&[0, name.len() as u8], name.as_bytes()].concat();
+    let section = |id: u8, content: &[u8]| [&[id, content.len() as u8], content].concat();
+    // The type of a function `open` that takes and gives nothing, and its place in the type of the instance.
+    let function = [&[1, 0x40, 0, 1, 0, 4], name("open").as_slice(), &[1, 0]].concat();
+    [
+        b"\0asm\x0d\0\x01\0".to_vec(),
+        section(7, &[&[1, 0x42, 2], function.as_slice()].concat()),
+        section(10, &[&[1], name(import).as_slice(), &[5, 0]].concat()),
+        section(5, &[1, 1, 0]),
+        section(11, &[&[1], name(export).as_slice(), &[5, 1, 0]].concat()),
+    ]
+    .concat()
+}
+
+#[tokio::test]
+async fn a_wasi_0_2_component_is_refused_with_what_to_do() -> Result<()> {
+    let wasm = component_importing("a:b/c", "wasi:http/incoming-handler@0.2.0");
+    assert_component_refused(
+        &wasm,
+        &[
+            "a WASI 0.2 component",
+            "rebuild it for wasi:http/handler 0.3",
+        ],
+    )
+    .await
+}
+
+#[tokio::test]
+async fn an_import_that_the_host_lacks_is_named() -> Result<()> {
+    let wasm = component_importing("fermyon:spin/sqlite@2.0.0", "wasi:http/handler@0.3.0");
+    assert_component_refused(
+        &wasm,
+        &[
+            "imports what this host does not have",
+            "fermyon:spin/sqlite@2.0.0",
+        ],
+    )
+    .await
+}
+
+#[tokio::test]
+async fn a_taken_port_is_named() -> Result<()> {
+    let app = app()?;
+    let taken = std::net::TcpListener::bind("127.0.0.1:0")?;
+    let address = taken.local_addr()?;
+    let named = address.to_string();
+    assert_refused(
+        &app,
+        Host::of(&app).listen(address),
+        1,
+        &[&named, "in use", "--listen"],
+    )
+    .await
+}
+
+#[tokio::test]
+async fn a_source_that_the_manifest_does_not_have_is_named() -> Result<()> {
+    let app = app()?;
+    let host = Host::of(&app).arg("--source").arg("other=/tmp");
+    assert_refused(
+        &app,
+        host,
+        1,
+        &["--source other", "no files with the source \"other\""],
+    )
+    .await
+}
+
+#[tokio::test]
+async fn a_malformed_command_line_is_one_line_and_exit_code_2() -> Result<()> {
+    let cases: [(&[&str], &str); 9] = [
+        (&["--no-such-flag"], "--no-such-flag"),
+        (&["--memory-limit", "lots"], "--memory-limit"),
+        (&["--memory-limit", "1"], "64.0 KiB"),
+        (&["--request-timeout", "30"], "--request-timeout"),
+        (&["--drain-timeout", "0s"], "1ms"),
+        (&["--max-connections", "0"], "--max-connections"),
+        (&["--env", "NOVALUE"], "NAME=VALUE"),
+        (&["--access-log=maybe"], "--access-log"),
+        (&["second.toml"], "second.toml"),
+    ];
+    let app = app()?;
+    for (arguments, says) in cases {
+        let host = Host::of(&app).args(arguments.iter().copied());
+        assert_refused(&app, host, 2, &[says]).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_malformed_address_is_refused_also_from_the_environment() -> Result<()> {
+    let app = app()?;
+    for address in ["localhost", "127.0.0.1", "127.0.0.1:99999", ":80", ""] {
+        let mut command = std::process::Command::new(artifacts::preopen()?);
+        command
+            .arg(app.manifest())
+            .env("SPIN_HTTP_LISTEN_ADDR", address);
+        let output = command.output()?;
+        let error = String::from_utf8(output.stderr)?;
+        ensure!(
+            output.status.code() == Some(2),
+            "{address:?}: {:?}: {error}",
+            output.status
+        );
+        ensure!(
+            error.lines().count() == 1 && error.contains("--listen"),
+            "{address:?}: {error}"
+        );
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_cache_that_others_can_write_is_refused() -> Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    let app = app()?;
+    let cache = app.directory().join("cache");
+    std::fs::create_dir(&cache)?;
+    std::fs::set_permissions(&cache, std::fs::Permissions::from_mode(0o777))?;
+    let named = cache.display().to_string();
+    let host = Host::of(&app)
+        .without_shared_cache()
+        .arg("--cache-dir")
+        .arg(cache);
+    assert_refused(&app, host, 1, &[&named, "writable by nobody else"]).await
+}
+
+#[tokio::test]
+async fn help_and_version_are_printed() -> Result<()> {
+    let run = |flag| {
+        std::process::Command::new(artifacts::preopen()?)
+            .arg(flag)
+            .output()
+            .map_err(anyhow::Error::from)
+    };
+    let help = run("--help")?;
+    let text = String::from_utf8(help.stdout)?;
+    ensure!(help.status.success());
+    for taught in [
+        "Examples:",
+        "SPIN_HTTP_LISTEN_ADDR",
+        "128MiB",
+        "Units",
+        "SOURCE=DIR",
+        "[default: 25s]",
+    ] {
+        ensure!(
+            text.contains(taught),
+            "--help does not teach {taught:?}:\n{text}"
+        );
+    }
+    let version = run("--version")?;
+    ensure!(version.status.success() && version.stdout.starts_with(b"preopen "));
+    Ok(())
+}
