@@ -23,7 +23,9 @@ pub enum FsErrorKind {
     Denied,
     /// The volume, or the quota on it, is full (`ENOSPC`, `EDQUOT`).
     NoSpace,
-    /// Anything else: an I/O error, a vanished device, a stale handle.
+    /// An I/O error (`EIO`). Also what wasmtime 50 makes of `EROFS`, so a read-only mount may hide behind it.
+    Io,
+    /// Anything else: a vanished device, a stale handle.
     Other,
 }
 

@@ -254,6 +254,7 @@ pub(super) fn refused(what: &str, cause: FsError) -> CountError {
         FsErrorKind::ReadOnly => {
             " (is the volume mounted read-only? `spin up` needs --allow-transient-write)"
         }
+        FsErrorKind::Io => " (is the volume mounted read-only, or its disk unwell?)",
         FsErrorKind::Denied => " (does the volume belong to the user that the host runs as?)",
         FsErrorKind::NoSpace => " (the volume is full, and counting has not started on it)",
         _ => "",

@@ -144,7 +144,7 @@ fn error(code: ErrorCode) -> FsError {
         ErrorCode::Access => (Denied, "permission denied"),
         ErrorCode::InsufficientSpace => (NoSpace, "no space left on device"),
         ErrorCode::Quota => (NoSpace, "disk quota exceeded"),
-        ErrorCode::Io => (Other, "input/output error"),
+        ErrorCode::Io => (Io, "input/output error"),
         ErrorCode::IsDirectory => (Other, "is a directory"),
         ErrorCode::Loop => (Other, "is a symbolic link, which is not followed"),
         ErrorCode::Other(Some(text)) => return other(&text),
