@@ -117,6 +117,3 @@ fn is_favicon(path: &str) -> bool {
     path.strip_prefix("/favicon.")
         .is_some_and(|suffix| !suffix.is_empty() && !suffix.contains('/'))
 }
-
-#[cfg(test)]
-mod tests;

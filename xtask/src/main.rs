@@ -3,8 +3,9 @@
 //!
 //! - [`workspace`]: where things are: the repository, what is built and where it ends up
 //! - [`cargo`]: calls of cargo with the options that let all of them share one set of compiled crates
-//! - [`component`], [`up`], [`mod@test`], [`screenshots`], [`setup`]: one command each
+//! - [`component`], [`up`], [`mod@test`], [`screenshots`], [`setup`], [`bench`]: one command each
 
+mod bench;
 mod cargo;
 mod component;
 mod screenshots;
@@ -35,6 +36,8 @@ enum Command {
     Test(test::Options),
     /// Take the README's screenshots of the page, into docs/
     Screenshots,
+    /// Measure visits a second, beside a hello-world component
+    Bench(bench::Options),
     /// Install the browser that the tests drive (Debian, as root)
     Setup,
 }
@@ -45,6 +48,7 @@ fn run() -> Result<ExitCode> {
         Command::Up(options) => up::run(options)?,
         Command::Test(options) => return test::run(&options),
         Command::Screenshots => screenshots::run()?,
+        Command::Bench(options) => bench::run(&options)?,
         Command::Setup => setup::run()?,
     }
     Ok(ExitCode::SUCCESS)
