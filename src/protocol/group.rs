@@ -116,7 +116,8 @@ impl<P: Platform> Counter<P> {
     /// # Errors
     /// The volume cannot be read, or what is on it is no count.
     pub async fn current(&self) -> CountResult<u64> {
-        self.within_limit(self.0.volume.current()).await
+        let current = self.within_limit(self.0.volume.current()).await;
+        self.logged("the count cannot be told", current)
     }
 
     /// Whether a visit could be counted now; does not count.
@@ -124,13 +125,21 @@ impl<P: Platform> Counter<P> {
     /// # Errors
     /// What a visitor would be told.
     pub async fn probe(&self) -> CountResult<()> {
-        self.within_limit(self.0.volume.probe()).await
+        let probed = self.within_limit(self.0.volume.probe()).await;
+        self.logged("not ready", probed)
     }
 
     /// Since when the volume has been counted on, if it has, and the file system tells.
     pub async fn since(&self) -> Option<SystemTime> {
         let since = async { Ok(self.0.volume.since().await) };
         self.within_limit(since).await.ok().flatten()
+    }
+
+    fn logged<T>(&self, what: &str, result: CountResult<T>) -> CountResult<T> {
+        if let Err(error) = &result {
+            self.0.platform.log(&format!("{what}: {error}"));
+        }
+        result
     }
 
     async fn within_limit<T>(&self, work: impl Future<Output = CountResult<T>>) -> CountResult<T> {
