@@ -27,6 +27,8 @@ const LEAST_RATE: u64 = 1024;
 /// How much unread body is read and thrown away to keep a connection, and how long that may take.
 const DRAINED: u64 = 64 * 1024;
 const DRAIN_TIME: Duration = Duration::from_secs(1);
+/// How long a response's head waits for the first piece of its body.
+const READ_AHEAD: Duration = Duration::from_millis(1);
 
 /// A request's body.
 pub(crate) struct RequestBody {
@@ -149,13 +151,25 @@ async fn drain(mut incoming: Incoming) {
 
 /// A component's response body.
 pub(crate) struct ResponseBody {
+    /// Read ahead: the outer `None` is nothing read, the inner one the end.
+    first: Option<Option<Result<Frame<Bytes>, Error>>>,
     body: WasiBody,
     instance: Arc<Fate>,
 }
 
 impl ResponseBody {
-    pub(crate) fn new(body: WasiBody, instance: Arc<Fate>) -> Self {
-        Self { body, instance }
+    /// Waits a moment for the first piece. A component sends the head before the body; hyper would write each to
+    /// the socket by itself, and the second write costs as much as the rest of the response.
+    pub(crate) async fn read_ahead(body: WasiBody, instance: Arc<Fate>) -> Self {
+        let mut body = Self {
+            first: None,
+            body,
+            instance,
+        };
+        if let Ok(first) = tokio::time::timeout(READ_AHEAD, body.frame()).await {
+            body.first = Some(first);
+        }
+        body
     }
 }
 
@@ -167,6 +181,12 @@ impl Body for ResponseBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        if let Some(Some(first)) = self.first.take_if(|first| first.is_some()) {
+            return Poll::Ready(Some(first));
+        }
+        if self.first.is_some() {
+            return Poll::Ready(None);
+        }
         match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
             // The instance's end closes its bodies and is noted before that.
             None if self.instance.get().is_some() => {
@@ -177,10 +197,23 @@ impl Body for ResponseBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.instance.get().is_none() && self.body.is_end_stream()
+        match &self.first {
+            Some(first) => first.is_none(),
+            None => self.instance.get().is_none() && self.body.is_end_stream(),
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        let first = match &self.first {
+            Some(Some(Ok(frame))) => frame.data_ref().map_or(0, |data| data.len() as u64),
+            _ => 0,
+        };
+        let rest = self.body.size_hint();
+        let mut whole = SizeHint::new();
+        if let Some(upper) = rest.upper() {
+            whole.set_upper(upper.saturating_add(first));
+        }
+        whole.set_lower(rest.lower().saturating_add(first));
+        whole
     }
 }

@@ -101,7 +101,7 @@ impl Guest {
             );
         }
         match self.wait(replied, &progress).await {
-            Some(Ok(Ok(response))) => answer(response, &progress),
+            Some(Ok(Ok(response))) => answer(response, &progress).await,
             Some(Ok(Err(error))) if progress.instance().is_none() => {
                 refuse(StatusCode::SERVICE_UNAVAILABLE, &format!("{error:#}"))
             }
@@ -143,16 +143,16 @@ impl Guest {
     }
 }
 
-fn answer(response: Response, progress: &Progress) -> Answer {
-    match progress.instance() {
-        Some(instance) => {
-            response.map(|body| Body::Left(ResponseBody::new(body, instance.clone())))
-        }
-        None => refuse(
+async fn answer(response: Response, progress: &Progress) -> Answer {
+    let Some(instance) = progress.instance() else {
+        return refuse(
             StatusCode::INTERNAL_SERVER_ERROR,
             "an answer to a request that no instance took",
-        ),
-    }
+        );
+    };
+    let (head, body) = response.into_parts();
+    let body = ResponseBody::read_ahead(body, instance.clone()).await;
+    Answer::from_parts(head, Body::Left(body))
 }
 
 /// The answer to a request whose instance died, or that the component refused.
@@ -202,9 +202,7 @@ impl Supervisor {
         loop {
             match self.one_instance(&mut started) {
                 End::Drained | End::Died(Death::Abandoned, _) => return,
-                End::Died(_, error) => {
-                    tracing::error!(error = %format!("{error:#}"), "the component was stopped with its requests; a new instance takes over");
-                }
+                End::Died(_, error) => report_death(&error),
                 End::NotStarted(error) if started.is_some() => {
                     return report(&mut started, Err(error));
                 }
@@ -242,6 +240,20 @@ impl Supervisor {
         drop(runtime);
         end
     }
+}
+
+/// The cause first, for it is what an operator looks for; where in the component it happened beside it.
+fn report_death(error: &wasmtime::Error) {
+    let (cause, whole) = (error.root_cause().to_string(), format!("{error:#}"));
+    let place = whole
+        .strip_suffix(&cause)
+        .unwrap_or(&whole)
+        .trim_end_matches(": ");
+    tracing::error!(
+        error = cause,
+        place,
+        "the component was stopped with its requests; a new instance takes over"
+    );
 }
 
 fn report(started: &mut Option<oneshot::Sender<Result<()>>>, result: Result<()>) {
