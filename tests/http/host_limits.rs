@@ -6,7 +6,7 @@ use futures::{StreamExt, stream};
 use http::Request;
 use http_body_util::{BodyExt, StreamBody};
 use std::time::{Duration, Instant};
-use visits_tests::client::{empty, full, stream as streamed};
+use visits_tests::client::{empty, stream as streamed};
 use visits_tests::{App, Connection, DEADLINE, Host, HostBuilder, Raw, artifacts, get};
 
 const MEGABYTE: usize = 1 << 20;
@@ -256,15 +256,20 @@ async fn a_client_that_stops_in_the_middle_of_a_body_is_cut_and_costs_only_itsel
 async fn unread_bodies_are_drained_when_small_and_close_the_connection_when_large() -> Result<()> {
     let (_app, host) = probe()?;
     let host = host.start().await?;
-    let mut connection = Connection::open(host.address()).await?;
-    for _ in 0..3 {
-        let small = Request::post("/ignore").body(full(vec![0; 20_000]))?;
-        ensure!(connection.call(small).await?.text() == "ignored\n");
-    }
-    ensure!(
-        !connection.is_closed(),
-        host.failed("a small unread body closed the connection")
-    );
+    let mut small = Raw::open(host.address()).await?;
+    small
+        .write("POST /ignore HTTP/1.1\r\nhost: a\r\ncontent-length: 20000\r\n\r\n")
+        .await?;
+    // Answered before the body is there, so that none of it can be in the host's buffer.
+    small.read_until("ignored").await?;
+    small.write(vec![0; 20_000]).await?;
+    small
+        .write("GET /hello HTTP/1.1\r\nhost: a\r\n\r\n")
+        .await?;
+    small
+        .read_until("hello")
+        .await
+        .context("the connection is kept")?;
     let mut large = Raw::open(host.address()).await?;
     large
         .write("POST /ignore HTTP/1.1\r\nhost: a\r\ncontent-length: 100000000\r\n\r\nsome")

@@ -33,6 +33,7 @@ async fn handle(request: Request) -> anyhow::Result<Response<BoxBody>> {
         "/dirs" => Ok(text(world::directories())),
         "/uri" => Ok(text(format!("{}\n", request.uri()))),
         "/write" => world::write(parameter(&query, "name")),
+        "/write-later" => Ok(world::write_later(parameter(&query, "name").to_owned())),
         "/print" => Ok(world::print()),
         "/outbound" => world::outbound(parameter(&query, "url")).await,
         _ => {

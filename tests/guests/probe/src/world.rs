@@ -33,6 +33,15 @@ pub(crate) fn write(name: &str) -> Result<Response<BoxBody>> {
     })
 }
 
+/// Answers, and writes the file a moment after.
+pub(crate) fn write_later(name: String) -> Response<BoxBody> {
+    wasi::wit_bindgen::spawn(async move {
+        wasi::clocks::monotonic_clock::wait_for(300_000_000).await;
+        let _ = write(&name);
+    });
+    text("later\n")
+}
+
 /// One line on stdout and one on stderr.
 pub(crate) fn print() -> Response<BoxBody> {
     println!("the probe's stdout: {{\"a\": 1}}");
