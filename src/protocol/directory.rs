@@ -49,6 +49,15 @@ impl std::error::Error for FsError {}
 /// The result of a call on a directory.
 pub type FsResult<T> = Result<T, FsError>;
 
+/// An entry of a directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Its name.
+    pub name: String,
+    /// Whether it is a directory itself.
+    pub is_dir: bool,
+}
+
 /// An open directory. Names are single path segments; a clone is another handle to the same directory.
 ///
 /// The futures need not be `Send`: a component has one thread, and the tests run on one.
@@ -63,11 +72,15 @@ pub trait Directory: Clone + 'static {
     /// Makes the directory `name`; [`FsErrorKind::Exists`] if anything has that name.
     async fn create_dir(&self, name: &str) -> FsResult<()>;
 
-    /// Makes the empty file `name` and syncs it; [`FsErrorKind::Exists`] if anything has that name.
+    /// Makes the empty file `name`; [`FsErrorKind::Exists`] if anything has that name.
     async fn create_file(&self, name: &str) -> FsResult<()>;
 
-    /// The names of all entries. An error means that the listing may be incomplete, whatever was seen.
-    async fn list(&self) -> FsResult<Vec<String>>;
+    /// Makes the file `name` itself survive a power cut; its name in this directory needs [`Directory::sync`].
+    async fn sync_file(&self, name: &str) -> FsResult<()>;
+
+    /// All entries. An error means that the listing may be incomplete, whatever was seen; and even without one an
+    /// entry that is renamed meanwhile may show under both of its names, or neither.
+    async fn list(&self) -> FsResult<Vec<Entry>>;
 
     /// Renames an entry of this directory to `to` in `target`, replacing a file or an empty directory.
     async fn rename(&self, from: &str, target: &Self, to: &str) -> FsResult<()>;
@@ -80,7 +93,8 @@ pub trait Directory: Clone + 'static {
 
     /// Makes `bytes` the content of the file `name`, in one write at offset 0; makes the file if it is missing.
     ///
-    /// The file is opened by name each time, for operators replace files, and is never seen empty by a reader.
+    /// The file is opened by name each time, for operators replace files. Other readers see the bytes before or the
+    /// bytes after; only of a file that is made anew may they see an empty one.
     async fn write(&self, name: &str, bytes: &[u8]) -> FsResult<()>;
 
     /// Opens the file `name` for writing, and writes nothing.

@@ -36,7 +36,8 @@ struct Inner<P: Platform> {
     volume: Volume<P>,
     waiting: RefCell<Vec<Waiting<P::Opener>>>,
     led: Cell<bool>,
-    stalled: Cell<bool>,
+    /// How much work the volume has not answered within [`STALL_LIMIT`]. While there is any, nobody waits for more.
+    overdue: Cell<u32>,
 }
 
 /// A visitor in the queue. Dropping it opens the visitor's gate.
@@ -71,7 +72,7 @@ impl<P: Platform> Counter<P> {
             metrics,
             waiting: RefCell::default(),
             led: Cell::new(false),
-            stalled: Cell::new(false),
+            overdue: Cell::new(0),
         }))
     }
 
@@ -86,7 +87,7 @@ impl<P: Platform> Counter<P> {
     /// The visit is not acknowledged; it may have been counted only if the volume failed between the two.
     pub async fn visit(&self) -> Result<u64, SharedError> {
         let inner = &self.0;
-        if inner.stalled.get() {
+        if inner.overdue.get() > 0 {
             return Err(Rc::new(stalled()));
         }
         let mut lead = !inner.led.replace(true);
@@ -116,7 +117,9 @@ impl<P: Platform> Counter<P> {
     /// # Errors
     /// The volume cannot be read, or what is on it is no count.
     pub async fn current(&self) -> CountResult<u64> {
-        let current = self.within_limit(self.0.volume.current()).await;
+        let inner = self.0.clone();
+        let current = async move { inner.volume.current().await };
+        let current = self.within_limit(current).await;
         self.logged("the count cannot be told", current)
     }
 
@@ -125,13 +128,16 @@ impl<P: Platform> Counter<P> {
     /// # Errors
     /// What a visitor would be told.
     pub async fn probe(&self) -> CountResult<()> {
-        let probed = self.within_limit(self.0.volume.probe()).await;
+        let inner = self.0.clone();
+        let probed = async move { inner.volume.probe().await };
+        let probed = self.within_limit(probed).await;
         self.logged("not ready", probed)
     }
 
     /// Since when the volume has been counted on, if it has, and the file system tells.
     pub async fn since(&self) -> Option<SystemTime> {
-        let since = async { Ok(self.0.volume.since().await) };
+        let inner = self.0.clone();
+        let since = async move { Ok(inner.volume.since().await) };
         self.within_limit(since).await.ok().flatten()
     }
 
@@ -142,11 +148,50 @@ impl<P: Platform> Counter<P> {
         result
     }
 
-    async fn within_limit<T>(&self, work: impl Future<Output = CountResult<T>>) -> CountResult<T> {
-        match select(pin!(work), pin!(self.0.platform.pause(STALL_LIMIT))).await {
-            Either::Left((result, _)) => result,
-            Either::Right(((), _)) => Err(stalled()),
+    /// Waits for `work` no longer than a visitor waits. It runs beside the caller, to its end: a read or write that
+    /// is dropped under way is cancelled synchronously (wit-bindgen 0.57), and the whole instance would stand still
+    /// until the volume answers; and a publisher dropped between its write and its second look may leave
+    /// `visits.bin` behind.
+    async fn within_limit<T: 'static>(
+        &self,
+        work: impl Future<Output = CountResult<T>> + 'static,
+    ) -> CountResult<T> {
+        let inner = self.0.clone();
+        if inner.overdue.get() > 0 {
+            return Err(stalled());
         }
+        let (opener, gate) = inner.platform.gate();
+        let result = Rc::new(RefCell::new(None));
+        let overdue = Rc::new(RefCell::new(None));
+        let (result_slot, overdue_slot) = (result.clone(), overdue.clone());
+        inner.platform.spawn(async move {
+            result_slot.replace(Some(work.await));
+            overdue_slot.take();
+            drop(opener);
+        });
+        match select(pin!(gate), pin!(inner.platform.pause(STALL_LIMIT))).await {
+            Either::Left(_) => result.take().unwrap_or_else(|| Err(interrupted())),
+            Either::Right(_) => {
+                overdue.replace(Some(Overdue::new(inner.clone())));
+                Err(stalled())
+            }
+        }
+    }
+}
+
+/// Work that the volume has not answered in time, until it is dropped.
+struct Overdue<P: Platform>(Rc<Inner<P>>);
+
+impl<P: Platform> Overdue<P> {
+    fn new(inner: Rc<Inner<P>>) -> Self {
+        inner.overdue.set(inner.overdue.get() + 1);
+        Overdue(inner)
+    }
+}
+
+impl<P: Platform> Drop for Overdue<P> {
+    fn drop(&mut self) {
+        self.0.overdue.set(self.0.overdue.get() - 1);
     }
 }
 
@@ -226,7 +271,7 @@ impl<P: Platform> Leader<P> {
         let result = match select(commit.as_mut(), limit).await {
             Either::Left((result, _)) => result,
             Either::Right(((), _)) => {
-                inner.stalled.set(true);
+                let overdue = Overdue::new(inner.clone());
                 self.fail(stalled());
                 for late in inner.waiting.take() {
                     late.seat
@@ -235,7 +280,7 @@ impl<P: Platform> Leader<P> {
                 }
                 // The claim may be half done: it ends before the next one begins.
                 let result = commit.await;
-                inner.stalled.set(false);
+                drop(overdue);
                 result
             }
         };
@@ -245,7 +290,9 @@ impl<P: Platform> Leader<P> {
                     waiting.seat.0.replace(Some(Outcome::Counted(number)));
                 }
             }
-            Err(error) => self.fail(error),
+            Err(error) if !self.batch.is_empty() => self.fail(error),
+            // The visitors were told that the volume does not answer.
+            Err(_) => {}
         }
     }
 
@@ -271,7 +318,6 @@ impl<P: Platform> Drop for Leader<P> {
         if !self.batch.is_empty() {
             self.fail(interrupted());
         }
-        self.inner.stalled.set(false);
         self.inner.hand_on();
     }
 }

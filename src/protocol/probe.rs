@@ -21,6 +21,7 @@ impl<P: Platform> Volume<P> {
             }
             None => {
                 self.recorded().await?;
+                self.try_opening().await?;
                 self.try_starting().await
             }
         }
@@ -37,12 +38,20 @@ impl<P: Platform> Volume<P> {
             Err(e) => return Err(refused(&format!("cannot change {PRIVATE}"), e)),
             Ok(()) => {}
         }
-        self.root()?
-            .check_writable(record::FILE)
-            .await
-            .map_err(|e| refused(&format!("cannot open {} for writing", record::FILE), e))?;
+        self.try_opening().await?;
         // Taken as seriously as a visit's: the system reports a lost write to whoever asks first.
         self.trust(found.dir.sync().await, PRIVATE)
+    }
+
+    /// Opens `visits.bin` for writing, if it is there, and writes nothing.
+    async fn try_opening(&self) -> CountResult<()> {
+        match self.root()?.check_writable(record::FILE).await {
+            Err(e) if e.kind != FsErrorKind::NotFound => Err(refused(
+                &format!("cannot open {} for writing", record::FILE),
+                e,
+            )),
+            _ => Ok(()),
+        }
     }
 
     /// Where counting has not started, starting is what needs to be possible, space included.

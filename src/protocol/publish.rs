@@ -5,33 +5,44 @@
 //! behind is put right by [`Volume::current`], which every request that does not count goes through.
 
 use super::directory::{Directory, FsErrorKind};
-use super::error::CountResult;
+use super::error::{CountError, CountResult};
 use super::platform::Platform;
 use super::record;
 use super::ticket::Ticket;
-use super::volume::{Found, PRIVATE, Volume, refused};
-use std::time::SystemTime;
+use super::volume::{Found, PRIVATE, ROOT, Volume, refused};
+use anyhow::anyhow;
+use std::time::{Duration, SystemTime};
 
-/// How often a publisher writes anew because others have moved the ticket meanwhile. Each of those publishes too,
-/// after this one, so a bound loses nothing.
+/// How often, and for how long, a publisher writes anew because others have moved the ticket meanwhile. Both bounds
+/// must be passed: one slow write is no reason to give up.
 const TRIES: u32 = 16;
+const PUBLISH_LIMIT: Duration = Duration::from_secs(5);
 
 impl<P: Platform> Volume<P> {
     /// Makes `visits.bin` say what the ticket says, which is `found` or more.
     pub(super) async fn publish(&self, found: &Found<P::Dir>) -> CountResult<()> {
+        // Until the private directory is sure to survive, the file may be the only count that a power cut leaves.
+        self.anchor().await?;
         let root = self.root()?;
+        let deadline = self.platform.now() + PUBLISH_LIMIT;
         let mut ticket = self.latest(&found.dir, found.ticket).await?;
-        for _ in 0..TRIES {
+        for attempt in 0.. {
             root.write(record::FILE, &record::encode(ticket.0))
                 .await
                 .map_err(|e| refused(&format!("cannot write {}", record::FILE), e))?;
             let after = self.latest(&found.dir, ticket).await?;
             if after == ticket {
+                return Ok(());
+            }
+            if attempt >= TRIES && self.platform.now() > deadline {
                 break;
             }
             ticket = after;
         }
-        Ok(())
+        Err(CountError::unavailable(anyhow!(
+            "{ROOT}/{PRIVATE} is claimed by others faster than {} can be written, for {PUBLISH_LIMIT:?}",
+            record::FILE
+        )))
     }
 
     /// The ticket of this moment: `guess` if it is still there, which costs no listing.
@@ -47,7 +58,8 @@ impl<P: Platform> Volume<P> {
     }
 
     /// The number of visits counted so far; mends `visits.bin` where it says otherwise. Where counting has not
-    /// started it is what `visits.bin` says, or 0, and nothing is changed.
+    /// started it is what `visits.bin` says, or 0, and nothing is changed. While visits are being counted it may
+    /// include some that are claimed but not yet durable, nor acknowledged.
     ///
     /// # Errors
     /// Only if the count cannot be read: on a volume that cannot be written it is told all the same.

@@ -28,6 +28,8 @@ impl<P: Platform> Volume<P> {
             }
             match root.rename(&prepared, &root, PRIVATE).await {
                 Ok(()) => {
+                    // Whatever was synced before was another directory of that name.
+                    self.anchored.set(false);
                     self.anchor().await?;
                     self.clear_stale_once().await;
                     return Ok(());
@@ -86,6 +88,10 @@ impl<P: Platform> Volume<P> {
             Err(e) if e.kind == FsErrorKind::NotFound => return Ok(()),
             created => created.map_err(cannot)?,
         }
+        match dir.sync_file(&first.name()).await {
+            Err(e) if e.kind == FsErrorKind::NotFound => return Ok(()),
+            synced => self.trust(synced, prepared)?,
+        }
         self.trust(dir.sync().await, prepared)
     }
 
@@ -100,9 +106,9 @@ impl<P: Platform> Volume<P> {
     /// that a starter whose preparation is cleared can only ever find that it has lost.
     async fn clear_stale(&self) {
         let Ok(root) = self.root() else { return };
-        for name in root.list().await.unwrap_or_default() {
-            if is_prepared(&name) {
-                remove_prepared(&root, &name).await;
+        for entry in root.list().await.unwrap_or_default() {
+            if is_prepared(&entry.name) {
+                remove_prepared(&root, &entry.name).await;
             }
         }
     }
@@ -119,9 +125,9 @@ fn is_prepared(name: &str) -> bool {
 /// Removes a prepared directory and the tickets in it. What cannot be removed stays: it is never read as a count.
 async fn remove_prepared<D: Directory>(root: &D, prepared: &str) {
     if let Ok(dir) = root.open_dir(prepared).await {
-        for name in dir.list().await.unwrap_or_default() {
-            if Ticket::parse(&name).is_some() {
-                let _ = dir.remove_file(&name).await;
+        for entry in dir.list().await.unwrap_or_default() {
+            if Ticket::of(&entry).is_some() {
+                let _ = dir.remove_file(&entry.name).await;
             }
         }
     }

@@ -1,5 +1,7 @@
 //! The count as a name: `ticket.483`.
 
+use super::directory::Entry;
+
 /// The number of visits counted so far, as the name of the private directory's one entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ticket(pub u64);
@@ -17,6 +19,13 @@ impl Ticket {
     pub fn parse(name: &str) -> Option<Ticket> {
         let ticket = Ticket(name.strip_prefix(PREFIX)?.parse().ok()?);
         (ticket.name() == name).then_some(ticket)
+    }
+
+    /// The ticket that an entry is. A directory is none, whatever its name.
+    pub fn of(entry: &Entry) -> Option<Ticket> {
+        (!entry.is_dir)
+            .then(|| Ticket::parse(&entry.name))
+            .flatten()
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Rules 1 to 3 and 6 of [`super`]; [`super::start`] and [`super::publish`] hold the rest.
 
-use super::directory::{Directory, FsError, FsErrorKind, FsResult};
+use super::directory::{Directory, Entry, FsError, FsErrorKind, FsResult};
 use super::error::{CountError, CountResult};
 use super::platform::{Platform, jitter};
 use super::record;
@@ -25,6 +25,9 @@ const LOOK_LIMIT: Duration = Duration::from_secs(2);
 
 /// How long a claim may lose to others before the visitors it is for are told.
 const CLAIM_LIMIT: Duration = Duration::from_secs(5);
+
+/// How often a start is tried on a private directory that is there, and empty, and cannot be replaced.
+const STARTS: u32 = 8;
 
 /// What one instance knows about the volume, and does to it.
 pub struct Volume<P: Platform> {
@@ -91,9 +94,10 @@ impl<P: Platform> Volume<P> {
     pub async fn commit(&self, visits: u64) -> CountResult<u64> {
         self.refuse_if_poisoned()?;
         let Claim { before, found } = self.claim(visits).await?;
-        self.anchor().await?;
         self.make_durable(&found.dir).await?;
         self.publish(&found).await?;
+        // Something beside this commit may have been told of the failure that the disk reports once.
+        self.refuse_if_poisoned()?;
         self.metrics.committed(visits);
         Ok(before)
     }
@@ -150,12 +154,15 @@ impl<P: Platform> Volume<P> {
                 Err(e) => return Err(refused(&format!("cannot open {PRIVATE}"), e)),
             }
         }
-        loop {
+        for _ in 0..STARTS {
             match self.look().await? {
                 Some(found) => return Ok(found),
                 None => self.start().await?,
             }
         }
+        Err(CountError::unavailable(anyhow!(
+            "{ROOT}/{PRIVATE} is empty and this file system does not replace it: remove it"
+        )))
     }
 
     /// The ticket on the volume; `None` where counting has not started, or a power cut has left the private
@@ -174,17 +181,17 @@ impl<P: Platform> Volume<P> {
                 Err(e) => return Err(refused(&format!("cannot open {PRIVATE}"), e)),
             };
             let listed = dir.list().await;
-            if let Ok(names) = &listed {
-                if let Some(ticket) = highest(names) {
-                    self.remove_lower(&dir, names, ticket).await;
+            if let Ok(entries) = &listed {
+                if let Some(ticket) = entries.iter().filter_map(Ticket::of).max() {
+                    self.remove_lower(&dir, entries, ticket).await;
                     return Ok(Some(Found { dir, ticket }));
                 }
                 // Empty twice, a pause apart, is believed: the start that follows is a rename which the file
                 // system itself refuses if the directory is not empty after all.
-                if names.is_empty() && last_seen_empty {
+                if entries.is_empty() && last_seen_empty {
                     return Ok(None);
                 }
-                last_seen_empty = names.is_empty();
+                last_seen_empty = entries.is_empty();
             }
             if self.platform.now() > deadline {
                 return Err(unreadable(listed));
@@ -197,8 +204,8 @@ impl<P: Platform> Volume<P> {
     /// Removes what a crash of a file system without atomic renames has left beside the ticket: two links to one
     /// inode would make the next rename between them do nothing and report success. Where the lower name was only
     /// the ticket's own name of a moment ago, it is gone, and names never come back.
-    async fn remove_lower(&self, dir: &P::Dir, names: &[String], ticket: Ticket) {
-        for lower in names.iter().filter_map(|name| Ticket::parse(name)) {
+    async fn remove_lower(&self, dir: &P::Dir, entries: &[Entry], ticket: Ticket) {
+        for lower in entries.iter().filter_map(Ticket::of) {
             if lower < ticket {
                 // On a read-only volume it stays, and counting fails for that reason.
                 let _ = dir.remove_file(&lower.name()).await;
@@ -206,9 +213,10 @@ impl<P: Platform> Volume<P> {
         }
     }
 
-    /// Syncs the root, once an instance. The starter that made the private directory does so too, but another
-    /// instance may see the directory, count in it and answer before that sync is done; were the power cut then,
-    /// the directory would be gone, and every acknowledged visit with it.
+    /// Syncs the root, once an instance, before anything is published. The starter that made the private directory
+    /// does so too, but another instance may see the directory before that sync is done. Were the power cut then,
+    /// the directory would be gone, and with it every visit acknowledged meanwhile, and the count taken over, too,
+    /// if `visits.bin` had been written to.
     pub(super) async fn anchor(&self) -> CountResult<()> {
         if !self.anchored.get() {
             self.trust(self.root()?.sync().await, "")?;
@@ -234,17 +242,16 @@ impl<P: Platform> Volume<P> {
     }
 }
 
-fn highest(names: &[String]) -> Option<Ticket> {
-    names.iter().filter_map(|name| Ticket::parse(name)).max()
-}
-
-fn unreadable(listed: FsResult<Vec<String>>) -> CountError {
+fn unreadable(listed: FsResult<Vec<Entry>>) -> CountError {
     match listed {
         Err(e) => refused(&format!("cannot list {PRIVATE}"), e),
-        Ok(names) => CountError::not_a_count(anyhow!(
-            "{ROOT}/{PRIVATE} holds no ticket, but {names:?}: restore it, or remove it to start from {}",
-            record::FILE
-        )),
+        Ok(entries) => {
+            let names: Vec<_> = entries.iter().map(|entry| &entry.name).collect();
+            CountError::not_a_count(anyhow!(
+                "{ROOT}/{PRIVATE} holds no ticket, but {names:?}: restore it, or remove it to start from {}",
+                record::FILE
+            ))
+        }
     }
 }
 
@@ -254,7 +261,9 @@ pub(super) fn refused(what: &str, cause: FsError) -> CountError {
         FsErrorKind::ReadOnly => {
             " (is the volume mounted read-only? `spin up` needs --allow-transient-write)"
         }
-        FsErrorKind::Io => " (is the volume mounted read-only, or its disk unwell?)",
+        FsErrorKind::Io => {
+            " (is the volume mounted read-only, its disk unwell, or the host out of file descriptors?)"
+        }
         FsErrorKind::Denied => " (does the volume belong to the user that the host runs as?)",
         FsErrorKind::NoSpace => " (the volume is full, and counting has not started on it)",
         _ => "",

@@ -1,9 +1,11 @@
 //! A preopened directory, by WASI 0.3's descriptors.
 
-use crate::protocol::directory::{Directory, FsError, FsErrorKind, FsResult};
+use crate::protocol::directory::{Directory, Entry, FsError, FsErrorKind, FsResult};
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
-use wasi::filesystem::types::{Descriptor, DescriptorFlags, ErrorCode, OpenFlags, PathFlags};
+use wasi::filesystem::types::{
+    Descriptor, DescriptorFlags, DescriptorType, ErrorCode, OpenFlags, PathFlags,
+};
 use wasi::wit_bindgen::StreamResult;
 use wasi::wit_stream;
 
@@ -44,17 +46,28 @@ impl Directory for WasiDirectory {
 
     async fn create_file(&self, name: &str) -> FsResult<()> {
         let open = OpenFlags::CREATE | OpenFlags::EXCLUSIVE;
+        self.open(name, open, DescriptorFlags::WRITE)
+            .await
+            .map(drop)
+    }
+
+    async fn sync_file(&self, name: &str) -> FsResult<()> {
+        let open = OpenFlags::empty();
         let file = self.open(name, open, DescriptorFlags::WRITE).await?;
         file.sync().await.map_err(error)
     }
 
-    async fn list(&self) -> FsResult<Vec<String>> {
-        let (entries, result) = self.0.read_directory();
-        let names = entries.collect().await.into_iter().map(|entry| entry.name);
-        let names = names.collect();
-        // The stream just ends where an entry was renamed under it; only the result tells.
+    async fn list(&self) -> FsResult<Vec<Entry>> {
+        let (stream, result) = self.0.read_directory();
+        let entries = stream.collect().await.into_iter().map(|entry| Entry {
+            is_dir: matches!(entry.type_, DescriptorType::Directory),
+            name: entry.name,
+        });
+        let entries = entries.collect();
+        // The stream just ends where an entry was renamed under it (in runtimes that stat each one, as wasmtime
+        // before 50 does); only the result tells.
         result.await.map_err(error)?;
-        Ok(names)
+        Ok(entries)
     }
 
     async fn rename(&self, from: &str, target: &Self, to: &str) -> FsResult<()> {

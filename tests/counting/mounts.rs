@@ -1,4 +1,4 @@
-//! Volumes that need root to make: a real 1 MiB file system that is full, or read-only.
+//! Volumes that need root to make: a real 1 MiB file system that is full, read-only, or does not answer.
 
 use crate::{counter, load, visits_bin};
 use anyhow::{Context, Result, ensure};
@@ -6,7 +6,8 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use visits_tests::{App, Host, get};
+use std::time::{Duration, Instant};
+use visits_tests::{App, DEADLINE, Host, get};
 
 /// A 1 MiB ext4 file system, as a PersistentVolumeClaim of 1Mi would be, mounted on an application's volume.
 struct Mount {
@@ -34,6 +35,12 @@ impl Mount {
         run("mount", &["-o", "remount,rw"], &self.point)
     }
 
+    /// Makes every write to it wait, as storage that is gone does, until the guard is dropped.
+    fn freeze(&self) -> Result<Frozen<'_>> {
+        run("fsfreeze", &["--freeze"], &self.point)?;
+        Ok(Frozen(&self.point))
+    }
+
     /// Fills it to the last byte.
     fn fill(&self) -> Result<()> {
         let mut filler = File::create(self.point.join("filler"))?;
@@ -49,6 +56,15 @@ impl Mount {
             .err()
             .context("the volume is not full")?;
         Ok(())
+    }
+}
+
+/// A volume that does not answer.
+struct Frozen<'a>(&'a Path);
+
+impl Drop for Frozen<'_> {
+    fn drop(&mut self) {
+        let _ = run("fsfreeze", &["--unfreeze"], self.0);
     }
 }
 
@@ -137,5 +153,58 @@ async fn a_read_only_volume_is_told_keeps_its_count_and_counts_on_when_writable(
     assert_eq!(get(restarted.address(), "/visits").await?.text(), "7\n");
     mount.writable()?;
     assert_eq!(load::visits(host.address(), 1, 1).await?, [8]);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs root: mounts a file system"]
+async fn a_volume_that_does_not_answer_is_told_while_the_component_stays_alive() -> Result<()> {
+    let app = counter()?;
+    let mount = Mount::on(&app)?;
+    let host = Host::of(&app).start().await?;
+    load::visits(host.address(), 1, 3).await?;
+    // Left behind, so that a request which does not count has something to write, too.
+    fs::write(app.volume().join("visits.bin"), 2u64.to_le_bytes())?;
+    let frozen = mount.freeze()?;
+    let telling = futures::future::join3(
+        get(host.address(), "/visits"),
+        get(host.address(), "/"),
+        get(host.address(), "/healthz"),
+    );
+    let mut telling = std::pin::pin!(telling);
+    let mut alive = 0;
+    let (visits, visit, health) = loop {
+        tokio::select! {
+            told = &mut telling => break told,
+            reply = get(host.address(), "/livez") => {
+                assert_eq!(reply?.status, 200);
+                alive += 1;
+            }
+        }
+    };
+    for reply in [visits?, visit?, health?] {
+        assert_eq!(reply.status, 503, "{}", reply.text());
+        assert!(
+            reply.text().contains("has not answered"),
+            "{}",
+            reply.text()
+        );
+    }
+    assert!(alive > 10, "/livez answered {alive} times only");
+    let at_once = Instant::now();
+    assert_eq!(get(host.address(), "/").await?.status, 503);
+    assert!(
+        at_once.elapsed() < Duration::from_secs(5),
+        "the next visitor waits too"
+    );
+    drop(frozen);
+    // The visit whose claim was under way counts, unacknowledged.
+    let deadline = Instant::now() + DEADLINE;
+    while get(host.address(), "/healthz").await?.status != 200 {
+        ensure!(Instant::now() < deadline, host.failed("not ready again"));
+    }
+    let number = load::visits(host.address(), 1, 1).await?[0];
+    ensure!((4..=5).contains(&number), "{number}");
+    assert_eq!(visits_bin(&app.volume())?, number);
     Ok(())
 }

@@ -3,9 +3,9 @@
 //! The weakest file system that the protocol promises anything on: a rename is atomic, also over a crash; what
 //! happens *in one directory* survives in order; and a sync of a directory makes what happened in *it* survive,
 //! and nothing else. (ext4 syncs all directories at once, which would hide a sync of the wrong one.) The content
-//! of files is never synced: after a power cut it may be any that was ever written, or gone.
+//! of files is never synced by the protocol: after a power cut it may be any since what a test made durable, or gone.
 
-use super::super::directory::{FsError, FsErrorKind, FsResult};
+use super::super::directory::{Entry, FsError, FsErrorKind, FsResult};
 use std::collections::BTreeMap;
 
 /// A file or directory, whatever its name.
@@ -24,7 +24,7 @@ pub(crate) fn error(kind: FsErrorKind) -> FsError {
 
 enum Node {
     Dir(Dir),
-    /// All contents the file has had; the last one is what is read.
+    /// The content that a power cut certainly leaves, and all later ones; the last one is what is read.
     File(Vec<Vec<u8>>),
 }
 
@@ -62,6 +62,8 @@ impl Disk {
                     dir.entries = dir.durable.clone();
                     dir.history.clear();
                 }
+                // Nothing was written that could be lost.
+                Node::File(contents) if contents.len() == 1 => {}
                 Node::File(contents) => {
                     let survivor = below(contents.len() as u64 + 1) as usize;
                     let content = contents.get(survivor).cloned().unwrap_or_default();
@@ -119,6 +121,25 @@ impl Disk {
 
     pub(crate) fn names(&mut self, dir: NodeId) -> Vec<String> {
         self.dir(dir).entries.keys().cloned().collect()
+    }
+
+    /// As [`Disk::names`], with what each one is.
+    pub(crate) fn entries(&mut self, dir: NodeId) -> Vec<Entry> {
+        let entries = self.dir(dir).entries.clone();
+        let entry = |(name, node): (String, NodeId)| Entry {
+            is_dir: matches!(self.nodes[node], Node::Dir(_)),
+            name,
+        };
+        entries.into_iter().map(entry).collect()
+    }
+
+    /// Makes the file's content survive, and its inode; not its name.
+    pub(crate) fn sync_file(&mut self, dir: NodeId, name: &str) -> FsResult<()> {
+        let node = self.find(dir, name)?;
+        if let Node::File(contents) = &mut self.nodes[node] {
+            contents.drain(..contents.len() - 1);
+        }
+        Ok(())
     }
 
     pub(crate) fn rename(&mut self, dir: NodeId, from: &str, to: &str) -> FsResult<()> {

@@ -9,7 +9,7 @@
 
 pub(crate) mod disk;
 
-use super::directory::{Directory, FsError, FsErrorKind, FsResult};
+use super::directory::{Directory, Entry, FsError, FsErrorKind, FsResult};
 use super::platform::Platform;
 use disk::{Disk, NodeId};
 use futures::channel::oneshot;
@@ -48,6 +48,8 @@ pub(crate) struct State {
     pub(crate) calls: Vec<String>,
     /// The calls that fail from now on: a prefix of what `calls` would say, and how.
     pub(crate) faults: Vec<(&'static str, FsErrorKind)>,
+    /// The same for the next such call only, as a disk reports a lost write once.
+    pub(crate) one_fault: Option<(&'static str, FsErrorKind)>,
     pub(crate) log: Vec<String>,
 }
 
@@ -60,7 +62,10 @@ impl State {
         self.random % bound
     }
 
-    fn fault(&self, call: &str) -> Option<FsError> {
+    fn fault(&mut self, call: &str) -> Option<FsError> {
+        if let Some((_, kind)) = self.one_fault.take_if(|(name, _)| call.starts_with(*name)) {
+            return Some(disk::error(kind));
+        }
         let fault = self.faults.iter().find(|(name, _)| call.starts_with(name));
         fault.map(|(_, kind)| disk::error(*kind))
     }
@@ -80,6 +85,7 @@ impl World {
                 random: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1,
                 calls: Vec::new(),
                 faults: Vec::new(),
+                one_fault: None,
                 log: Vec::new(),
             })),
         }
@@ -304,23 +310,31 @@ impl Directory for SimulatedDir {
     }
 
     /// Two calls, as the real one is many: an entry that is renamed in between ends the listing with an error, or
-    /// shows under one of its names, or both.
-    async fn list(&self) -> FsResult<Vec<String>> {
+    /// shows under one of its names, or both, or neither.
+    async fn list(&self) -> FsResult<Vec<Entry>> {
         let before = self
-            .call("list", "", |disk, dir, _| Ok(disk.names(dir)))
+            .call("list", "", |disk, dir, _| Ok(disk.entries(dir)))
             .await?;
         let after = self
-            .call("list", "", |disk, dir, _| Ok(disk.names(dir)))
+            .call("list", "", |disk, dir, _| Ok(disk.entries(dir)))
             .await?;
         if before == after {
             return Ok(after);
         }
-        match self.world.with(|state| state.below(4)) {
+        match self.world.with(|state| state.below(5)) {
             0 => Err(disk::error(FsErrorKind::NotFound)),
+            3 => Ok(Vec::new()),
             1 => Ok(before),
             2 => Ok(after),
             _ => Ok(after.into_iter().chain(before).collect()),
         }
+    }
+
+    async fn sync_file(&self, name: &str) -> FsResult<()> {
+        self.call("sync_file", name, |disk, dir, name| {
+            disk.sync_file(dir, name)
+        })
+        .await
     }
 
     async fn rename(&self, from: &str, target: &Self, to: &str) -> FsResult<()> {

@@ -1,8 +1,10 @@
 //! The protocol on the simulated volume: the order of its calls, races, kills, power cuts, faults.
 //!
 //! - [`rules`]: one rule each, on a schedule that does not matter.
+//! - [`mixed`]: the same with take-over, requests that do not count, and single processes killed.
 //! - [`races`]: many schedules; a failure names its seed, which replays it.
 
+mod mixed;
 mod races;
 mod rules;
 

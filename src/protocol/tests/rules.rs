@@ -267,3 +267,36 @@ fn a_record_that_cannot_be_read_is_never_taken_for_zero() {
     process.visitors(1);
     assert_eq!(process.finish(&world), [115]);
 }
+
+#[test]
+fn a_file_system_that_does_not_replace_an_empty_directory_is_told_and_not_tried_for_ever() {
+    let world = World::new(19);
+    world
+        .with(|state| state.disk.create_dir(ROOT, ".visits"))
+        .unwrap();
+    world.with(|state| state.faults.push(("rename .visits-", FsErrorKind::Exists)));
+    let mut process = Process::start(&world);
+    process.visitors(1);
+    assert_eq!(process.finish(&world), NOBODY);
+    assert!(
+        process.errors()[0].contains("remove it"),
+        "{:?}",
+        process.errors()
+    );
+    assert_eq!(world.with(|state| state.disk.names(ROOT)), [".visits"]);
+}
+
+#[test]
+fn a_directory_named_like_a_ticket_is_none() {
+    let world = World::new(20);
+    world.with(|state| {
+        state.disk.create_dir(ROOT, ".visits").unwrap();
+        let private = state.disk.open_dir(ROOT, ".visits").unwrap();
+        state.disk.create_dir(private, "ticket.5").unwrap();
+    });
+    let mut process = Process::start(&world);
+    assert!(process.probe(&world).is_err());
+    process.visitors(1);
+    assert_eq!(process.finish(&world), NOBODY);
+    assert_eq!(tickets(&world), ["ticket.5"]);
+}
