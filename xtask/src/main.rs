@@ -3,7 +3,7 @@
 //!
 //! - [`workspace`]: where things are: the repository, what is built and where it ends up
 //! - [`cargo`]: calls of cargo with the options that let all of them share one set of compiled crates
-//! - [`component`], [`up`], [`mod@test`], [`screenshots`], [`setup`], [`bench`]: one command each
+//! - [`component`], [`up`], [`mod@test`], [`screenshots`], [`setup`], [`mod@bench`]: one command each
 
 mod bench;
 mod cargo;
