@@ -214,6 +214,21 @@ async fn a_taken_port_is_named() -> Result<()> {
 }
 
 #[tokio::test]
+async fn more_connections_than_files_may_be_open_are_refused() -> Result<()> {
+    let app = app()?;
+    let host = Host::of(&app)
+        .shell("ulimit -n 300")
+        .arg("--max-connections=100");
+    let says = [
+        "100 connections",
+        "300",
+        "ulimit -n 356",
+        "--max-connections 44",
+    ];
+    assert_refused(&app, host, 1, &says).await
+}
+
+#[tokio::test]
 async fn a_source_that_the_manifest_does_not_have_is_named() -> Result<()> {
     let app = app()?;
     let host = Host::of(&app).arg("--source").arg("other=/tmp");

@@ -47,6 +47,7 @@ pub struct HostBuilder {
     directory: Option<PathBuf>,
     address: SocketAddr,
     cache: bool,
+    shell: Option<String>,
 }
 
 impl HostBuilder {
@@ -58,6 +59,7 @@ impl HostBuilder {
             directory: None,
             address: SocketAddr::from(([127, 0, 0, 1], 0)),
             cache: true,
+            shell: None,
         }
     }
 
@@ -97,6 +99,12 @@ impl HostBuilder {
         self
     }
 
+    /// A line of shell that runs in the host's process before the host does: for limits that it is to inherit.
+    pub fn shell(mut self, line: &str) -> Self {
+        self.shell = Some(line.to_owned());
+        self
+    }
+
     /// Starts the host and waits until it listens.
     pub async fn start(self) -> Result<Host> {
         let mut host = self.spawn()?;
@@ -119,7 +127,10 @@ impl HostBuilder {
     /// the address asked for.
     pub fn spawn(self) -> Result<Host> {
         let binary = artifacts::preopen()?;
-        let mut command = Command::new(&binary);
+        let mut command = match &self.shell {
+            Some(line) => through_shell(line, &binary),
+            None => Command::new(&binary),
+        };
         command.args(&self.arguments).envs(self.environment);
         command.arg("--listen").arg(self.address.to_string());
         command.args(["--log-format", "json"]);
@@ -247,6 +258,15 @@ impl Drop for Host {
             eprintln!("{}", self.failed("the test failed"));
         }
     }
+}
+
+/// A shell that becomes the program after this line; what is added to the command are the program's arguments.
+fn through_shell(line: &str, program: &Path) -> Command {
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", &format!("{line} && exec \"$0\" \"$@\"")])
+        .arg(program);
+    command
 }
 
 fn spawn(mut command: Command, address: SocketAddr) -> Result<Host> {

@@ -7,6 +7,7 @@ mod values;
 
 use crate::app::{App, Overrides};
 use crate::cache::Cache;
+use crate::descriptors;
 use crate::logs::{self, Format};
 use crate::manifest::Manifest;
 use crate::server::{Drained, serve};
@@ -63,7 +64,7 @@ struct Arguments {
     #[arg(long, value_name = "DURATION", default_value = "25s", value_parser = values::duration)]
     drain_timeout: Duration,
 
-    /// Connections at once; more wait until one ends.
+    /// Connections at once; more wait until one ends. Each takes one of the files that `ulimit -n` allows.
     #[arg(long, value_name = "N", default_value = "1024", value_parser = values::count)]
     max_connections: usize,
 
@@ -128,8 +129,9 @@ async fn run(arguments: Arguments) -> Result<ExitCode> {
     // Before anything that takes long: process 1 of a container ignores a signal that it does not catch.
     let mut signals = Signals::catch()?;
     logs::install(arguments.log_format)?;
-    let app = load(&arguments)?;
     let limits = arguments.limits();
+    descriptors::make_room(limits.connections)?;
+    let app = load(&arguments)?;
     // Bound before the component is started, which may touch its directories.
     let listener = TcpListener::bind(arguments.listen)
         .await

@@ -28,7 +28,7 @@ use wasmtime_wasi_http::handler::Response;
 const GRACE: Duration = Duration::from_secs(1);
 
 /// Threads for file calls of one instance. More calls than this at once wait for each other.
-const FILE_THREADS: usize = 64;
+pub(crate) const FILE_THREADS: usize = 64;
 
 /// Sends requests to the component. When every clone is gone the component finishes and ends.
 #[derive(Clone)]

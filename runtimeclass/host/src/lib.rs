@@ -19,6 +19,7 @@
 //! - `watch`: which requests are overdue
 //!
 //! Serving:
+//! - [`descriptors`]: room for every connection and file, made before serving
 //! - [`settings`]: the limits
 //! - [`server`]: [`serve`], routing and draining
 //! - `connection`: connections, their limits and their end
@@ -31,11 +32,13 @@
 //! - [`signals`]: how it is stopped
 //!
 //! A caller of its own opens the [`cache::Cache`], reads a [`manifest::Manifest`], makes an [`App`] of both, binds a
-//! listener and calls [`serve`]; nothing in here exits the process or installs a logger but [`cli`].
+//! listener and calls [`serve`], in a process for which it has called [`descriptors::make_room`]. Only [`cli`] exits the
+//! process, and only on a caller's demand is a logger installed or the process's limit changed.
 
 pub mod app;
 pub mod cache;
 pub mod cli;
+pub mod descriptors;
 pub mod engine;
 pub mod logs;
 pub mod manifest;
