@@ -7,6 +7,9 @@
 //! Outbound, a body whose instance died is an error and not an end: without a length in its head the client could
 //! not tell a torn response from a whole one.
 
+#[cfg(test)]
+mod tests;
+
 use crate::watch::{Fate, Progress};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
@@ -15,9 +18,9 @@ use hyper::body::Incoming;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::runtime::Handle;
-use tokio::time::Sleep;
+use tokio::time::{Instant, Sleep};
 use wasmtime_wasi_http::{Error, WasiBody};
 
 /// A client may be slower than [`LEAST_RATE`] for this long in all.
@@ -68,7 +71,7 @@ impl RequestBody {
         let patience = self.patience();
         let (_, timer) = self.waiting.get_or_insert_with(|| {
             let now = Instant::now();
-            self.progress.excuse_until(now + patience);
+            self.progress.excuse_until((now + patience).into_std());
             (now, Box::pin(tokio::time::sleep(patience)))
         });
         timer.as_mut().poll(cx)

@@ -3,11 +3,16 @@
 //! A client can hold a connection only by using it: the head of a request, the pause between two and a pause within
 //! a body have limits of their own, and a client that does not read its response is dropped.
 
+#[cfg(test)]
+mod tests;
+
 use crate::answer::{Answer, Body};
 use crate::server::Service;
 use crate::settings::Limits;
 use bytes::Bytes;
+use http::Request;
 use http_body::{Frame, SizeHint};
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -19,8 +24,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio_io_timeout::TimeoutStream;
 
@@ -82,17 +88,34 @@ impl Connections {
         stream: TcpStream,
         peer: SocketAddr,
         service: &Arc<Service>,
-        permit: tokio::sync::OwnedSemaphorePermit,
+        permit: OwnedSemaphorePermit,
     ) {
         // Without it a response in two writes waits for the client's delayed acknowledgement: 40 ms.
         let _ = stream.set_nodelay(true);
+        let service = service.clone();
+        self.serve(stream, peer, permit, move |request| {
+            let service = service.clone();
+            async move { service.answer(request, peer).await }
+        });
+    }
+
+    /// Serves one connection, whatever it is made of, until it ends.
+    fn serve<F>(
+        &mut self,
+        stream: impl AsyncRead + AsyncWrite + Send + 'static,
+        peer: SocketAddr,
+        permit: OwnedSemaphorePermit,
+        answer: impl Fn(Request<Incoming>) -> F + Send + 'static,
+    ) where
+        F: Future<Output = Answer> + Send + 'static,
+    {
         let mut stream = TimeoutStream::new(stream);
         stream.set_write_timeout(Some(WRITE_STALL));
-        let (service, requests) = (service.clone(), self.requests.clone());
+        let requests = self.requests.clone();
         let answer = service_fn(move |request| {
-            let (service, request_count) = (service.clone(), requests.count());
+            let (answer, request_count) = (answer(request), requests.count());
             async move {
-                let answer: Answer = service.answer(request, peer).await;
+                let answer = answer.await;
                 Ok::<_, Infallible>(answer.map(|body| Counted {
                     body,
                     _count: request_count,

@@ -1,0 +1,57 @@
+//! Clients that do not read, on connections in memory and a clock that runs only while everybody waits.
+
+use super::*;
+use http_body_util::Full;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+use tokio::time::Instant;
+
+const LENGTH: usize = 1 << 20;
+/// What the connection holds that the client has not read yet.
+const IN_FLIGHT: usize = 64 << 10;
+
+/// A server with one connection, on which a request for [`LENGTH`] bytes has been sent, and the client's end of it.
+async fn requested() -> (Connections, DuplexStream) {
+    let mut connections = Connections::new(&Limits::default());
+    let (ours, mut theirs) = duplex(IN_FLIGHT);
+    let permit = connections.permits.clone().try_acquire_owned();
+    let peer = SocketAddr::from(([127, 0, 0, 1], 1));
+    connections.serve(ours, peer, permit.expect("a free permit"), |_| async {
+        let body = Full::new(Bytes::from(vec![7; LENGTH]));
+        http::Response::new(Body::Right(body))
+    });
+    let request = b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
+    theirs.write_all(request).await.expect("a connection");
+    (connections, theirs)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_does_not_read_its_response_is_dropped() {
+    let (mut connections, mut client) = requested().await;
+    let started = Instant::now();
+    let task = tokio::time::timeout(2 * WRITE_STALL, connections.tasks.join_next()).await;
+    assert!(task.is_ok(), "the connection is still there");
+    assert_eq!(started.elapsed().as_secs(), WRITE_STALL.as_secs());
+    assert_eq!(connections.requests(), 0);
+    assert_eq!(
+        connections.permits.available_permits(),
+        Limits::default().connections
+    );
+    let mut received = Vec::new();
+    let _ = client.read_to_end(&mut received).await;
+    assert!(received.len() < LENGTH, "it has got all of it");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_reads_slowly_gets_its_whole_response() {
+    let (_connections, mut client) = requested().await;
+    let mut received = 0;
+    let mut piece = vec![0; IN_FLIGHT];
+    loop {
+        tokio::time::sleep(WRITE_STALL - Duration::from_secs(1)).await;
+        match client.read(&mut piece).await.expect("a connection") {
+            0 => break,
+            length => received += length,
+        }
+    }
+    assert!(received > LENGTH, "{received} bytes");
+}
