@@ -3,7 +3,7 @@
 use crate::answer::Answer;
 use askama::Template;
 use http::StatusCode;
-use http::header::{CONTENT_SECURITY_POLICY, REFERRER_POLICY};
+use http::header::{CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
 use std::time::SystemTime;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -47,6 +47,7 @@ impl<'a> Page<'a> {
                 "default-src 'none'; style-src 'unsafe-inline'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
             )
             .with(REFERRER_POLICY, "no-referrer")
+            .with(X_CONTENT_TYPE_OPTIONS, "nosniff")
     }
 }
 

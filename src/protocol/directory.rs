@@ -66,6 +66,9 @@ pub struct Entry {
     reason = "used with generics only, on one thread: no bound is ever needed on the futures"
 )]
 pub trait Directory: Clone + 'static {
+    /// A file of such a directory.
+    type File: OpenFile;
+
     /// Opens the directory `name` in this one.
     async fn open_dir(&self, name: &str) -> FsResult<Self>;
 
@@ -91,14 +94,9 @@ pub trait Directory: Clone + 'static {
     /// Reads the file `name`, but no more than `limit` bytes of it.
     async fn read(&self, name: &str, limit: usize) -> FsResult<Vec<u8>>;
 
-    /// Makes `bytes` the content of the file `name`, in one write at offset 0; makes the file if it is missing.
-    ///
-    /// The file is opened by name each time, for operators replace files. Other readers see the bytes before or the
-    /// bytes after; only of a file that is made anew may they see an empty one.
-    async fn write(&self, name: &str, bytes: &[u8]) -> FsResult<()>;
-
-    /// Opens the file `name` for writing, and writes nothing.
-    async fn check_writable(&self, name: &str) -> FsResult<()>;
+    /// Opens the file `name` for writing, and makes it first if it is missing and `create` says so. Nothing is
+    /// written or cut off by that.
+    async fn open_file(&self, name: &str, create: bool) -> FsResult<Self::File>;
 
     /// When the file `name` was last written to, where the file system keeps that; an error if there is none.
     async fn modified(&self, name: &str) -> FsResult<Option<SystemTime>>;
@@ -108,4 +106,14 @@ pub trait Directory: Clone + 'static {
 
     /// Removes the directory `name`, which must be empty.
     async fn remove_dir(&self, name: &str) -> FsResult<()>;
+}
+
+/// A file that is open for writing.
+#[allow(async_fn_in_trait, reason = "as for `Directory`")]
+pub trait OpenFile: 'static {
+    /// Writes all of `bytes` at offset 0, in one write: readers see what was there before or what is there after.
+    async fn write(&self, bytes: &[u8]) -> FsResult<()>;
+
+    /// Cuts off whatever there is beyond `size` bytes.
+    async fn truncate(&self, size: u64) -> FsResult<()>;
 }

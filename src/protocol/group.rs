@@ -1,14 +1,14 @@
 //! Group commit: one leader per instance counts for everyone who is waiting.
 //!
-//! A visitor takes a seat in the queue. The first one finds no leader, and starts one beside its own request; the
-//! leader takes the whole queue as a batch, counts it with one rename and one sync, hands out the numbers, and
-//! goes on while visitors are waiting. Those who arrive while the disk works are the next batch.
+//! A visitor takes a seat in the queue. The first one finds no leader, and starts one ([`super::leader`]) beside its
+//! own request. The leader takes the whole queue as a batch, counts it with one rename and one sync, hands out the
+//! numbers, and goes on while visitors are waiting. Those who arrive while the disk works are the next batch.
 //!
-//! A batch whose rename was issued is never claimed again: its visitors would be counted twice. It is finished, or
-//! answered with an error: also when the leader is dropped because its host cancels the request that it runs
-//! beside ([`Leader`]'s `Drop`), and when the volume does not answer ([`STALL_LIMIT`]).
+//! Should the leader be dropped, because its host cancels the request that it runs beside, one of those who wait
+//! takes over. Should the volume not answer, nobody waits longer than [`STALL_LIMIT`].
 
 use super::error::{CountError, CountResult};
+use super::leader::Leader;
 use super::platform::Platform;
 use super::volume::{ROOT, Volume};
 use crate::metrics::Metrics;
@@ -30,20 +30,33 @@ pub type SharedError = Rc<CountError>;
 /// The counter of one instance. A clone is another handle to the same one.
 pub struct Counter<P: Platform>(Rc<Inner<P>>);
 
-struct Inner<P: Platform> {
-    platform: Rc<P>,
-    metrics: Rc<Metrics>,
-    volume: Volume<P>,
-    waiting: RefCell<Vec<Waiting<P::Opener>>>,
-    led: Cell<bool>,
+/// What all handles to a counter, and its leader, share.
+pub(super) struct Inner<P: Platform> {
+    pub(super) platform: Rc<P>,
+    pub(super) metrics: Rc<Metrics>,
+    pub(super) volume: Volume<P>,
+    pub(super) waiting: RefCell<Vec<Waiting<P::Opener>>>,
+    pub(super) led: Cell<bool>,
     /// How much work the volume has not answered within [`STALL_LIMIT`]. While there is any, nobody waits for more.
     overdue: Cell<u32>,
 }
 
 /// A visitor in the queue. Dropping it opens the visitor's gate.
-struct Waiting<O> {
+pub(super) struct Waiting<O> {
     seat: Rc<Seat>,
     _opener: O,
+}
+
+impl<O> Waiting<O> {
+    /// Lets the visitor go, counted.
+    pub(super) fn counted(self, number: u64) {
+        self.seat.0.replace(Some(Outcome::Counted(number)));
+    }
+
+    /// Lets the visitor go, with an error.
+    pub(super) fn failed(self, error: SharedError) {
+        self.seat.0.replace(Some(Outcome::Failed(error)));
+    }
 }
 
 /// Where a waiting visitor finds its outcome.
@@ -180,10 +193,10 @@ impl<P: Platform> Counter<P> {
 }
 
 /// Work that the volume has not answered in time, until it is dropped.
-struct Overdue<P: Platform>(Rc<Inner<P>>);
+pub(super) struct Overdue<P: Platform>(Rc<Inner<P>>);
 
 impl<P: Platform> Overdue<P> {
-    fn new(inner: Rc<Inner<P>>) -> Self {
+    pub(super) fn new(inner: Rc<Inner<P>>) -> Self {
         inner.overdue.set(inner.overdue.get() + 1);
         Overdue(inner)
     }
@@ -197,7 +210,7 @@ impl<P: Platform> Drop for Overdue<P> {
 
 impl<P: Platform> Inner<P> {
     /// Makes the first living visitor of the queue the leader, or leaves the queue without one.
-    fn hand_on(&self) {
+    pub(super) fn hand_on(&self) {
         loop {
             let next = {
                 let mut waiting = self.waiting.borrow_mut();
@@ -236,99 +249,13 @@ impl<P: Platform> Drop for SeatGuard<'_, P> {
     }
 }
 
-/// The task that counts for all who wait, and the batch in its hands.
-struct Leader<P: Platform> {
-    inner: Rc<Inner<P>>,
-    batch: Vec<Waiting<P::Opener>>,
-    done: bool,
-}
-
-impl<P: Platform> Leader<P> {
-    fn new(inner: Rc<Inner<P>>) -> Self {
-        Leader {
-            inner,
-            batch: Vec::new(),
-            done: false,
-        }
-    }
-
-    async fn run(mut self) {
-        loop {
-            self.batch = mem::take(&mut *self.inner.waiting.borrow_mut());
-            if self.batch.is_empty() {
-                break;
-            }
-            self.count_batch().await;
-        }
-        self.inner.led.set(false);
-        self.done = true;
-    }
-
-    async fn count_batch(&mut self) {
-        let inner = self.inner.clone();
-        let mut commit = pin!(inner.volume.commit(self.batch.len() as u64));
-        let limit = pin!(inner.platform.pause(STALL_LIMIT));
-        let result = match select(commit.as_mut(), limit).await {
-            Either::Left((result, _)) => result,
-            Either::Right(((), _)) => {
-                let overdue = Overdue::new(inner.clone());
-                self.fail(stalled());
-                for late in inner.waiting.take() {
-                    late.seat
-                        .0
-                        .replace(Some(Outcome::Failed(Rc::new(stalled()))));
-                }
-                // The claim may be half done: it ends before the next one begins.
-                let result = commit.await;
-                drop(overdue);
-                result
-            }
-        };
-        match result {
-            Ok(before) => {
-                for (number, waiting) in (before + 1..).zip(self.batch.drain(..)) {
-                    waiting.seat.0.replace(Some(Outcome::Counted(number)));
-                }
-            }
-            Err(error) if !self.batch.is_empty() => self.fail(error),
-            // The visitors were told that the volume does not answer.
-            Err(_) => {}
-        }
-    }
-
-    /// Answers the batch with `error`, and logs it once for all of them.
-    fn fail(&mut self, error: CountError) {
-        let visits = self.batch.len();
-        self.inner.metrics.failed(visits as u64);
-        self.inner
-            .platform
-            .log(&format!("not counted ({visits} in this batch): {error}"));
-        let error = Rc::new(error);
-        for waiting in self.batch.drain(..) {
-            waiting.seat.0.replace(Some(Outcome::Failed(error.clone())));
-        }
-    }
-}
-
-impl<P: Platform> Drop for Leader<P> {
-    fn drop(&mut self) {
-        if self.done {
-            return;
-        }
-        if !self.batch.is_empty() {
-            self.fail(interrupted());
-        }
-        self.inner.hand_on();
-    }
-}
-
-fn stalled() -> CountError {
+pub(super) fn stalled() -> CountError {
     CountError::unavailable(anyhow!(
         "{ROOT} has not answered for {STALL_LIMIT:?}: is its storage still there?"
     ))
 }
 
-fn interrupted() -> CountError {
+pub(super) fn interrupted() -> CountError {
     CountError::unavailable(anyhow!(
         "the host cancelled the request that was counting for this one"
     ))

@@ -16,7 +16,7 @@
 //! 6. **A listing may lie by omission**: an entry renamed under it ends it early or shows twice. It is taken
 //!    again, and "none" is never zero ([`volume::Volume::look`]).
 //!
-//! [`group`] makes it fast: one leader per instance claims for everyone who waits.
+//! [`group`] and its leader make it fast: one rename and one sync for everyone who waits in an instance.
 //!
 //! The code is written once, over the small traits of [`directory`] and [`platform`]: the component runs it on
 //! WASI, the tests on a simulated volume that can lose power between any two calls.
@@ -24,6 +24,7 @@
 pub mod directory;
 pub mod error;
 pub mod group;
+mod leader;
 pub mod platform;
 pub mod probe;
 pub mod publish;

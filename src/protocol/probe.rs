@@ -45,7 +45,7 @@ impl<P: Platform> Volume<P> {
 
     /// Opens `visits.bin` for writing, if it is there, and writes nothing.
     async fn try_opening(&self) -> CountResult<()> {
-        match self.root()?.check_writable(record::FILE).await {
+        match self.root()?.open_file(record::FILE, false).await {
             Err(e) if e.kind != FsErrorKind::NotFound => Err(refused(
                 &format!("cannot open {} for writing", record::FILE),
                 e,

@@ -4,13 +4,14 @@
 //! read, reads it again afterwards, and writes anew until both agree. What a publisher that dies late leaves
 //! behind is put right by [`Volume::current`], which every request that does not count goes through.
 
-use super::directory::{Directory, FsErrorKind};
+use super::directory::{Directory, FsErrorKind, OpenFile};
 use super::error::{CountError, CountResult};
 use super::platform::Platform;
 use super::record;
 use super::ticket::Ticket;
 use super::volume::{Found, PRIVATE, ROOT, Volume, refused};
 use anyhow::anyhow;
+use futures::future::join;
 use std::time::{Duration, SystemTime};
 
 /// How often, and for how long, a publisher writes anew because others have moved the ticket meanwhile. Both bounds
@@ -25,12 +26,24 @@ impl<P: Platform> Volume<P> {
         self.anchor().await?;
         let root = self.root()?;
         let deadline = self.platform.now() + PUBLISH_LIMIT;
-        let mut ticket = self.latest(&found.dir, found.ticket).await?;
+        let cannot = |e| refused(&format!("cannot write {}", record::FILE), e);
+        let (ticket, file) = join(
+            self.latest(&found.dir, found.ticket),
+            root.open_file(record::FILE, true),
+        )
+        .await;
+        let (mut ticket, file) = (ticket?, file.map_err(cannot)?);
         for attempt in 0.. {
-            root.write(record::FILE, &record::encode(ticket.0))
-                .await
-                .map_err(|e| refused(&format!("cannot write {}", record::FILE), e))?;
-            let after = self.latest(&found.dir, ticket).await?;
+            let bytes = record::encode(ticket.0);
+            file.write(&bytes).await.map_err(cannot)?;
+            // Only a file that something else has written is ever longer.
+            let (after, truncated) = join(
+                self.latest(&found.dir, ticket),
+                file.truncate(bytes.len() as u64),
+            )
+            .await;
+            truncated.map_err(cannot)?;
+            let after = after?;
             if after == ticket {
                 return Ok(());
             }

@@ -38,6 +38,8 @@ pub struct Volume<P: Platform> {
     known: Cell<Option<Ticket>>,
     /// Why this instance acknowledges nothing more.
     poison: RefCell<Option<String>>,
+    /// Whether the last claim lost to another instance before it won.
+    pub(super) contended: Cell<bool>,
     /// Whether this instance has seen to it that the private directory itself survives a power cut.
     pub(super) anchored: Cell<bool>,
     /// Since when the volume has been counted on, once it is known.
@@ -53,9 +55,9 @@ pub(super) struct Found<D> {
 }
 
 /// A claim of the numbers above `before`, up to the new ticket's.
-struct Claim<D> {
-    before: u64,
-    found: Found<D>,
+pub(super) struct Claim<D> {
+    pub(super) before: u64,
+    pub(super) found: Found<D>,
 }
 
 impl<P: Platform> Volume<P> {
@@ -67,6 +69,7 @@ impl<P: Platform> Volume<P> {
             root: RefCell::new(None),
             known: Cell::new(None),
             poison: RefCell::new(None),
+            contended: Cell::new(false),
             anchored: Cell::new(false),
             since: Cell::new(None),
             cleared: Cell::new(false),
@@ -86,22 +89,6 @@ impl<P: Platform> Volume<P> {
         Ok(root)
     }
 
-    /// Counts `visits` visits, at least 1: claims their numbers, makes the claim durable, publishes it.
-    /// Returns the number before the first of them. A number is given away once only, even if a later step fails.
-    ///
-    /// # Errors
-    /// None of the visits may be acknowledged; all of them, or none, were counted.
-    pub async fn commit(&self, visits: u64) -> CountResult<u64> {
-        self.refuse_if_poisoned()?;
-        let Claim { before, found } = self.claim(visits).await?;
-        self.make_durable(&found.dir).await?;
-        self.publish(&found).await?;
-        // Something beside this commit may have been told of the failure that the disk reports once.
-        self.refuse_if_poisoned()?;
-        self.metrics.committed(visits);
-        Ok(before)
-    }
-
     /// Rule 3 of [`super`]: after a failed sync, nothing more is acknowledged.
     pub(super) fn refuse_if_poisoned(&self) -> CountResult<()> {
         match &*self.poison.borrow() {
@@ -112,10 +99,19 @@ impl<P: Platform> Volume<P> {
         }
     }
 
-    async fn claim(&self, visits: u64) -> CountResult<Claim<P::Dir>> {
+    /// Claims the next `visits` numbers, at least 1, for this instance; they are not durable yet. `dir` is the
+    /// private directory, if it was opened a moment ago.
+    ///
+    /// A number is given away once only, whatever happens to it afterwards.
+    pub(super) async fn claim(
+        &self,
+        visits: u64,
+        mut dir: Option<P::Dir>,
+    ) -> CountResult<Claim<P::Dir>> {
+        self.refuse_if_poisoned()?;
         let deadline = self.platform.now() + CLAIM_LIMIT;
         for attempt in 0.. {
-            let found = self.found_or_started().await?;
+            let found = self.found_or_started(dir.take()).await?;
             let before = found.ticket.0;
             let ticket = Ticket(before.checked_add(visits).ok_or_else(|| {
                 CountError::not_a_count(anyhow!(
@@ -126,6 +122,7 @@ impl<P: Platform> Volume<P> {
             match found.dir.rename(&from, &found.dir, &to).await {
                 Ok(()) => {
                     self.known.set(Some(ticket));
+                    self.contended.set(attempt > 0);
                     let found = Found { ticket, ..found };
                     return Ok(Claim { before, found });
                 }
@@ -144,14 +141,16 @@ impl<P: Platform> Volume<P> {
 
     /// The ticket this instance left last, if it did, else the one it sees, else the first, put there now.
     ///
-    /// The private directory is opened for each claim: a handle kept from before would go on counting in a
+    /// The private directory is opened anew for each claim: a handle kept for long would go on counting in a
     /// directory that an operator has moved away.
-    async fn found_or_started(&self) -> CountResult<Found<P::Dir>> {
+    async fn found_or_started(&self, dir: Option<P::Dir>) -> CountResult<Found<P::Dir>> {
         if let Some(ticket) = self.known.take() {
-            match self.root()?.open_dir(PRIVATE).await {
-                Ok(dir) => return Ok(Found { dir, ticket }),
-                Err(e) if e.kind == FsErrorKind::NotFound => {}
-                Err(e) => return Err(refused(&format!("cannot open {PRIVATE}"), e)),
+            let dir = match dir {
+                Some(dir) => Some(dir),
+                None => self.open_private().await?,
+            };
+            if let Some(dir) = dir {
+                return Ok(Found { dir, ticket });
             }
         }
         for _ in 0..STARTS {
@@ -165,20 +164,26 @@ impl<P: Platform> Volume<P> {
         )))
     }
 
+    /// Opens the private directory; `None` if it is not there.
+    pub(super) async fn open_private(&self) -> CountResult<Option<P::Dir>> {
+        match self.root()?.open_dir(PRIVATE).await {
+            Ok(dir) => Ok(Some(dir)),
+            Err(e) if e.kind == FsErrorKind::NotFound => {
+                self.anchored.set(false);
+                Ok(None)
+            }
+            Err(e) => Err(refused(&format!("cannot open {PRIVATE}"), e)),
+        }
+    }
+
     /// The ticket on the volume; `None` where counting has not started, or a power cut has left the private
     /// directory empty.
     pub(super) async fn look(&self) -> CountResult<Option<Found<P::Dir>>> {
-        let root = self.root()?;
         let deadline = self.platform.now() + LOOK_LIMIT;
         let mut last_seen_empty = false;
         for attempt in 0.. {
-            let dir = match root.open_dir(PRIVATE).await {
-                Ok(dir) => dir,
-                Err(e) if e.kind == FsErrorKind::NotFound => {
-                    self.anchored.set(false);
-                    return Ok(None);
-                }
-                Err(e) => return Err(refused(&format!("cannot open {PRIVATE}"), e)),
+            let Some(dir) = self.open_private().await? else {
+                return Ok(None);
             };
             let listed = dir.list().await;
             if let Ok(entries) = &listed {
@@ -225,7 +230,8 @@ impl<P: Platform> Volume<P> {
         Ok(())
     }
 
-    async fn make_durable(&self, dir: &P::Dir) -> CountResult<()> {
+    /// Makes a claim in `dir` survive a power cut.
+    pub(super) async fn make_durable(&self, dir: &P::Dir) -> CountResult<()> {
         let start = self.platform.now();
         let synced = dir.sync().await;
         self.metrics.synced(self.platform.now() - start);

@@ -1,6 +1,6 @@
 //! A preopened directory, by WASI 0.3's descriptors.
 
-use crate::protocol::directory::{Directory, Entry, FsError, FsErrorKind, FsResult};
+use crate::protocol::directory::{Directory, Entry, FsError, FsErrorKind, FsResult, OpenFile};
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 use wasi::filesystem::types::{
@@ -33,7 +33,33 @@ impl WasiDirectory {
     }
 }
 
+/// A file that WASI has opened for writing.
+pub(crate) struct WasiFile(Descriptor);
+
+impl OpenFile for WasiFile {
+    async fn write(&self, bytes: &[u8]) -> FsResult<()> {
+        let (mut writer, reader) = wit_stream::new();
+        let written = self.0.write_via_stream(reader, 0);
+        let unwritten = writer.write_all(bytes.to_vec()).await;
+        drop(writer);
+        written.await.map_err(error)?;
+        if !unwritten.is_empty() {
+            return Err(other("the write ended early"));
+        }
+        Ok(())
+    }
+
+    async fn truncate(&self, size: u64) -> FsResult<()> {
+        if self.0.stat().await.map_err(error)?.size > size {
+            self.0.set_size(size).await.map_err(error)?;
+        }
+        Ok(())
+    }
+}
+
 impl Directory for WasiDirectory {
+    type File = WasiFile;
+
     async fn open_dir(&self, name: &str) -> FsResult<Self> {
         let flags = DescriptorFlags::READ | DescriptorFlags::MUTATE_DIRECTORY;
         let opened = self.open(name, OpenFlags::DIRECTORY, flags).await?;
@@ -96,31 +122,14 @@ impl Directory for WasiDirectory {
         Ok(content)
     }
 
-    async fn write(&self, name: &str, bytes: &[u8]) -> FsResult<()> {
-        let file = self
-            .open(name, OpenFlags::CREATE, DescriptorFlags::WRITE)
-            .await?;
-        let (mut writer, reader) = wit_stream::new();
-        let written = file.write_via_stream(reader, 0);
-        let unwritten = writer.write_all(bytes.to_vec()).await;
-        drop(writer);
-        written.await.map_err(error)?;
-        if !unwritten.is_empty() {
-            return Err(other("the write ended early"));
-        }
-        // Only a file that something else has written is ever longer.
-        let size = bytes.len() as u64;
-        if file.stat().await.map_err(error)?.size != size {
-            file.set_size(size).await.map_err(error)?;
-        }
-        Ok(())
-    }
-
-    async fn check_writable(&self, name: &str) -> FsResult<()> {
-        let open = OpenFlags::empty();
-        self.open(name, open, DescriptorFlags::WRITE)
-            .await
-            .map(drop)
+    async fn open_file(&self, name: &str, create: bool) -> FsResult<WasiFile> {
+        let open = if create {
+            OpenFlags::CREATE
+        } else {
+            OpenFlags::empty()
+        };
+        let file = self.open(name, open, DescriptorFlags::WRITE).await?;
+        Ok(WasiFile(file))
     }
 
     async fn modified(&self, name: &str) -> FsResult<Option<SystemTime>> {

@@ -179,16 +179,40 @@ impl Disk {
         }
     }
 
-    pub(crate) fn write(&mut self, dir: NodeId, name: &str, bytes: Vec<u8>) -> FsResult<()> {
-        if self.find(dir, name).is_err() {
+    pub(crate) fn open_file(&mut self, dir: NodeId, name: &str, create: bool) -> FsResult<NodeId> {
+        if create && self.find(dir, name).is_err() {
             self.create_file(dir, name)?;
         }
         let node = self.find(dir, name)?;
-        match &mut self.nodes[node] {
-            Node::File(contents) => contents.push(bytes),
-            Node::Dir(_) => return Err(error(FsErrorKind::Other)),
+        match self.nodes[node] {
+            Node::File(_) => Ok(node),
+            Node::Dir(_) => Err(error(FsErrorKind::Other)),
         }
+    }
+
+    /// One write at offset 0; what was there beyond it stays.
+    pub(crate) fn write_to(&mut self, file: NodeId, bytes: &[u8]) -> FsResult<()> {
+        self.edit(file, |content| {
+            content.resize(content.len().max(bytes.len()), 0);
+            content[..bytes.len()].copy_from_slice(bytes);
+        });
         Ok(())
+    }
+
+    pub(crate) fn truncate(&mut self, file: NodeId, size: usize) -> FsResult<()> {
+        self.edit(file, |content| content.truncate(size));
+        Ok(())
+    }
+
+    fn edit(&mut self, file: NodeId, f: impl FnOnce(&mut Vec<u8>)) {
+        let Node::File(contents) = &mut self.nodes[file] else {
+            unreachable!("only files are opened as such")
+        };
+        let mut content = contents.last().cloned().unwrap_or_default();
+        f(&mut content);
+        if contents.last() != Some(&content) {
+            contents.push(content);
+        }
     }
 
     /// Makes a second link to the file `name`, as a file system without atomic renames may leave.

@@ -4,14 +4,17 @@
 //! any two tasks happen in any order, and the same seed replays the same order. What is picked takes effect even
 //! if its caller is gone by then, as a system call does.
 //! - [`disk`]: what is on the volume, and what of it a power cut leaves.
+//! - [`SimulatedDir`]: the calls on it.
 //! - [`World`]: the scheduler, the clock, the faults.
 //! - [`Simulated`]: one instance's [`Platform`] in that world.
 
+mod dir;
 pub(crate) mod disk;
 
-use super::directory::{Directory, Entry, FsError, FsErrorKind, FsResult};
+use super::directory::{FsError, FsErrorKind, FsResult};
 use super::platform::Platform;
-use disk::{Disk, NodeId};
+pub(crate) use dir::SimulatedDir;
+use disk::Disk;
 use futures::channel::oneshot;
 use futures::executor::{LocalPool, LocalSpawner};
 use futures::task::LocalSpawnExt;
@@ -19,7 +22,7 @@ use std::cell::RefCell;
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 /// Pauses up to this length end while calls are under way.
 const SHORT: Duration = Duration::from_secs(1);
@@ -219,10 +222,7 @@ impl Platform for Simulated {
     type Gate = Pin<Box<dyn Future<Output = ()>>>;
 
     fn root(&self) -> Result<SimulatedDir, String> {
-        Ok(SimulatedDir {
-            world: self.world.clone(),
-            node: disk::ROOT,
-        })
+        Ok(SimulatedDir::root(self.world.clone()))
     }
 
     fn gate(&self) -> (oneshot::Sender<()>, Self::Gate) {
@@ -260,140 +260,5 @@ impl Platform for Simulated {
 
     fn log(&self, line: &str) {
         self.world.with(|state| state.log.push(line.into()));
-    }
-}
-
-/// A directory of the simulated volume.
-#[derive(Clone)]
-pub(crate) struct SimulatedDir {
-    world: World,
-    node: NodeId,
-}
-
-impl SimulatedDir {
-    async fn call<T: 'static>(
-        &self,
-        call: &str,
-        name: &str,
-        effect: impl FnOnce(&mut Disk, NodeId, &str) -> FsResult<T> + 'static,
-    ) -> FsResult<T> {
-        let node = self.node;
-        let label = format!("{call} {name}").trim_end().to_owned();
-        let name = name.to_owned();
-        self.world
-            .call(label, move |state| effect(&mut state.disk, node, &name))
-            .await
-    }
-}
-
-impl Directory for SimulatedDir {
-    async fn open_dir(&self, name: &str) -> FsResult<Self> {
-        let node = self.call("open_dir", name, |disk, dir, name| disk.open_dir(dir, name));
-        Ok(SimulatedDir {
-            node: node.await?,
-            world: self.world.clone(),
-        })
-    }
-
-    async fn create_dir(&self, name: &str) -> FsResult<()> {
-        self.call("create_dir", name, |disk, dir, name| {
-            disk.create_dir(dir, name)
-        })
-        .await
-    }
-
-    async fn create_file(&self, name: &str) -> FsResult<()> {
-        self.call("create_file", name, |disk, dir, name| {
-            disk.create_file(dir, name)
-        })
-        .await
-    }
-
-    /// Two calls, as the real one is many: an entry that is renamed in between ends the listing with an error, or
-    /// shows under one of its names, or both, or neither.
-    async fn list(&self) -> FsResult<Vec<Entry>> {
-        let before = self
-            .call("list", "", |disk, dir, _| Ok(disk.entries(dir)))
-            .await?;
-        let after = self
-            .call("list", "", |disk, dir, _| Ok(disk.entries(dir)))
-            .await?;
-        if before == after {
-            return Ok(after);
-        }
-        match self.world.with(|state| state.below(5)) {
-            0 => Err(disk::error(FsErrorKind::NotFound)),
-            3 => Ok(Vec::new()),
-            1 => Ok(before),
-            2 => Ok(after),
-            _ => Ok(after.into_iter().chain(before).collect()),
-        }
-    }
-
-    async fn sync_file(&self, name: &str) -> FsResult<()> {
-        self.call("sync_file", name, |disk, dir, name| {
-            disk.sync_file(dir, name)
-        })
-        .await
-    }
-
-    async fn rename(&self, from: &str, target: &Self, to: &str) -> FsResult<()> {
-        assert_eq!(
-            self.node, target.node,
-            "the protocol renames within one directory"
-        );
-        let to = to.to_owned();
-        self.call("rename", from, move |disk, dir, from| {
-            disk.rename(dir, from, &to)
-        })
-        .await
-    }
-
-    async fn sync(&self) -> FsResult<()> {
-        self.call("sync", "", |disk, dir, _| disk.sync(dir)).await
-    }
-
-    async fn read(&self, name: &str, limit: usize) -> FsResult<Vec<u8>> {
-        self.call("read", name, move |disk, dir, name| {
-            disk.read(dir, name, limit)
-        })
-        .await
-    }
-
-    async fn write(&self, name: &str, bytes: &[u8]) -> FsResult<()> {
-        let bytes = bytes.to_vec();
-        self.call("write", name, move |disk, dir, name| {
-            disk.write(dir, name, bytes)
-        })
-        .await
-    }
-
-    async fn check_writable(&self, name: &str) -> FsResult<()> {
-        self.call("check_writable", name, |disk, dir, name| {
-            disk.read(dir, name, 0).map(drop)
-        })
-        .await
-    }
-
-    async fn modified(&self, name: &str) -> FsResult<Option<SystemTime>> {
-        self.call("modified", name, |disk, dir, name| {
-            disk.read(dir, name, 0)?;
-            Ok(Some(SystemTime::UNIX_EPOCH))
-        })
-        .await
-    }
-
-    async fn remove_file(&self, name: &str) -> FsResult<()> {
-        self.call("remove_file", name, |disk, dir, name| {
-            disk.remove_file(dir, name)
-        })
-        .await
-    }
-
-    async fn remove_dir(&self, name: &str) -> FsResult<()> {
-        self.call("remove_dir", name, |disk, dir, name| {
-            disk.remove_dir(dir, name)
-        })
-        .await
     }
 }

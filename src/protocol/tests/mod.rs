@@ -126,9 +126,11 @@ fn tickets(world: &World) -> Vec<String> {
 }
 
 fn set_visits_bin(world: &World, bytes: &[u8]) {
-    world
-        .with(|state| state.disk.write(ROOT, record::FILE, bytes.to_vec()))
-        .unwrap();
+    world.with(|state| {
+        let file = state.disk.open_file(ROOT, record::FILE, true).unwrap();
+        state.disk.truncate(file, 0).unwrap();
+        state.disk.write_to(file, bytes).unwrap();
+    });
 }
 
 #[track_caller]

@@ -1,0 +1,172 @@
+//! The calls on the simulated volume: each waits for the scheduler, and then takes effect at once.
+
+use super::super::directory::{Directory, Entry, FsErrorKind, FsResult, OpenFile};
+use super::World;
+use super::disk::{self, Disk, NodeId};
+use std::time::SystemTime;
+
+/// A directory of the simulated volume.
+#[derive(Clone)]
+pub(crate) struct SimulatedDir {
+    world: World,
+    node: NodeId,
+}
+
+impl SimulatedDir {
+    /// The root of the world's volume.
+    pub(super) fn root(world: World) -> Self {
+        SimulatedDir {
+            world,
+            node: disk::ROOT,
+        }
+    }
+
+    async fn call<T: 'static>(
+        &self,
+        call: &str,
+        name: &str,
+        effect: impl FnOnce(&mut Disk, NodeId, &str) -> FsResult<T> + 'static,
+    ) -> FsResult<T> {
+        let node = self.node;
+        let label = format!("{call} {name}").trim_end().to_owned();
+        let name = name.to_owned();
+        self.world
+            .call(label, move |state| effect(&mut state.disk, node, &name))
+            .await
+    }
+}
+
+/// A file of the simulated volume, open for writing whatever becomes of its name.
+pub(crate) struct SimulatedFile {
+    world: World,
+    node: NodeId,
+    name: String,
+}
+
+impl OpenFile for SimulatedFile {
+    async fn write(&self, bytes: &[u8]) -> FsResult<()> {
+        let (node, bytes) = (self.node, bytes.to_vec());
+        let label = format!("write {}", self.name);
+        self.world
+            .call(label, move |state| state.disk.write_to(node, &bytes))
+            .await
+    }
+
+    async fn truncate(&self, size: u64) -> FsResult<()> {
+        let node = self.node;
+        let label = format!("truncate {}", self.name);
+        self.world
+            .call(label, move |state| state.disk.truncate(node, size as usize))
+            .await
+    }
+}
+
+impl Directory for SimulatedDir {
+    type File = SimulatedFile;
+
+    async fn open_dir(&self, name: &str) -> FsResult<Self> {
+        let node = self.call("open_dir", name, |disk, dir, name| disk.open_dir(dir, name));
+        Ok(SimulatedDir {
+            node: node.await?,
+            world: self.world.clone(),
+        })
+    }
+
+    async fn create_dir(&self, name: &str) -> FsResult<()> {
+        self.call("create_dir", name, |disk, dir, name| {
+            disk.create_dir(dir, name)
+        })
+        .await
+    }
+
+    async fn create_file(&self, name: &str) -> FsResult<()> {
+        self.call("create_file", name, |disk, dir, name| {
+            disk.create_file(dir, name)
+        })
+        .await
+    }
+
+    /// Two calls, as the real one is many: an entry that is renamed in between ends the listing with an error, or
+    /// shows under one of its names, or both, or neither.
+    async fn list(&self) -> FsResult<Vec<Entry>> {
+        let before = self
+            .call("list", "", |disk, dir, _| Ok(disk.entries(dir)))
+            .await?;
+        let after = self
+            .call("list", "", |disk, dir, _| Ok(disk.entries(dir)))
+            .await?;
+        if before == after {
+            return Ok(after);
+        }
+        match self.world.with(|state| state.below(5)) {
+            0 => Err(disk::error(FsErrorKind::NotFound)),
+            3 => Ok(Vec::new()),
+            1 => Ok(before),
+            2 => Ok(after),
+            _ => Ok(after.into_iter().chain(before).collect()),
+        }
+    }
+
+    async fn sync_file(&self, name: &str) -> FsResult<()> {
+        self.call("sync_file", name, |disk, dir, name| {
+            disk.sync_file(dir, name)
+        })
+        .await
+    }
+
+    async fn rename(&self, from: &str, target: &Self, to: &str) -> FsResult<()> {
+        assert_eq!(
+            self.node, target.node,
+            "the protocol renames within one directory"
+        );
+        let to = to.to_owned();
+        self.call("rename", from, move |disk, dir, from| {
+            disk.rename(dir, from, &to)
+        })
+        .await
+    }
+
+    async fn sync(&self) -> FsResult<()> {
+        self.call("sync", "", |disk, dir, _| disk.sync(dir)).await
+    }
+
+    async fn read(&self, name: &str, limit: usize) -> FsResult<Vec<u8>> {
+        self.call("read", name, move |disk, dir, name| {
+            disk.read(dir, name, limit)
+        })
+        .await
+    }
+
+    async fn open_file(&self, name: &str, create: bool) -> FsResult<SimulatedFile> {
+        let node = self.call("open_file", name, move |disk, dir, name| {
+            disk.open_file(dir, name, create)
+        });
+        Ok(SimulatedFile {
+            node: node.await?,
+            name: name.to_owned(),
+            world: self.world.clone(),
+        })
+    }
+
+    async fn modified(&self, name: &str) -> FsResult<Option<SystemTime>> {
+        self.call("modified", name, |disk, dir, name| {
+            disk.read(dir, name, 0)?;
+            Ok(Some(SystemTime::UNIX_EPOCH))
+        })
+        .await
+    }
+
+    async fn remove_file(&self, name: &str) -> FsResult<()> {
+        self.call("remove_file", name, |disk, dir, name| {
+            disk.remove_file(dir, name)
+        })
+        .await
+    }
+
+    async fn remove_dir(&self, name: &str) -> FsResult<()> {
+        self.call("remove_dir", name, |disk, dir, name| {
+            disk.remove_dir(dir, name)
+        })
+        .await
+    }
+}
