@@ -144,7 +144,11 @@ async fn serve(
                 match jobs.poll_recv(cx) {
                     Poll::Ready(Some(job)) => {
                         calls.extend(call(accessor, proxy, job, fate));
-                        continue;
+                        // One a turn. wasmtime's event loop runs one piece of work each time it polls this, in
+                        // the order they came: were all requests taken at once, a file call that has ended, and
+                        // whoever waits for it, would wait behind every one of them.
+                        cx.waker().wake_by_ref();
+                        return Poll::Pending;
                     }
                     Poll::Ready(None) => more_to_come = false,
                     Poll::Pending => {}
