@@ -58,6 +58,11 @@ async fn a_trap_fails_the_requests_of_its_instance_and_a_successor_serves() -> R
             .is_some_and(|error| error.contains("unreachable")),
         "{log}"
     );
+    let place = log["fields"]["place"].as_str();
+    ensure!(
+        place.is_some_and(|place| place.starts_with("0x") && !place.contains('\n')),
+        "not one line of calls: {log}"
+    );
     Ok(())
 }
 

@@ -20,6 +20,7 @@ use hyper::body::{Body as _, Incoming};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
+use wasmtime::WasmBacktrace;
 use wasmtime_wasi_http::WasiBody;
 use wasmtime_wasi_http::handler::Response;
 
@@ -244,16 +245,25 @@ impl Supervisor {
 
 /// The cause first, for it is what an operator looks for; where in the component it happened beside it.
 fn report_death(error: &wasmtime::Error) {
-    let (cause, whole) = (error.root_cause().to_string(), format!("{error:#}"));
-    let place = whole
-        .strip_suffix(&cause)
-        .unwrap_or(&whole)
-        .trim_end_matches(": ");
     tracing::error!(
-        error = cause,
-        place,
+        error = error.root_cause().to_string(),
+        place = place(error),
         "the component was stopped with its requests; a new instance takes over"
     );
+}
+
+/// The component's calls on one line, the innermost first: offsets in its code, and names where it has them.
+/// wasmtime's own way to show them takes a line each.
+fn place(error: &wasmtime::Error) -> Option<String> {
+    let backtrace = error.downcast_ref::<WasmBacktrace>()?;
+    let frames = backtrace.frames().iter().map(|frame| {
+        let offset = frame.module_offset().unwrap_or_default();
+        match frame.func_name() {
+            Some(name) => format!("{name}+{offset:#x}"),
+            None => format!("{offset:#x}"),
+        }
+    });
+    Some(frames.collect::<Vec<_>>().join(" < "))
 }
 
 fn report(started: &mut Option<oneshot::Sender<Result<()>>>, result: Result<()>) {
