@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 const IDLE_LIMIT: Duration = Duration::from_secs(10);
 
 /// What became of a body: how much of it came, how it ended, and when.
+#[derive(Debug)]
 struct Outcome {
     received: usize,
     error: Option<Error>,
@@ -29,7 +30,7 @@ where
         let outcomes = outcomes.clone();
         async move {
             let outcome = read(request.into_body(), pause).await;
-            outcomes.try_send(outcome).ok().expect("one request");
+            outcomes.try_send(outcome).expect("one request");
             Ok::<_, std::convert::Infallible>(http::Response::new(Empty::<Bytes>::new()))
         }
     });
