@@ -129,36 +129,34 @@ async fn serve(
     let mut calls = FuturesUnordered::new();
     let mut more_to_come = true;
     poll_fn(|cx| {
-        loop {
-            while let Poll::Ready(Some(finished)) = calls.poll_next_unpin(cx) {
-                if let Err(error) = finished {
-                    return Poll::Ready(Err(error));
-                }
+        while let Poll::Ready(Some(finished)) = calls.poll_next_unpin(cx) {
+            if let Err(error) = finished {
+                return Poll::Ready(Err(error));
             }
-            let room = more_to_come && calls.len() < most;
-            if room
-                && accessor
-                    .poll_ready_for_concurrent_call(handle, cx)
-                    .is_ready()
-            {
-                match jobs.poll_recv(cx) {
-                    Poll::Ready(Some(job)) => {
-                        calls.extend(call(accessor, proxy, job, fate));
-                        // One a turn. wasmtime's event loop runs one piece of work each time it polls this, in
-                        // the order they came: were all requests taken at once, a file call that has ended, and
-                        // whoever waits for it, would wait behind every one of them.
-                        cx.waker().wake_by_ref();
-                        return Poll::Pending;
-                    }
-                    Poll::Ready(None) => more_to_come = false,
-                    Poll::Pending => {}
-                }
-            }
-            if !more_to_come && calls.is_empty() {
-                return accessor.poll_no_interesting_tasks(cx).map(Ok);
-            }
-            return Poll::Pending;
         }
+        let room = more_to_come && calls.len() < most;
+        if room
+            && accessor
+                .poll_ready_for_concurrent_call(handle, cx)
+                .is_ready()
+        {
+            match jobs.poll_recv(cx) {
+                Poll::Ready(Some(job)) => {
+                    calls.extend(call(accessor, proxy, job, fate));
+                    // One a turn. wasmtime's event loop runs one piece of work each time it polls this, in
+                    // the order they came: were all requests taken at once, a file call that has ended, and
+                    // whoever waits for it, would wait behind every one of them.
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+                Poll::Ready(None) => more_to_come = false,
+                Poll::Pending => {}
+            }
+        }
+        if !more_to_come && calls.is_empty() {
+            return accessor.poll_no_interesting_tasks(cx).map(Ok);
+        }
+        Poll::Pending
     })
     .await
 }

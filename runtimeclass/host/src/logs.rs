@@ -13,12 +13,15 @@ pub enum Format {
     Json,
 }
 
-/// Sends the process's events to stderr: those at info and above, or what `RUST_LOG` asks for.
+/// wasmtime-wasi-http warns of every client that leaves in the middle of a body: clients could fill the log.
+const DEFAULT: &str = "info,wasmtime_wasi_http=error";
+
+/// Sends the process's events to stderr: those at info and above (see [`DEFAULT`]), or what `RUST_LOG` asks for.
 pub fn install(format: Format) -> Result<()> {
     let filter = match std::env::var("RUST_LOG") {
         Ok(directives) => EnvFilter::try_new(&directives)
             .with_context(|| format!("RUST_LOG={directives:?} is not a log filter: try \"info\" or \"preopen_host=debug\""))?,
-        Err(_) => EnvFilter::new("info"),
+        Err(_) => EnvFilter::new(DEFAULT),
     };
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
