@@ -12,11 +12,16 @@ use super::error::CountError;
 use super::group::{Inner, Overdue, STALL_LIMIT, Waiting, interrupted, stalled};
 use super::platform::Platform;
 use super::volume::Claim;
-use futures::future::{Either, join3, select};
+use futures::future::{Either, join, select};
 use std::cell::RefCell;
 use std::mem;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
+use std::time::Duration;
+
+/// How long the private directory is used before it is opened anew: one that an operator has moved away, or
+/// replaced, is not counted in for longer.
+const REOPEN: Duration = Duration::from_millis(500);
 
 /// The task that counts for all who wait.
 pub(super) struct Leader<P: Platform> {
@@ -29,6 +34,44 @@ struct Batch<P: Platform> {
     inner: Rc<Inner<P>>,
     visitors: RefCell<Vec<Waiting<P::Opener>>>,
     size: u64,
+}
+
+/// The private directory, and when it was opened.
+struct Opened<D> {
+    dir: D,
+    at: Duration,
+}
+
+/// One timer for many steps, each of which is far shorter than the limit: making a timer is a call to the host.
+struct Alarm<P: Platform> {
+    platform: Rc<P>,
+    timer: Option<Pin<Box<dyn Future<Output = ()>>>>,
+}
+
+impl<P: Platform> Alarm<P> {
+    fn new(platform: Rc<P>) -> Self {
+        Alarm {
+            platform,
+            timer: None,
+        }
+    }
+
+    /// Waits until `limit` has passed from now on.
+    async fn after(&mut self, limit: Duration) {
+        let end = self.platform.now() + limit;
+        loop {
+            let now = self.platform.now();
+            if now >= end {
+                return;
+            }
+            let timer = self.timer.get_or_insert_with(|| {
+                let platform = self.platform.clone();
+                Box::pin(async move { platform.pause(end - now).await })
+            });
+            timer.await;
+            self.timer = None;
+        }
+    }
 }
 
 /// A batch that is claimed and durable, to be published and answered.
@@ -44,31 +87,32 @@ impl<P: Platform> Leader<P> {
 
     /// Counts until nobody waits.
     pub(super) async fn run(mut self) {
+        let mut alarm = Alarm::new(self.inner.platform.clone());
         let (mut durable, mut dir) = (None, None);
         loop {
             let next = Batch::new(&self.inner);
             if next.size == 0 && durable.is_none() {
                 break;
             }
-            (durable, dir) = self.step(durable, next, dir).await;
+            durable = self.step(durable, next, &mut dir, &mut alarm).await;
         }
         self.inner.led.set(false);
         self.done = true;
     }
 
-    /// Claims and syncs `next` while `durable` is published and answered. Returns `next` if it is durable, and the
-    /// private directory for the claim after it.
+    /// Claims and syncs `next` while `durable` is published and answered. Returns `next` if it is durable.
     async fn step(
         &self,
         durable: Option<Durable<P>>,
         next: Batch<P>,
-        dir: Option<P::Dir>,
-    ) -> (Option<Durable<P>>, Option<P::Dir>) {
-        let (claim, dir) = {
+        dir: &mut Option<Opened<P::Dir>>,
+        alarm: &mut Alarm<P>,
+    ) -> Option<Durable<P>> {
+        let claim = {
             let mut work = pin!(self.work(durable.as_ref(), &next, dir));
-            let limit = pin!(self.inner.platform.pause(STALL_LIMIT));
+            let limit = pin!(alarm.after(STALL_LIMIT));
             match select(work.as_mut(), limit).await {
-                Either::Left((done, _)) => done,
+                Either::Left((claim, _)) => claim,
                 Either::Right(((), _)) => {
                     let overdue = Overdue::new(self.inner.clone());
                     for batch in durable.iter().map(|d| &d.batch).chain([&next]) {
@@ -76,56 +120,70 @@ impl<P: Platform> Leader<P> {
                     }
                     Batch::new(&self.inner).fail(stalled());
                     // What is under way may be half done: it ends before anything else begins.
-                    let done = work.await;
+                    let claim = work.await;
                     drop(overdue);
-                    done
+                    claim
                 }
             }
         };
-        (claim.map(|claim| Durable { batch: next, claim }), dir)
+        claim.map(|claim| Durable { batch: next, claim })
     }
 
     async fn work(
         &self,
         durable: Option<&Durable<P>>,
         next: &Batch<P>,
-        dir: Option<P::Dir>,
-    ) -> (Option<Claim<P::Dir>>, Option<P::Dir>) {
+        dir: &mut Option<Opened<P::Dir>>,
+    ) -> Option<Claim<P::Dir>> {
         let volume = &self.inner.volume;
         let mut to_publish = durable;
         // Where others claim too, a claim may take its time: nobody is to wait for the next batch's.
         if volume.contended.get() {
             self.publish(to_publish.take(), None).await;
         }
-        let claim = match next.size {
-            0 => None,
-            visits => match volume.claim(visits, dir).await {
-                Ok(claim) => Some(claim),
-                Err(error) => {
-                    next.fail(error);
-                    None
-                }
-            },
-        };
+        let claim = self.claim(next, dir).await;
         let sync = async {
             match &claim {
                 Some(claim) => volume.make_durable(&claim.found.dir).await,
                 None => Ok(()),
             }
         };
-        let open = async {
-            match &claim {
-                Some(_) => volume.open_private().await.ok().flatten(),
-                None => None,
-            }
-        };
         let publish = self.publish(to_publish, claim.as_ref());
-        let ((), synced, dir) = join3(publish, sync, open).await;
+        let ((), synced) = join(publish, sync).await;
         match synced {
-            Ok(()) => (claim, dir),
+            Ok(()) => claim,
             Err(error) => {
                 next.fail(error);
-                (None, None)
+                None
+            }
+        }
+    }
+
+    /// Claims for a batch, if anyone is in it.
+    async fn claim(
+        &self,
+        batch: &Batch<P>,
+        dir: &mut Option<Opened<P::Dir>>,
+    ) -> Option<Claim<P::Dir>> {
+        if batch.size == 0 {
+            return None;
+        }
+        let now = self.inner.platform.now();
+        let opened = dir.take_if(|opened| now > opened.at + REOPEN);
+        drop(opened);
+        let fresh = dir.as_ref().map(|opened| opened.dir.clone());
+        match self.inner.volume.claim(batch.size, fresh).await {
+            Ok(claim) => {
+                dir.get_or_insert_with(|| Opened {
+                    dir: claim.found.dir.clone(),
+                    at: now,
+                });
+                Some(claim)
+            }
+            Err(error) => {
+                *dir = None;
+                batch.fail(error);
+                None
             }
         }
     }
@@ -136,7 +194,10 @@ impl<P: Platform> Leader<P> {
             return;
         };
         let volume = &self.inner.volume;
-        let published = volume.publish(&newest.unwrap_or(claim).found).await;
+        let published = match newest {
+            Some(newest) => volume.publish_claimed(&newest.found).await,
+            None => volume.publish(&claim.found).await,
+        };
         // Something beside this batch may have been told of the failure that the disk reports once.
         match published.and_then(|()| volume.refuse_if_poisoned()) {
             Ok(()) => batch.answer(claim.before),

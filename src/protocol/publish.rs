@@ -4,14 +4,13 @@
 //! read, reads it again afterwards, and writes anew until both agree. What a publisher that dies late leaves
 //! behind is put right by [`Volume::current`], which every request that does not count goes through.
 
-use super::directory::{Directory, FsErrorKind, OpenFile};
+use super::directory::{Directory, FsError, FsErrorKind, OpenFile};
 use super::error::{CountError, CountResult};
 use super::platform::Platform;
 use super::record;
 use super::ticket::Ticket;
 use super::volume::{Found, PRIVATE, ROOT, Volume, refused};
 use anyhow::anyhow;
-use futures::future::join;
 use std::time::{Duration, SystemTime};
 
 /// How often, and for how long, a publisher writes anew because others have moved the ticket meanwhile. Both bounds
@@ -20,32 +19,39 @@ const TRIES: u32 = 16;
 const PUBLISH_LIMIT: Duration = Duration::from_secs(5);
 
 impl<P: Platform> Volume<P> {
-    /// Makes `visits.bin` say what the ticket says, which is `found` or more.
+    /// Makes `visits.bin` say what the ticket says, which is `found` or more, and nothing beyond.
     pub(super) async fn publish(&self, found: &Found<P::Dir>) -> CountResult<()> {
+        let ticket = self.latest(&found.dir, found.ticket).await?;
+        let file = self.write_ticket(&found.dir, ticket).await?;
+        // Only a file that something else has written is ever longer.
+        let length = record::encode(0).len() as u64;
+        file.truncate(length).await.map_err(cannot_write)
+    }
+
+    /// [`Volume::publish`] for a ticket that was claimed a moment ago, which is as good as having read it, and soon
+    /// again: a longer file is left for the last publisher to cut.
+    pub(super) async fn publish_claimed(&self, found: &Found<P::Dir>) -> CountResult<()> {
+        self.write_ticket(&found.dir, found.ticket).await.map(drop)
+    }
+
+    /// Writes the ticket, and anew until it is what is read afterwards.
+    async fn write_ticket(
+        &self,
+        dir: &P::Dir,
+        mut ticket: Ticket,
+    ) -> CountResult<<P::Dir as Directory>::File> {
         // Until the private directory is sure to survive, the file may be the only count that a power cut leaves.
         self.anchor().await?;
         let root = self.root()?;
         let deadline = self.platform.now() + PUBLISH_LIMIT;
-        let cannot = |e| refused(&format!("cannot write {}", record::FILE), e);
-        let (ticket, file) = join(
-            self.latest(&found.dir, found.ticket),
-            root.open_file(record::FILE, true),
-        )
-        .await;
-        let (mut ticket, file) = (ticket?, file.map_err(cannot)?);
+        let file = root.open_file(record::FILE, true).await;
+        let file = file.map_err(cannot_write)?;
         for attempt in 0.. {
             let bytes = record::encode(ticket.0);
-            file.write(&bytes).await.map_err(cannot)?;
-            // Only a file that something else has written is ever longer.
-            let (after, truncated) = join(
-                self.latest(&found.dir, ticket),
-                file.truncate(bytes.len() as u64),
-            )
-            .await;
-            truncated.map_err(cannot)?;
-            let after = after?;
+            file.write(&bytes).await.map_err(cannot_write)?;
+            let after = self.latest(dir, ticket).await?;
             if after == ticket {
-                return Ok(());
+                return Ok(file);
             }
             if attempt >= TRIES && self.platform.now() > deadline {
                 break;
@@ -111,4 +117,8 @@ impl<P: Platform> Volume<P> {
         }
         self.since.get()
     }
+}
+
+fn cannot_write(cause: FsError) -> CountError {
+    refused(&format!("cannot write {}", record::FILE), cause)
 }
