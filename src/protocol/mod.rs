@@ -14,7 +14,7 @@
 //! 5. **The ticket alone is true** once the private directory is there, and `visits.bin` is output. It is input
 //!    only for the first start ([`start`]), which is the rename of one prepared directory.
 //! 6. **A listing may lie by omission**: an entry renamed under it ends it early or shows twice. It is taken
-//!    again, and "none" is never zero ([`volume::Volume::look`]).
+//!    again, and "none" is never zero ([`volume`]).
 //!
 //! [`group`] and its leader make it fast: one rename and one sync for everyone who waits in an instance.
 //!
@@ -24,7 +24,7 @@
 pub mod directory;
 pub mod error;
 pub mod group;
-mod leader;
+pub mod leader;
 pub mod platform;
 pub mod probe;
 pub mod publish;
