@@ -6,7 +6,7 @@
 //! those of another instance.
 //!
 //! A batch whose claim was issued is never claimed again: its visitors would be counted twice. It is finished, or
-//! answered with an error: also when the leader is dropped ([`Batch`]'s `Drop`), and when the volume does not answer.
+//! answered with an error: also when the leader is dropped (`Batch`'s `Drop`), and when the volume does not answer.
 
 use super::error::CountError;
 use super::group::{Inner, Overdue, STALL_LIMIT, Waiting, interrupted, stalled};
