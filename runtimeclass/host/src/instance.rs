@@ -13,7 +13,9 @@ use crate::watch::{Death, Fate, Ticket, Watch};
 use futures::channel::oneshot;
 use futures::stream::{FuturesUnordered, StreamExt};
 use std::future::{pending, poll_fn};
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::task::Poll;
 use std::time::Instant;
 use tokio::sync::mpsc;
@@ -55,12 +57,13 @@ pub(crate) async fn run(
     };
     started();
     let born = Instant::now();
-    let most = limits.connections;
+    let (most, idle) = (limits.connections, AtomicBool::new(true));
+    let work = store
+        .run_concurrent(async |accessor| serve(accessor, &proxy, jobs, &fate, most, &idle).await);
+    let mut work = pin!(work);
     let result = tokio::select! {
         biased;
-        result = store.run_concurrent(async |accessor| serve(accessor, &proxy, jobs, &fate, most).await) => {
-            result.and_then(|result| result)
-        }
+        result = noting_idleness(work.as_mut(), &idle) => result.and_then(|result| result),
         // Outside the loop above, which stands still while the component is in a call that blocks it whole.
         error = async {
             let death = watch.death(born, engine::tick(watch.limit())).await;
@@ -74,6 +77,19 @@ pub(crate) async fn run(
         Err(error) => End::Died(*fate.get_or_init(|| Death::Failed), error),
     }
     // The store is dropped here, after its fate is noted.
+}
+
+/// Runs the event loop, and sets `idle` whenever it has nothing left to do but to wait.
+async fn noting_idleness<F: Future>(mut work: Pin<&mut F>, idle: &AtomicBool) -> F::Output {
+    poll_fn(|cx| {
+        let poll = work.as_mut().poll(cx);
+        // Once more where that is news, for a request may be waiting.
+        if poll.is_pending() && !idle.swap(true, Relaxed) {
+            return work.as_mut().poll(cx);
+        }
+        poll
+    })
+    .await
 }
 
 async fn instantiate(
@@ -115,12 +131,17 @@ fn stopped(death: Death) -> wasmtime::Error {
 
 /// Takes requests while there are any to come, at most `most` at once, and ends when all are answered and what the
 /// component still does after an answer is done too.
+///
+/// A request is taken only when the event loop is `idle`. The loop runs what is ready in the order it came: were
+/// requests taken as fast as they come, what the component has yet to do for those it has answered, and file calls
+/// that have ended, would fall behind them, further and further.
 async fn serve(
     accessor: &Accessor<State>,
     proxy: &Proxy,
     jobs: &mut mpsc::Receiver<Job>,
     fate: &Arc<Fate>,
     most: usize,
+    idle: &AtomicBool,
 ) -> wasmtime::Result<()> {
     let Proxy::P3(service) = proxy else {
         return Err(format_err!("not a WASI 0.3 component"));
@@ -134,7 +155,7 @@ async fn serve(
                 return Poll::Ready(Err(error));
             }
         }
-        let room = more_to_come && calls.len() < most;
+        let room = more_to_come && calls.len() < most && idle.load(Relaxed);
         if room
             && accessor
                 .poll_ready_for_concurrent_call(handle, cx)
@@ -142,10 +163,9 @@ async fn serve(
         {
             match jobs.poll_recv(cx) {
                 Poll::Ready(Some(job)) => {
+                    idle.store(false, Relaxed);
                     calls.extend(call(accessor, proxy, job, fate));
-                    // One a turn. wasmtime's event loop runs one piece of work each time it polls this, in
-                    // the order they came: were all requests taken at once, a file call that has ended, and
-                    // whoever waits for it, would wait behind every one of them.
+                    // Its call is to be polled.
                     cx.waker().wake_by_ref();
                     return Poll::Pending;
                 }

@@ -1,8 +1,8 @@
 //! A component that misbehaves on request: each path provokes one thing that a host must bear.
 //!
-//! - [`misdeeds`]: traps, endless loops, endless waits, endless memory
-//! - [`bodies`]: request bodies echoed, swallowed and ignored; long responses
-//! - [`world`]: what the component sees of the world around it
+//! - `misdeeds`: traps, endless loops, endless waits, endless memory
+//! - `bodies`: request bodies echoed, swallowed and ignored; long responses
+//! - `world`: what the component sees of the world around it
 #![cfg(target_family = "wasm")]
 
 mod bodies;
