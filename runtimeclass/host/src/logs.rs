@@ -16,7 +16,7 @@ pub enum Format {
 /// wasmtime-wasi-http warns of every client that leaves in the middle of a body: clients could fill the log.
 const DEFAULT: &str = "info,wasmtime_wasi_http=error";
 
-/// Sends the process's events to stderr: those at info and above (see [`DEFAULT`]), or what `RUST_LOG` asks for.
+/// Sends the process's events to stderr: those at info and above (`DEFAULT`), or what `RUST_LOG` asks for.
 pub fn install(format: Format) -> Result<()> {
     let filter = match std::env::var("RUST_LOG") {
         Ok(directives) => EnvFilter::try_new(&directives)
