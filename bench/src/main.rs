@@ -1,8 +1,8 @@
 //! `cargo xtask bench`: how many visits a second are counted, durably and exactly, beside what a hello-world
 //! component does on the same host, with the time that the disk takes to sync.
 //!
-//! Machines drift, so the two are loaded in turn, round by round, and the ratio of each round is what counts; the
-//! last line of a row is the median of these ratios. The load comes from `wrk`, which takes little of the machine.
+//! Machines drift, so the two are loaded in turn, round by round, and the ratio of each round is what counts; a row
+//! shows their median and all of them. The load comes from `wrk`, which takes little of the machine.
 //!
 //! - [`disk`]: the disk's own sync time
 //! - [`wrk`]: one load
@@ -69,7 +69,7 @@ async fn main() -> Result<()> {
     report(&visits_host).await
 }
 
-/// What the counter itself says of the run, and that it counted at least what was acknowledged.
+/// What the counter itself says of the run; an error if it failed any visit.
 async fn report(host: &Host) -> Result<()> {
     let metrics = get(host.address(), "/metrics").await?;
     let value = |name: &str| -> f64 {

@@ -57,7 +57,7 @@ impl<P: Platform> Volume<P> {
     /// Where counting has not started, starting is what needs to be possible, space included.
     async fn try_starting(&self) -> CountResult<()> {
         let root = self.root()?;
-        let prepared = format!("{PRIVATE}-{:016x}", self.platform.random());
+        let prepared = self.prepared_name();
         let made = root.create_dir(&prepared).await;
         made.map_err(|e| refused(&format!("cannot make {PRIVATE}"), e))?;
         match root.remove_dir(&prepared).await {

@@ -21,7 +21,7 @@ impl<P: Platform> Volume<P> {
         let root = self.root()?;
         let first = Ticket(self.recorded().await?);
         for attempt in 0..TRIES {
-            let prepared = format!("{PRIVATE}-{:016x}", self.platform.random());
+            let prepared = self.prepared_name();
             if let Err(error) = self.prepare(&root, &prepared, first).await {
                 remove_prepared(&root, &prepared).await;
                 return Err(error);
@@ -73,6 +73,11 @@ impl<P: Platform> Volume<P> {
             Err(e) if e.kind == FsErrorKind::NotFound => Ok(0),
             Err(e) => Err(refused(&format!("cannot read {}", record::FILE), e)),
         }
+    }
+
+    /// A new name for what is prepared; [`is_prepared`] knows it.
+    pub(super) fn prepared_name(&self) -> String {
+        format!("{PRIVATE}-{:016x}", self.platform.random())
     }
 
     /// Everything that must be there, durably, before the rename shows it.

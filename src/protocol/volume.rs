@@ -141,8 +141,8 @@ impl<P: Platform> Volume<P> {
 
     /// The ticket this instance left last, if it did, else the one it sees, else the first, put there now.
     ///
-    /// The private directory is opened anew for each claim: a handle kept for long would go on counting in a
-    /// directory that an operator has moved away.
+    /// The private directory is opened anew unless `dir` is it, opened a moment ago: a handle kept for long would go
+    /// on counting in a directory that an operator has moved away.
     async fn found_or_started(&self, dir: Option<P::Dir>) -> CountResult<Found<P::Dir>> {
         if let Some(ticket) = self.known.take() {
             let dir = match dir {
@@ -165,7 +165,7 @@ impl<P: Platform> Volume<P> {
     }
 
     /// Opens the private directory; `None` if it is not there.
-    pub(super) async fn open_private(&self) -> CountResult<Option<P::Dir>> {
+    async fn open_private(&self) -> CountResult<Option<P::Dir>> {
         match self.root()?.open_dir(PRIVATE).await {
             Ok(dir) => Ok(Some(dir)),
             Err(e) if e.kind == FsErrorKind::NotFound => {
