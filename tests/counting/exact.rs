@@ -1,8 +1,9 @@
 //! Numbers without gap or double, however many count at once.
 
-use crate::{assert_exactly, counter, load, visits_bin};
+use crate::counter;
 use anyhow::Result;
 use futures::future::try_join_all;
+use visits_tests::load::{self, assert_exactly, visits_bin};
 use visits_tests::{Connection, Host, Raw, get};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

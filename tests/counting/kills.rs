@@ -2,11 +2,11 @@
 //!
 //! It keeps the page cache, so it cannot see a missing sync: the simulated volume of `visits::protocol` does that.
 
-use crate::load::Record;
-use crate::{counter, visits_bin};
+use crate::counter;
 use anyhow::{Result, ensure};
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
+use visits_tests::load::{Record, visits_bin};
 use visits_tests::{DEADLINE, Host, get};
 
 const KILLS: u32 = 20;

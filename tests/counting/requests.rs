@@ -1,9 +1,10 @@
 //! Each request and its answer.
 
-use crate::{counter, visits_bin};
+use crate::counter;
 use anyhow::Result;
 use http::Request;
 use visits_tests::client::{empty, full};
+use visits_tests::load::visits_bin;
 use visits_tests::{Connection, Host, Reply, get};
 
 async fn accepting(connection: &mut Connection, path: &str, accept: &str) -> Result<Reply> {

@@ -1,9 +1,10 @@
 //! Volumes that something else has written to.
 
-use crate::{counter, load, visits_bin};
+use crate::counter;
 use anyhow::{Result, ensure};
 use std::fs;
 use std::time::Instant;
+use visits_tests::load::{self, visits_bin};
 use visits_tests::{Connection, DEADLINE, Host, get};
 
 #[tokio::test]

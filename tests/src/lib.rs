@@ -5,6 +5,8 @@
 //! - [`host`]: [`Host`], a guard around one host process: start, wait for its log, signal, wait for its end
 //! - [`output`]: the lines a process writes, kept for waiting on and for printing when a wait fails
 //! - [`client`]: HTTP/1.1 over one keep-alive connection, one-shot requests, and raw TCP
+//! - [`load`]: clients of the counter, and what they were told
+//! - [`mount`]: a real, small file system on a volume
 //!
 //! Every wait has a condition and a deadline; when the deadline passes the error carries the host's whole output.
 
@@ -12,11 +14,14 @@ pub mod app;
 pub mod artifacts;
 pub mod client;
 pub mod host;
+pub mod load;
+pub mod mount;
 pub mod output;
 
 pub use app::{App, write_manifest};
 pub use client::{Connection, Raw, Reply, get};
 pub use host::{Exit, Host, HostBuilder, Signal};
+pub use mount::Ext4;
 
 use std::time::Duration;
 
