@@ -3,11 +3,12 @@
 //!
 //! - [`workspace`]: where things are: the repository, what is built and where it ends up
 //! - [`cargo`]: calls of cargo with the options that let all of them share one set of compiled crates
-//! - [`component`], [`up`], [`mod@test`], [`screenshots`], [`setup`], [`mod@bench`]: one command each
+//! - [`component`], [`up`], [`mod@image`], [`mod@test`], [`screenshots`], [`setup`], [`mod@bench`]: one command each
 
 mod bench;
 mod cargo;
 mod component;
+mod image;
 mod screenshots;
 mod setup;
 mod test;
@@ -32,6 +33,8 @@ enum Command {
     Component,
     /// Build everything and serve the counter
     Up(up::Options),
+    /// Build the counter's OCI image and its wasm artifact, into target/image/
+    Image(image::Options),
     /// Run the tests: all of them, or one kind
     Test(test::Options),
     /// Take the README's screenshots of the page, into docs/
@@ -46,6 +49,7 @@ fn run() -> Result<ExitCode> {
     match Arguments::parse().command {
         Command::Component => component::run()?,
         Command::Up(options) => up::run(options)?,
+        Command::Image(options) => image::run(options)?,
         Command::Test(options) => return test::run(&options),
         Command::Screenshots => screenshots::run()?,
         Command::Bench(options) => bench::run(&options)?,

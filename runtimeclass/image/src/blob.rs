@@ -1,0 +1,56 @@
+//! What is addressed by its digest: layers, and the JSON documents that name them.
+
+use anyhow::{Context, Result};
+use oci_spec::image::{Descriptor, MediaType, Sha256Digest};
+use serde::Serialize;
+use sha2::{Digest as _, Sha256};
+
+/// Bytes with their type and digest.
+pub(crate) struct Blob {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) digest: Sha256Digest,
+    media_type: MediaType,
+}
+
+impl Blob {
+    pub(crate) fn new(media_type: MediaType, bytes: Vec<u8>) -> Self {
+        Self {
+            digest: sha256(&bytes),
+            media_type,
+            bytes,
+        }
+    }
+
+    /// A document.
+    pub(crate) fn document(media_type: MediaType, document: &impl Serialize) -> Result<Self> {
+        Ok(Self::new(media_type, json(document)?))
+    }
+
+    /// What a document says to name this blob.
+    pub(crate) fn descriptor(&self) -> Descriptor {
+        Descriptor::new(
+            self.media_type.clone(),
+            self.bytes.len() as u64,
+            self.digest.clone(),
+        )
+    }
+}
+
+pub(crate) fn sha256(bytes: &[u8]) -> Sha256Digest {
+    use std::fmt::Write;
+    let mut hexadecimal = String::with_capacity(64);
+    for byte in Sha256::digest(bytes) {
+        write!(hexadecimal, "{byte:02x}").expect("a String takes all");
+    }
+    hexadecimal
+        .parse()
+        .expect("64 hexadecimal digits are a digest")
+}
+
+/// JSON whose keys are sorted. The documents' maps are hash maps, in another order in every process; and whether a
+/// `Value` would sort them is a feature of serde_json that any crate of the build can turn off.
+pub(crate) fn json(document: &impl Serialize) -> Result<Vec<u8>> {
+    let mut value = serde_json::to_value(document).context("write a document of the image")?;
+    value.sort_all_objects();
+    Ok(serde_json::to_vec(&value)?)
+}

@@ -1,0 +1,31 @@
+//! The archive that `docker save` writes and `docker load` takes, its version 1.2 with a `manifest.json`. Older
+//! Dockers take no OCI layout. The layer is in gzip here too: every reader of this format unpacks it, and containerd
+//! then knows it by the same digest as that of the layout.
+
+use crate::SourceDate;
+use crate::blob::{Blob, json};
+use crate::file::{Archive, Attributes};
+use anyhow::Result;
+use serde_json::json;
+
+/// The archive of an image of one platform and one layer.
+pub(crate) fn archive(
+    name: &str,
+    config: &Blob,
+    layer: &Blob,
+    date: SourceDate,
+) -> Result<Vec<u8>> {
+    let config_file = format!("{}.json", config.digest.digest());
+    let layer_file = format!("{}.tar.gz", layer.digest.digest());
+    let manifest = json(&json!([{
+        "Config": config_file,
+        "RepoTags": [name],
+        "Layers": [layer_file],
+    }]))?;
+    let mut archive = Archive::new();
+    let attributes = Attributes::of_root(0o644, date);
+    archive.file("manifest.json", attributes, &manifest)?;
+    archive.file(&config_file, attributes, &config.bytes)?;
+    archive.file(&layer_file, attributes, &layer.bytes)?;
+    archive.finish()
+}

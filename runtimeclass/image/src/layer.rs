@@ -1,0 +1,107 @@
+//! An image's files: what may be in a layer, and the layer itself, a tar in gzip.
+
+use crate::SourceDate;
+use crate::blob::{Blob, sha256};
+use crate::file::{Archive, Attributes};
+use anyhow::{Context, Result, bail, ensure};
+use flate2::{Compression, GzBuilder};
+use oci_spec::image::MediaType;
+use std::collections::BTreeMap;
+use std::io::Write;
+
+/// A file or directory of the image.
+#[derive(Clone, Debug)]
+pub(crate) struct Entry {
+    /// From the image's root, `/app/spin.toml`.
+    pub(crate) path: String,
+    pub(crate) content: Content,
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
+    pub(crate) mode: u32,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Content {
+    Directory,
+    File(Vec<u8>),
+}
+
+/// The layer, and the digest of its tar, which configurations name beside that of the gzip.
+pub(crate) struct Layer {
+    pub(crate) blob: Blob,
+    pub(crate) diff_id: String,
+}
+
+/// Packs the entries and the directories above them.
+pub(crate) fn pack(entries: &[Entry], date: SourceDate) -> Result<Layer> {
+    let mut archive = Archive::new();
+    for (name, entry) in tree(entries)? {
+        let Some(entry) = entry else {
+            archive.directory(name, Attributes::of_root(0o755, date))?;
+            continue;
+        };
+        let attributes = Attributes {
+            uid: entry.uid.into(),
+            gid: entry.gid.into(),
+            mode: entry.mode,
+            date,
+        };
+        match &entry.content {
+            Content::Directory => archive.directory(name, attributes)?,
+            Content::File(bytes) => archive.file(name, attributes, bytes)?,
+        }
+    }
+    let tar = archive.finish()?;
+    // No name, no time, no operating system in its header.
+    let mut gzip = GzBuilder::new()
+        .mtime(0)
+        .write(Vec::new(), Compression::best());
+    gzip.write_all(&tar)?;
+    Ok(Layer {
+        diff_id: format!("sha256:{}", sha256(&tar).digest()),
+        blob: Blob::new(MediaType::ImageLayerGzip, gzip.finish()?),
+    })
+}
+
+/// The entries by their names in the tar, without the first slash, and the directories above them that are no entries
+/// themselves. Sorted, so that the order of the calls does not matter, and a directory comes before what it holds.
+fn tree(entries: &[Entry]) -> Result<BTreeMap<&str, Option<&Entry>>> {
+    let mut tree = BTreeMap::new();
+    for entry in entries {
+        let twice = tree.insert(name(entry)?, Some(entry)).is_some();
+        ensure!(!twice, "{}: is in the image twice", entry.path);
+    }
+    for entry in entries {
+        let name = name(entry)?;
+        for (slash, _) in name.match_indices('/') {
+            let above = tree.entry(&name[..slash]).or_insert(None);
+            if let Some(above) = above.filter(|above| above.content != Content::Directory) {
+                bail!("{}: lies below {}, which is a file", entry.path, above.path);
+            }
+        }
+    }
+    Ok(tree)
+}
+
+fn name(entry: &Entry) -> Result<&str> {
+    let path = &entry.path;
+    let name = path
+        .strip_prefix('/')
+        .with_context(|| format!("{path}: a path in an image begins with a slash"))?;
+    for part in name.split('/') {
+        ensure!(
+            !matches!(part, "" | "." | "..") && !part.contains('\0'),
+            "{path}: a path in an image has no empty part, no \".\", no \"..\" and no zero byte"
+        );
+        ensure!(
+            !part.starts_with(".wh."),
+            "{path}: names with .wh. mark deleted files in an image"
+        );
+    }
+    ensure!(
+        entry.mode <= 0o7777,
+        "{path}: mode {:o} is more than permissions",
+        entry.mode
+    );
+    Ok(name)
+}

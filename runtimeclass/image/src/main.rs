@@ -1,0 +1,176 @@
+//! `visits-image`: writes the counter's image, and its wasm artifact. `cargo xtask image` builds and runs it. The
+//! image of another app is [`App::image`] with other files.
+
+use anyhow::{Context, Result, ensure};
+use clap::Parser;
+use preopen_image::{Artifact, Image, Platform, SourceDate, Written};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// What the image may weigh: manifests, configurations and the layer. A pod on a new node waits for it.
+const LIMIT: u64 = 300_000;
+/// Who runs it: the user "nonroot" of images that are made to run without root.
+const USER: u32 = 65532;
+/// The workspace's version, which the app has too.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// Write the counter's OCI image and its wasm artifact. SOURCE_DATE_EPOCH is the time they bear (default: 0).
+#[derive(Parser)]
+#[command(name = "visits-image")]
+struct Arguments {
+    /// The app's manifest; visits.wasm lies beside it
+    manifest: PathBuf,
+    /// Where to write
+    output: PathBuf,
+}
+
+fn main() -> ExitCode {
+    match run(&Arguments::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &Arguments) -> Result<()> {
+    let date = SourceDate::from_environment()?;
+    let app = App::read(&arguments.manifest)?;
+    let wasm_file = arguments.manifest.with_file_name("visits.wasm");
+    let wasm = std::fs::read(&wasm_file).with_context(|| wasm_file.display().to_string())?;
+    let output = std::path::absolute(&arguments.output)?;
+    std::fs::create_dir_all(&output).with_context(|| format!("create {}", output.display()))?;
+
+    let image = app.image(&wasm).created(date);
+    let path = output.join("oci");
+    let layout = image.write_layout(&path)?;
+    tell(&path, &layout);
+    ensure!(
+        layout.size <= LIMIT,
+        "{}: {} bytes are more than the {LIMIT} that the image may have",
+        path.display(),
+        layout.size
+    );
+    let path = output.join("visits-oci.tar");
+    tell(&path, &image.write_layout_tar(&path)?);
+    let path = output.join("visits-docker.tar");
+    let archive = image.write_docker_archive(&path, Platform::default())?;
+    tell(&path, &archive);
+    let path = output.join("visits-artifact");
+    tell(
+        &path,
+        &app.artifact(wasm).created(date).write_layout(&path)?,
+    );
+    Ok(())
+}
+
+/// One line for each output.
+fn tell(path: &Path, written: &Written) {
+    println!(
+        "{}  {} bytes  {}",
+        path.display(),
+        written.size,
+        written.digest
+    );
+}
+
+/// The app, as its manifest describes it.
+#[derive(Debug)]
+struct App {
+    manifest: String,
+    name: String,
+    description: String,
+}
+
+impl App {
+    fn read(path: &Path) -> Result<Self> {
+        let manifest = std::fs::read_to_string(path);
+        manifest
+            .map_err(Into::into)
+            .and_then(Self::parse)
+            .with_context(|| path.display().to_string())
+    }
+
+    fn parse(manifest: String) -> Result<Self> {
+        let table: toml::Table = manifest.parse()?;
+        let field = |name| {
+            let value = table.get("application").and_then(|table| table.get(name));
+            value
+                .and_then(toml::Value::as_str)
+                .map(str::to_owned)
+                .with_context(|| format!("application.{name} is missing"))
+        };
+        let version = field("version")?;
+        ensure!(
+            version == VERSION,
+            "application.version is {version}, but the workspace's version is {VERSION}"
+        );
+        Ok(Self {
+            name: field("name")?,
+            description: field("description")?,
+            manifest,
+        })
+    }
+
+    fn image(&self, wasm: &[u8]) -> Image {
+        let image = Image::new(self.reference())
+            .file("/app/spin.toml", self.manifest.as_bytes(), 0o644)
+            .file("/app/visits.wasm", wasm, 0o644)
+            .directory("/app/persistent", USER, USER, 0o755)
+            .entrypoint(["/app/spin.toml"])
+            .working_directory("/app")
+            .user(format!("{USER}:{USER}"))
+            .env("SPIN_HTTP_LISTEN_ADDR", "0.0.0.0:5000")
+            .exposed_port("5000/tcp");
+        self.annotations()
+            .into_iter()
+            .fold(image, |image, (key, value)| image.annotation(key, value))
+    }
+
+    fn artifact(&self, wasm: Vec<u8>) -> Artifact {
+        let artifact = Artifact::new(self.reference(), wasm);
+        self.annotations()
+            .into_iter()
+            .fold(artifact, |artifact, (key, value)| {
+                artifact.annotation(key, value)
+            })
+    }
+
+    fn reference(&self) -> String {
+        format!("localhost/{}:{VERSION}", self.name)
+    }
+
+    fn annotations(&self) -> [(&'static str, &str); 4] {
+        let licenses = env!("CARGO_PKG_LICENSE");
+        [
+            ("org.opencontainers.image.title", &self.name),
+            ("org.opencontainers.image.description", &self.description),
+            ("org.opencontainers.image.version", VERSION),
+            ("org.opencontainers.image.licenses", licenses),
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_repositorys_manifest_says_what_the_image_needs() {
+        let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/../../spin.toml");
+        let app = App::read(Path::new(manifest)).expect("it is well formed");
+        assert_eq!(app.reference(), format!("localhost/visits:{VERSION}"));
+    }
+
+    #[test]
+    fn a_manifest_of_another_version_is_an_error_that_names_both() {
+        let manifest = "[application]\nname = \"visits\"\nversion = \"0.0.0\"\n";
+        let error = App::parse(manifest.to_owned()).expect_err("0.0.0 is not the version");
+        let error = error.to_string();
+        assert!(
+            error.contains("0.0.0") && error.contains(VERSION),
+            "{error}"
+        );
+    }
+}
