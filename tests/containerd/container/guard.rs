@@ -1,0 +1,231 @@
+//! A container that runs, or has run: signals, its output, its end, and its removal in any case.
+
+use crate::network::Network;
+use crate::node::Node;
+use crate::{command, ctr, wait};
+use anyhow::{Context, Result, anyhow, ensure};
+use std::net::SocketAddr;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+use tempfile::TempDir;
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use visits_tests::DEADLINE;
+use visits_tests::output::Output;
+
+/// How a container ended.
+#[derive(Clone, Debug)]
+pub(crate) struct Ended {
+    /// Its exit code; 128 and the signal's number when a signal ended it.
+    pub(crate) code: i32,
+    /// The lines it wrote to stdout.
+    pub(crate) stdout: Vec<String>,
+    /// The lines it wrote to stderr.
+    pub(crate) stderr: Vec<String>,
+}
+
+/// A container; it is killed and removed on drop.
+#[derive(Debug)]
+pub(crate) struct Container {
+    id: String,
+    cgroup: String,
+    stdout: Output,
+    stderr: Output,
+    exited: watch::Receiver<Option<i32>>,
+    /// Whether it is removed already.
+    removed: bool,
+    network: Network,
+    directory: TempDir,
+}
+
+impl Container {
+    /// Runs this `ctr run`, which is attached to the container.
+    pub(super) fn run(
+        id: String,
+        cgroup: String,
+        mut command: Command,
+        network: Network,
+        directory: TempDir,
+    ) -> Result<Self> {
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut child = command.spawn().context("start ctr")?;
+        let stdout = Output::collect(child.stdout.take().expect("piped"));
+        let stderr = Output::collect(child.stderr.take().expect("piped"));
+        let (exited_tx, exited) = watch::channel(None);
+        std::thread::spawn(move || {
+            let code = child.wait().ok().and_then(|status| {
+                let signalled = || status.signal().map(|signal| 128 + signal);
+                status.code().or_else(signalled)
+            });
+            exited_tx.send_replace(Some(code.unwrap_or(-1)));
+        });
+        Ok(Self {
+            id,
+            cgroup,
+            stdout,
+            stderr,
+            exited,
+            removed: false,
+            network,
+            directory,
+        })
+    }
+
+    /// Its name in containerd.
+    pub(crate) fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Its cgroup, as a path in each hierarchy.
+    pub(crate) fn cgroup(&self) -> &str {
+        &self.cgroup
+    }
+
+    /// Where the component listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        SocketAddr::new(self.network.address(), 5000)
+    }
+
+    /// What it has written to stdout.
+    pub(crate) fn stdout(&self) -> &Output {
+        &self.stdout
+    }
+
+    /// What it has written to stderr.
+    pub(crate) fn stderr(&self) -> &Output {
+        &self.stderr
+    }
+
+    /// Its first process, as the node sees it.
+    pub(crate) async fn pid(&self) -> Result<i32> {
+        let path = self.directory.path().join("pid");
+        wait::until("the container has a process", DEADLINE, async || {
+            // Empty for the moment between its creation and its writing.
+            Ok(std::fs::read_to_string(&path)
+                .ok()
+                .and_then(|pid| pid.trim().parse().ok()))
+        })
+        .await
+        .map_err(|error| self.failed(&format!("{error:#}")))
+    }
+
+    /// Waits until it takes connections.
+    pub(crate) async fn listens(&self, node: &Node) -> Result<()> {
+        let address = self.address();
+        wait::until("the container listens", DEADLINE, async || {
+            if let Some(code) = *self.exited.borrow() {
+                return Err(anyhow!("the container has ended with {code}"));
+            }
+            let connecting = TcpStream::connect(address);
+            let connected = tokio::time::timeout(Duration::from_secs(1), connecting).await;
+            Ok(matches!(connected, Ok(Ok(_))).then_some(()))
+        })
+        .await
+        .map_err(|error| node.failed(&format!("{:#}", self.failed(&format!("{error:#}")))))
+    }
+
+    /// Waits for a line on stderr that contains this, and returns it.
+    pub(crate) async fn logs(&self, wanted: &str) -> Result<String> {
+        let found = |line: &str| line.contains(wanted).then(|| line.to_owned());
+        let line = self.stderr.find(DEADLINE, found).await;
+        line.with_context(|| {
+            self.failed(&format!("no line on stderr says {wanted:?}"))
+                .to_string()
+        })
+    }
+
+    /// Sends its first process a signal: `SIGTERM`.
+    pub(crate) async fn signal(&self, signal: &str) -> Result<()> {
+        let kill = ctr::run(["tasks", "kill", "--signal", signal, &self.id]);
+        kill.await
+            .map(drop)
+            .with_context(|| self.failed("the container takes no signal").to_string())
+    }
+
+    /// Waits for its end.
+    pub(crate) async fn ended(&self, node: &Node) -> Result<Ended> {
+        let mut exited = self.exited.clone();
+        let code = tokio::time::timeout(DEADLINE, exited.wait_for(Option::is_some)).await;
+        let Ok(Ok(code)) = code.map(|code| code.map(|code| code.expect("waited for"))) else {
+            let what = self.failed(&format!("it has not ended within {DEADLINE:?}"));
+            return Err(node.failed(&format!("{what:#}")));
+        };
+        self.stdout.ended(DEADLINE).await;
+        self.stderr.ended(DEADLINE).await;
+        let stdout = self.stdout.lines();
+        let mut stderr = self.stderr.lines();
+        stderr.retain(|line| !is_said_by_ctr(line));
+        // Its own errors `ctr` ends with 1, too: they are no end of a container.
+        if let Some(line) = stderr.iter().find(|line| line.starts_with("ctr: ")) {
+            return Err(node.failed(line));
+        }
+        Ok(Ended {
+            code,
+            stdout,
+            stderr,
+        })
+    }
+
+    /// Stops it as Kubernetes would.
+    pub(crate) async fn stop(&self, node: &Node) -> Result<Ended> {
+        self.signal("SIGTERM").await?;
+        self.ended(node).await
+    }
+
+    /// Removes an ended container with all that containerd keeps of it.
+    pub(crate) async fn remove(mut self) -> Result<()> {
+        self.removed = true;
+        ctr::run(["containers", "rm", &self.id]).await.map(drop)
+    }
+
+    /// An error that carries everything the container has written.
+    pub(crate) fn failed(&self, what: &str) -> anyhow::Error {
+        anyhow!(
+            "{what}; {} has exited: {:?}\n--- its stderr ---\n{}\n--- its stdout ---\n{}\n---",
+            self.id,
+            *self.exited.borrow(),
+            self.stderr.lines().join("\n"),
+            self.stdout.lines().join("\n")
+        )
+    }
+
+    /// Kills and removes what is there. Every command has a deadline; what fails is told and goes on.
+    fn clear(&self) -> Result<()> {
+        if self.exited.borrow().is_none() {
+            let kill = ["tasks", "rm", "--force", &self.id];
+            // A container whose end `ctr run` sees first has no task any more.
+            let _ = command::run(ctr::command(ctr::NAMESPACE, kill)?);
+        }
+        let removed = command::run(ctr::command(
+            ctr::NAMESPACE,
+            ["containers", "rm", &self.id],
+        )?);
+        ensure!(
+            removed.is_ok() || !format!("{removed:?}").contains("running"),
+            "{removed:?}"
+        );
+        Ok(())
+    }
+}
+
+/// On machines with the old cgroups `ctr` begins with a warning of its own.
+fn is_said_by_ctr(line: &str) -> bool {
+    line.starts_with("time=") && line.contains("DEPRECATION")
+}
+
+impl Drop for Container {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("{}", self.failed("the test failed"));
+        }
+        if !self.removed
+            && let Err(error) = self.clear()
+        {
+            eprintln!("note: container {} is left behind: {error:#}", self.id);
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! The images of the tests, made by the crate that makes the counter's own.
+
+use crate::{command, ctr};
+use anyhow::{Context, Result};
+use preopen_image::Image;
+use std::path::Path;
+use visits_tests::artifacts;
+
+/// The counter, as the project ships it.
+pub(crate) const VISITS: &str = "localhost/visits:test";
+/// The component that misbehaves on request, with two volumes.
+pub(crate) const PROBE: &str = "localhost/probe:test";
+/// The least a component can do.
+pub(crate) const HELLO: &str = "localhost/hello:test";
+/// Native code: busybox under several names. It runs its argument as a line of shell.
+pub(crate) const NATIVE: &str = "localhost/native:test";
+/// What holds a pod's namespaces: it waits for SIGTERM.
+pub(crate) const PAUSE: &str = "localhost/pause:test";
+
+/// The user that the counter's image names.
+pub(crate) const USER: u32 = 65532;
+
+/// The namespace of Kubernetes in containerd.
+const KUBERNETES: &str = "k8s.io";
+
+/// Makes all images and gives them to containerd.
+pub(crate) async fn import_all() -> Result<()> {
+    for image in [visits()?, probe()?, hello()?, native()?, pause()?] {
+        import(&image).await?;
+    }
+    Ok(())
+}
+
+/// Gives one image to containerd, in the namespaces of `ctr` and of pods.
+pub(crate) async fn import(image: &Image) -> Result<()> {
+    let directory = tempfile::tempdir()?;
+    let tar = directory.path().join("image.tar");
+    image.write_layout_tar(&tar)?;
+    for namespace in [ctr::NAMESPACE, KUBERNETES] {
+        let mut import = ctr::command(namespace, ["images", "import"])?;
+        import.arg(&tar);
+        command::run_beside(import).await?;
+    }
+    Ok(())
+}
+
+/// A component with this manifest in the usual place; its file is `component.wasm`.
+pub(crate) fn component(name: &str, manifest: &str, wasm: &[u8]) -> Image {
+    Image::new(name)
+        .entrypoint(["/app/spin.toml"])
+        .working_directory("/app")
+        .user(format!("{USER}:{USER}"))
+        .env("SPIN_HTTP_LISTEN_ADDR", "0.0.0.0:5000")
+        .file("/app/spin.toml", manifest, 0o644)
+        .file("/app/component.wasm", wasm, 0o644)
+}
+
+/// A manifest of one component on every route, with these lines at the end of its table.
+pub(crate) fn manifest(lines: &str) -> String {
+    format!(
+        "spin_manifest_version = 2\n\n[application]\nname = \"app\"\n\n\
+         [[trigger.http]]\nroute = \"/...\"\ncomponent = \"app\"\n\n\
+         [component.app]\nsource = \"component.wasm\"\n{lines}\n"
+    )
+}
+
+fn visits() -> Result<Image> {
+    let files = "files = [{ source = \"persistent\", destination = \"/app/persistent\" }]";
+    let image = component(VISITS, &manifest(files), &read(&artifacts::visits_wasm()?)?);
+    Ok(image.directory("/app/persistent", USER, USER, 0o755))
+}
+
+fn probe() -> Result<Image> {
+    let lines = "files = [\n\
+                 \x20 { source = \"one\", destination = \"/one\" },\n\
+                 \x20 { source = \"two\", destination = \"/data/two\" },\n]\n\
+                 environment = { LISTED = \"from the manifest\", KEPT = \"from the manifest\" }";
+    let image = component(PROBE, &manifest(lines), &read(&artifacts::probe_wasm()?)?);
+    Ok(image
+        .directory("/app/one", USER, USER, 0o755)
+        .directory("/app/two", USER, USER, 0o755))
+}
+
+fn hello() -> Result<Image> {
+    Ok(component(
+        HELLO,
+        &manifest(""),
+        &read(&artifacts::hello_wasm()?)?,
+    ))
+}
+
+/// Copies of busybox, for each is the program that it is called by.
+fn native() -> Result<Image> {
+    let busybox = read(&command::busybox()?)?;
+    let image = Image::new(NATIVE)
+        .entrypoint(["/tools/sh", "-c"])
+        .env("PATH", "/tools")
+        .directory("/tmp", 0, 0, 0o777);
+    let names = ["sh", "sleep", "env", "httpd", "cat", "chown", "id"];
+    Ok(names.iter().fold(image, |image, name| {
+        image.file(format!("/tools/{name}"), busybox.clone(), 0o755)
+    }))
+}
+
+fn pause() -> Result<Image> {
+    let wait = "trap 'exit 0' TERM; /tools/sleep 2147483647 & wait";
+    let busybox = read(&command::busybox()?)?;
+    Ok(Image::new(PAUSE)
+        .entrypoint(["/tools/sh", "-c", wait])
+        .file("/tools/sh", busybox.clone(), 0o755)
+        .file("/tools/sleep", busybox, 0o755))
+}
+
+fn read(path: &Path) -> Result<Vec<u8>> {
+    std::fs::read(path).with_context(|| format!("read {}", path.display()))
+}
+
+/// A name for an image that one test makes for itself.
+pub(crate) fn name_of_own(test: &str) -> String {
+    format!("localhost/{test}:test")
+}

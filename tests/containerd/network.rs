@@ -1,0 +1,73 @@
+//! A bridge and a network namespace for each container: what a network plugin does for a pod. Done by hand for
+//! `ctr`, so that a container can be tried without Kubernetes' interface; pods get the real plugin.
+
+use crate::command::run;
+use anyhow::Result;
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::atomic::{AtomicU16, Ordering};
+
+/// The bridge, whose address the containers see as the tests'.
+const BRIDGE: &str = "visits0";
+
+/// A network namespace with one address on the bridge; removed on drop.
+#[derive(Debug)]
+pub(crate) struct Network {
+    name: String,
+    address: Ipv4Addr,
+}
+
+/// Makes the bridge.
+pub(crate) fn bridge() -> Result<()> {
+    ip(&["link", "add", BRIDGE, "type", "bridge"])?;
+    ip(&["address", "add", "10.88.0.1/16", "dev", BRIDGE])?;
+    ip(&["link", "set", BRIDGE, "up"])
+}
+
+impl Network {
+    /// A namespace with an address that no other container of this run has had.
+    pub(crate) fn new() -> Result<Self> {
+        static LAST: AtomicU16 = AtomicU16::new(1);
+        let number = LAST.fetch_add(1, Ordering::Relaxed) + 1;
+        let [high, low] = number.to_be_bytes();
+        let network = Self {
+            name: format!("visits-{number}"),
+            address: Ipv4Addr::new(10, 88, high, low),
+        };
+        let (name, host) = (network.name.as_str(), format!("v{number}"));
+        let address = format!("{}/16", network.address);
+        ip(&["netns", "add", name])?;
+        ip(&[
+            "link", "add", &host, "type", "veth", "peer", "name", "eth0", "netns", name,
+        ])?;
+        ip(&["link", "set", &host, "master", BRIDGE, "up"])?;
+        ip(&["-netns", name, "link", "set", "lo", "up"])?;
+        ip(&["-netns", name, "address", "add", &address, "dev", "eth0"])?;
+        ip(&["-netns", name, "link", "set", "eth0", "up"])?;
+        Ok(network)
+    }
+
+    /// Its address.
+    pub(crate) fn address(&self) -> IpAddr {
+        self.address.into()
+    }
+
+    /// The file that stands for it.
+    pub(crate) fn path(&self) -> PathBuf {
+        PathBuf::from("/run/netns").join(&self.name)
+    }
+}
+
+impl Drop for Network {
+    fn drop(&mut self) {
+        // Its interfaces go with it. What stays in spite of this goes with the tests' own namespaces.
+        let _ = ip(&["netns", "delete", &self.name]);
+    }
+}
+
+fn ip(arguments: &[&str]) -> Result<()> {
+    let mut command = Command::new("ip");
+    command.args(arguments);
+    run(command).map(drop)
+}
