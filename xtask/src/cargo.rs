@@ -4,6 +4,7 @@
 
 use crate::workspace::{self, GUEST_PROFILE, GUEST_TARGET};
 use anyhow::{Context, Result, ensure};
+use std::path::PathBuf;
 use std::process::Command;
 
 /// `cargo SUBCOMMAND --locked`, run at the repository's top.
@@ -34,7 +35,21 @@ pub(crate) fn guests(subcommand: &str, packages: &[&str]) -> Result<Command> {
     for package in packages {
         command.args(["--package", package]);
     }
+    if let Some(home) = home() {
+        // Panics name source files, and those of dependencies lie in the home of whoever builds: without this, the
+        // same source would give each of them another component. (Flags in RUSTFLAGS take this one's place.)
+        let flag = format!("--remap-path-prefix={}=cargo", home.display());
+        command.arg("--config");
+        command.arg(format!("target.{GUEST_TARGET}.rustflags=[{flag:?}]"));
+    }
     Ok(command)
+}
+
+/// Where cargo keeps the sources of dependencies.
+fn home() -> Option<PathBuf> {
+    let set = std::env::var_os("CARGO_HOME").filter(|home| !home.is_empty());
+    set.map(PathBuf::from)
+        .or_else(|| Some(std::env::home_dir()?.join(".cargo")))
 }
 
 /// The build of the host command.
