@@ -35,6 +35,18 @@ pub(crate) fn memory(cgroup: &str) -> Result<u64> {
 pub(crate) fn limit_processes(cgroup: &str, limit: u32) -> Result<()> {
     let directory = directory("pids", cgroup);
     std::fs::create_dir_all(&directory).with_context(|| format!("make {}", directory.display()))?;
+    if is_v2() {
+        // From the top down, each has to hand the controller on.
+        let above: Vec<_> = directory
+            .ancestors()
+            .skip(1)
+            .take_while(|path| path.starts_with(ROOT))
+            .collect();
+        for parent in above.into_iter().rev() {
+            let file = parent.join("cgroup.subtree_control");
+            std::fs::write(&file, "+pids").with_context(|| format!("write {}", file.display()))?;
+        }
+    }
     let file = directory.join("pids.max");
     std::fs::write(&file, limit.to_string()).with_context(|| format!("write {}", file.display()))
 }
@@ -70,4 +82,23 @@ fn number(path: &Path) -> Result<u64> {
     text.trim()
         .parse()
         .with_context(|| format!("{} says {text:?}", path.display()))
+}
+
+/// The cgroup of a process in the hierarchy of a controller.
+pub(crate) fn of(pid: i32, controller: &str) -> Result<String> {
+    let path = format!("/proc/{pid}/cgroup");
+    let text = std::fs::read_to_string(&path).with_context(|| path.clone())?;
+    let cgroup = text.lines().find_map(|line| {
+        let mut fields = line.splitn(3, ':').skip(1);
+        let controllers = fields.next()?;
+        let named = if is_v2() {
+            controllers.is_empty()
+        } else {
+            controllers.split(',').any(|name| name == controller)
+        };
+        named.then(|| fields.next()).flatten()
+    });
+    Ok(cgroup
+        .with_context(|| format!("{path}: {text}"))?
+        .to_owned())
 }

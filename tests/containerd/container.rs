@@ -3,7 +3,7 @@
 
 mod guard;
 
-pub(crate) use guard::{Container, Ended};
+pub(crate) use guard::Container;
 
 use crate::network::Network;
 use crate::node::Node;

@@ -75,10 +75,18 @@ fn probe() -> Result<Image> {
                  \x20 { source = \"one\", destination = \"/one\" },\n\
                  \x20 { source = \"two\", destination = \"/data/two\" },\n]\n\
                  environment = { LISTED = \"from the manifest\", KEPT = \"from the manifest\" }";
-    let image = component(PROBE, &manifest(lines), &read(&artifacts::probe_wasm()?)?);
-    Ok(image
+    Ok(probe_with(PROBE, lines)?
         .directory("/app/one", USER, USER, 0o755)
         .directory("/app/two", USER, USER, 0o755))
+}
+
+/// The component that misbehaves, with these lines in its manifest.
+pub(crate) fn probe_with(name: &str, lines: &str) -> Result<Image> {
+    Ok(component(
+        name,
+        &manifest(lines),
+        &read(&artifacts::probe_wasm()?)?,
+    ))
 }
 
 fn hello() -> Result<Image> {
@@ -113,9 +121,4 @@ fn pause() -> Result<Image> {
 
 fn read(path: &Path) -> Result<Vec<u8>> {
     std::fs::read(path).with_context(|| format!("read {}", path.display()))
-}
-
-/// A name for an image that one test makes for itself.
-pub(crate) fn name_of_own(test: &str) -> String {
-    format!("localhost/{test}:test")
 }

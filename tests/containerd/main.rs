@@ -7,7 +7,7 @@
 //! - [`images`]: the images, made here
 //! - [`network`]: a bridge, and a network namespace for each container
 //! - [`container`]: one container under guard, as [`visits_tests::Host`] is one process
-//! - [`process`], [`cgroup`], [`wait`]: what the kernel says, and waiting for it to say so
+//! - [`process`], [`cgroup`], [`leftovers`], [`wait`]: what the kernel says, and waiting for it to say so
 //!
 //! Every test is ignored unless asked for, because it needs root; `cargo xtask test containerd` asks where it can.
 #![cfg(target_os = "linux")]
@@ -15,12 +15,27 @@
 mod cgroup;
 mod command;
 mod container;
+mod cri;
 mod ctr;
 mod images;
+mod leftovers;
 mod network;
 mod node;
 mod process;
 mod wait;
 
+mod compiled_code;
 mod counts;
+mod cycles;
+mod drain;
+mod environment;
+mod exits;
+mod failures;
+mod kills;
+mod logs;
+mod memory;
 mod native;
+mod native_in_pods;
+mod restart;
+mod restricted;
+mod volumes;

@@ -5,6 +5,8 @@
 
 mod config;
 
+pub(crate) use config::crictl;
+
 use crate::{command, ctr, images, network, wait};
 use anyhow::{Context, Result, anyhow, ensure};
 use std::fs::{self, File, OpenOptions};
@@ -40,11 +42,6 @@ impl Node {
     /// The node, with no other test on it.
     pub(crate) async fn alone() -> Result<RwLockWriteGuard<'static, Node>> {
         Ok(node().await?.write().await)
-    }
-
-    /// The process id of containerd.
-    pub(crate) fn pid(&self) -> u32 {
-        self.containerd.id()
     }
 
     /// The cgroup that is to hold all containers of this run, as a path in each hierarchy.
@@ -131,6 +128,7 @@ fn furnish() -> Result<()> {
         link(&shim, &config::binaries())?;
     }
     fs::write(config::file(), config::containerd())?;
+    fs::write(config::crictl(), config::CRICTL)?;
     fs::write(
         config::networks().join("10-visits.conflist"),
         config::network(),

@@ -1,7 +1,9 @@
 //! Processes as the kernel describes them in /proc.
 
 use anyhow::{Context, Result};
+use rustix::process::{Pid, kill_process};
 use std::path::PathBuf;
+use visits_tests::Signal;
 
 /// A line of `/proc/PID/status` without its name: `Uid`, `CapEff`, `Seccomp`.
 pub(crate) fn status(pid: i32, name: &str) -> Result<String> {
@@ -48,4 +50,20 @@ pub(crate) fn all() -> Result<Vec<Process>> {
     }
     processes.sort();
     Ok(processes)
+}
+
+/// The process that has to wait for this one's end: of a container's first process, its shim.
+pub(crate) fn parent(pid: i32) -> Result<i32> {
+    status(pid, "PPid")?.parse().context("PPid is a number")
+}
+
+/// Whether there is such a process that has not ended.
+pub(crate) fn exists(pid: i32) -> bool {
+    status(pid, "State").is_ok_and(|state| !state.starts_with('Z'))
+}
+
+/// Sends a signal past containerd and shim.
+pub(crate) fn kill(pid: i32, signal: Signal) -> Result<()> {
+    let pid = Pid::from_raw(pid).context("0 is no process")?;
+    kill_process(pid, signal).with_context(|| format!("send {pid:?} a signal"))
 }

@@ -2,7 +2,8 @@
 
 use anyhow::{Result, ensure};
 use std::path::Path;
-use visits_tests::{App, DEADLINE, Host, HostBuilder, artifacts};
+use visits_tests::artifacts::{self, component_importing};
+use visits_tests::{App, DEADLINE, Host, HostBuilder};
 
 const CORE_MODULE: &[u8] = b"\0asm\x01\0\0\0";
 
@@ -153,23 +154,6 @@ async fn a_core_module_is_refused_with_what_to_do() -> Result<()> {
 #[tokio::test]
 async fn a_component_that_answers_no_http_is_refused() -> Result<()> {
     assert_component_refused(b"\0asm\x0d\0\x01\0", &["wasi:http/handler"]).await
-}
-
-/// A component, byte by byte for want of an assembler, that imports an instance with one function and exports an
-/// empty instance.
-fn component_importing(import: &str, export: &str) -> Vec<u8> {
-    let name = |name: &str| [&[0, name.len() as u8], name.as_bytes()].concat();
-    let section = |id: u8, content: &[u8]| [&[id, content.len() as u8], content].concat();
-    // The type of a function `open` that takes and gives nothing, and its place in the type of the instance.
-    let function = [&[1, 0x40, 0, 1, 0, 4], name("open").as_slice(), &[1, 0]].concat();
-    [
-        b"\0asm\x0d\0\x01\0".to_vec(),
-        section(7, &[&[1, 0x42, 2], function.as_slice()].concat()),
-        section(10, &[&[1], name(import).as_slice(), &[5, 0]].concat()),
-        section(5, &[1, 1, 0]),
-        section(11, &[&[1], name(export).as_slice(), &[5, 1, 0]].concat()),
-    ]
-    .concat()
 }
 
 #[tokio::test]

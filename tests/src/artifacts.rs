@@ -1,4 +1,4 @@
-//! Where the built host and components are. `cargo xtask test` builds them and names them in environment
+//! What the tests run: where the built host and components are, and a component made by hand. `cargo xtask test` builds them and names them in environment
 //! variables, so that `cargo test` alone never runs against a stale build without saying so.
 
 use anyhow::{Context, Result, ensure};
@@ -22,6 +22,23 @@ pub fn probe_wasm() -> Result<PathBuf> {
 /// The least a component can do.
 pub fn hello_wasm() -> Result<PathBuf> {
     named_by("HELLO_WASM")
+}
+
+/// A component, byte by byte for want of an assembler, that imports an instance with one function and exports an
+/// empty instance.
+pub fn component_importing(import: &str, export: &str) -> Vec<u8> {
+    let name = |name: &str| [&[0, name.len() as u8], name.as_bytes()].concat();
+    let section = |id: u8, content: &[u8]| [&[id, content.len() as u8], content].concat();
+    // The type of a function `open` that takes and gives nothing, and its place in the type of the instance.
+    let function = [&[1, 0x40, 0, 1, 0, 4], name("open").as_slice(), &[1, 0]].concat();
+    [
+        b"\0asm\x0d\0\x01\0".to_vec(),
+        section(7, &[&[1, 0x42, 2], function.as_slice()].concat()),
+        section(10, &[&[1], name(import).as_slice(), &[5, 0]].concat()),
+        section(5, &[1, 1, 0]),
+        section(11, &[&[1], name(export).as_slice(), &[5, 1, 0]].concat()),
+    ]
+    .concat()
 }
 
 fn named_by(variable: &str) -> Result<PathBuf> {

@@ -90,11 +90,6 @@ impl Container {
         SocketAddr::new(self.network.address(), 5000)
     }
 
-    /// What it has written to stdout.
-    pub(crate) fn stdout(&self) -> &Output {
-        &self.stdout
-    }
-
     /// What it has written to stderr.
     pub(crate) fn stderr(&self) -> &Output {
         &self.stderr
@@ -117,7 +112,8 @@ impl Container {
     pub(crate) async fn listens(&self, node: &Node) -> Result<()> {
         let address = self.address();
         wait::until("the container listens", DEADLINE, async || {
-            if let Some(code) = *self.exited.borrow() {
+            let exited = *self.exited.borrow();
+            if let Some(code) = exited {
                 return Err(anyhow!("the container has ended with {code}"));
             }
             let connecting = TcpStream::connect(address);
@@ -146,14 +142,26 @@ impl Container {
             .with_context(|| self.failed("the container takes no signal").to_string())
     }
 
+    /// Whether it has ended, or could not be started.
+    pub(crate) fn has_exited(&self) -> bool {
+        self.exited.borrow().is_some()
+    }
+
+    /// Waits until it has ended or could not be started; the exit code of `ctr`.
+    pub(crate) async fn exited(&self, node: &Node) -> Result<i32> {
+        let mut exited = self.exited.clone();
+        match tokio::time::timeout(DEADLINE, exited.wait_for(Option::is_some)).await {
+            Ok(Ok(code)) => Ok(code.expect("waited for")),
+            _ => {
+                let what = self.failed(&format!("it has not ended within {DEADLINE:?}"));
+                Err(node.failed(&format!("{what:#}")))
+            }
+        }
+    }
+
     /// Waits for its end.
     pub(crate) async fn ended(&self, node: &Node) -> Result<Ended> {
-        let mut exited = self.exited.clone();
-        let code = tokio::time::timeout(DEADLINE, exited.wait_for(Option::is_some)).await;
-        let Ok(Ok(code)) = code.map(|code| code.map(|code| code.expect("waited for"))) else {
-            let what = self.failed(&format!("it has not ended within {DEADLINE:?}"));
-            return Err(node.failed(&format!("{what:#}")));
-        };
+        let code = self.exited(node).await?;
         self.stdout.ended(DEADLINE).await;
         self.stderr.ended(DEADLINE).await;
         let stdout = self.stdout.lines();

@@ -23,6 +23,18 @@ pub(super) fn file() -> PathBuf {
     Path::new(DIRECTORY).join("containerd.toml")
 }
 
+/// The configuration of `crictl`.
+pub(crate) fn crictl() -> PathBuf {
+    Path::new(DIRECTORY).join("crictl.yaml")
+}
+
+/// What is in it. Its timeout is for each call of containerd.
+pub(super) const CRICTL: &str = "\
+runtime-endpoint: unix:///run/containerd/containerd.sock
+image-endpoint: unix:///run/containerd/containerd.sock
+timeout: 40
+";
+
 /// containerd's configuration. State and root are the usual ones, which are this suite's own in here. What would
 /// touch the machine's /opt or /etc is off.
 pub(super) fn containerd() -> String {

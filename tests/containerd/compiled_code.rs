@@ -1,0 +1,201 @@
+//! Compiled code: made once for a node and an image, in a place that only the node's root can write to.
+
+use crate::container::Container;
+use crate::images;
+use crate::node::Node;
+use anyhow::{Context, Result, ensure};
+use preopen_image::Image;
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use visits_tests::{artifacts, get};
+
+const CACHE: &str = "/var/cache/preopen";
+
+/// A component of which no test has started another like it: hello with a custom section.
+fn unlike_any(name: &str) -> Result<Image> {
+    let mut wasm = fs::read(artifacts::hello_wasm()?)?;
+    let section = [&[u8::try_from(name.len())?], name.as_bytes()].concat();
+    wasm.extend([0, u8::try_from(section.len())?]);
+    wasm.extend(section);
+    Ok(images::component(name, &images::manifest(""), &wasm))
+}
+
+fn entries() -> Result<BTreeSet<PathBuf>> {
+    let mut found = BTreeSet::new();
+    let mut open = vec![PathBuf::from(CACHE)];
+    while let Some(directory) = open.pop() {
+        let Ok(entries) = fs::read_dir(&directory) else {
+            continue;
+        };
+        for entry in entries {
+            let entry = entry?;
+            match entry.file_type()?.is_dir() {
+                true => open.push(entry.path()),
+                false => drop(found.insert(entry.path())),
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Starts a container of this image and lets it answer; whether its code was there already, as its log says.
+async fn answers(node: &Node, name: &str) -> Result<bool> {
+    let command = ["/app/spin.toml", "--log-format", "json"];
+    let container = Container::of(name).command(command).start(node).await?;
+    assert_eq!(get(container.address(), "/").await?.text(), "hello\n");
+    let line = container.logs("component ready").await?;
+    let log: serde_json::Value = serde_json::from_str(&line).with_context(|| line.clone())?;
+    container.stop(node).await?;
+    log["fields"]["cached"].as_bool().context(line)
+}
+
+/// The one entry that the first start of this image adds.
+async fn first_start(node: &Node, name: &str) -> Result<PathBuf> {
+    images::import(&unlike_any(name)?).await?;
+    let before = entries()?;
+    answers(node, name).await?;
+    let added: Vec<_> = entries()?.difference(&before).cloned().collect();
+    ensure!(
+        added.len() == 1,
+        "a first start adds {added:?} to {before:?}"
+    );
+    Ok(added[0].clone())
+}
+
+#[tokio::test]
+#[ignore = "needs root"]
+async fn a_second_start_compiles_nothing() -> Result<()> {
+    let node = Node::alone().await?;
+    let name = "localhost/second-start:test";
+    let entry = first_start(&node, name).await?;
+    let before = fs::metadata(&entry)?;
+    ensure!(
+        answers(&node, name).await?,
+        "the log does not say that the code was cached"
+    );
+    let after = fs::metadata(&entry)?;
+    assert_eq!(
+        (before.ino(), before.mtime_nsec()),
+        (after.ino(), after.mtime_nsec())
+    );
+    Ok(())
+}
+
+#[tokio::test]
+#[ignore = "needs root"]
+async fn nobody_but_root_can_write_to_the_cache() -> Result<()> {
+    let node = Node::shared().await?;
+    answers(&node, images::HELLO).await?;
+    let mut paths = vec![PathBuf::from(CACHE)];
+    paths.extend(entries()?);
+    for path in paths {
+        let metadata = fs::metadata(&path)?;
+        let mode = metadata.permissions().mode();
+        ensure!(
+            metadata.uid() == 0 && mode & 0o022 == 0,
+            "{}: {mode:o}",
+            path.display()
+        );
+    }
+    Ok(())
+}
+
+/// What was done to an entry makes the next start compile, once, and the one after it find good code again.
+async fn is_recompiled(name: &str, spoil: impl Fn(&Path) -> Result<()>) -> Result<()> {
+    let node = Node::alone().await?;
+    let entry = first_start(&node, name).await?;
+    let code = fs::read(&entry)?;
+    spoil(&entry)?;
+    answers(&node, name)
+        .await
+        .map_err(|error| node.failed(&format!("{error:#}")))?;
+    ensure!(
+        fs::read(&entry)? == code,
+        "{} is not what it was",
+        entry.display()
+    );
+    let mode = fs::metadata(&entry)?.permissions().mode();
+    ensure!(mode & 0o022 == 0, "{mode:o}");
+    ensure!(
+        answers(&node, name).await?,
+        "the log does not say that the code was cached"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+#[ignore = "needs root"]
+async fn a_torn_entry_is_compiled_again() -> Result<()> {
+    is_recompiled("localhost/torn:test", |entry| {
+        let length = fs::metadata(entry)?.len();
+        Ok(fs::File::options()
+            .write(true)
+            .open(entry)?
+            .set_len(length / 2)?)
+    })
+    .await
+}
+
+#[tokio::test]
+#[ignore = "needs root"]
+async fn an_empty_entry_is_compiled_again() -> Result<()> {
+    is_recompiled("localhost/emptied:test", |entry| Ok(fs::write(entry, "")?)).await
+}
+
+#[tokio::test]
+#[ignore = "needs root"]
+async fn an_entry_with_a_changed_byte_is_compiled_again() -> Result<()> {
+    is_recompiled("localhost/changed:test", |entry| {
+        let mut code = fs::read(entry)?;
+        let middle = code.len() / 2;
+        code[middle] ^= 0xff;
+        Ok(fs::write(entry, code)?)
+    })
+    .await
+}
+
+#[tokio::test]
+#[ignore = "needs root"]
+async fn an_entry_that_others_could_have_written_is_compiled_again() -> Result<()> {
+    is_recompiled("localhost/open:test", |entry| {
+        Ok(fs::set_permissions(
+            entry,
+            fs::Permissions::from_mode(0o666),
+        )?)
+    })
+    .await
+}
+
+#[tokio::test]
+#[ignore = "needs root"]
+async fn an_entry_that_another_user_owns_is_compiled_again() -> Result<()> {
+    is_recompiled("localhost/owned:test", |entry| {
+        Ok(std::os::unix::fs::chown(entry, Some(images::USER), None)?)
+    })
+    .await
+}
+
+#[tokio::test]
+#[ignore = "needs root"]
+async fn the_cache_is_where_containerds_configuration_says() -> Result<()> {
+    let node = Node::shared().await?;
+    let name = "localhost/elsewhere:test";
+    images::import(&unlike_any(name)?).await?;
+    let directory = tempfile::tempdir()?;
+    let cache = directory.path().join("cache");
+    let options = directory.path().join("options.toml");
+    fs::write(&options, format!("CacheDirectory = {cache:?}\n"))?;
+    let builder = Container::of(name)
+        .flag("--runtime-config-path")
+        .flag(&options);
+    let container = builder.start(&node).await?;
+    container.stop(&node).await?;
+    ensure!(
+        fs::read_dir(&cache)?.count() > 0,
+        "{} is empty",
+        cache.display()
+    );
+    Ok(())
+}

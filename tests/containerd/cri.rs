@@ -1,0 +1,137 @@
+//! Pods, as kubelet makes them: through the interface between Kubernetes and containerd, by `crictl`.
+
+mod container;
+
+pub(crate) use container::{PodContainer, Setup};
+
+use crate::command;
+use crate::node::{self, Node};
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicU64, Ordering};
+use tempfile::TempDir;
+
+/// The handler by which a RuntimeClass names the shim.
+pub(crate) const HANDLER: &str = "preopen";
+
+/// A pod; it is stopped and removed with its containers on drop.
+#[derive(Debug)]
+pub(crate) struct Pod {
+    id: String,
+    address: IpAddr,
+    cgroup: String,
+    directory: TempDir,
+}
+
+impl Pod {
+    /// A pod of this RuntimeClass handler, which is its host's name, too.
+    pub(crate) async fn start(node: &Node, handler: &str) -> Result<Self> {
+        static LAST: AtomicU64 = AtomicU64::new(0);
+        let name = format!("pod-{}", LAST.fetch_add(1, Ordering::Relaxed) + 1);
+        let directory = tempfile::tempdir().context("make a directory for a pod")?;
+        let cgroup = format!("{}/{name}", Node::cgroup()?);
+        let config = json!({
+            "metadata": { "name": name, "uid": format!("{name}-uid"), "namespace": "tests", "attempt": 0 },
+            "hostname": name,
+            "log_directory": directory.path(),
+            "linux": { "cgroup_parent": cgroup },
+        });
+        write(&directory.path().join("pod.json"), &config)?;
+        let mut run = crictl(["runp", "--cancel-timeout", "40s", "--runtime", handler])?;
+        run.arg(directory.path().join("pod.json"));
+        let started = command::run_beside(run).await;
+        let id = started
+            .map_err(|error| node.failed(&format!("{error:#}")))?
+            .trim()
+            .to_owned();
+        // A guard before the next thing that may fail.
+        let mut pod = Self {
+            id,
+            address: [0, 0, 0, 0].into(),
+            cgroup,
+            directory,
+        };
+        let status = pod.status().await?;
+        let address = status["status"]["network"]["ip"].as_str().unwrap_or("");
+        pod.address = address
+            .parse()
+            .with_context(|| format!("the pod's address: {address:?}"))?;
+        Ok(pod)
+    }
+
+    /// Its id.
+    pub(crate) fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Its name, which is its containers' host name.
+    pub(crate) fn name(&self) -> &str {
+        self.cgroup.rsplit('/').next().unwrap_or_default()
+    }
+
+    /// The cgroup above its containers', as a path in each hierarchy.
+    pub(crate) fn cgroup(&self) -> &str {
+        &self.cgroup
+    }
+
+    /// Where a container of it would listen.
+    pub(crate) fn address(&self) -> SocketAddr {
+        SocketAddr::new(self.address, 5000)
+    }
+
+    /// What containerd says of it.
+    pub(crate) async fn status(&self) -> Result<Value> {
+        json_of(crictl(["inspectp", "--output", "json", &self.id])?).await
+    }
+
+    /// Makes a container in it and starts it.
+    pub(crate) async fn run(&self, node: &Node, setup: Setup) -> Result<PodContainer> {
+        let container = PodContainer::create(self, node, setup).await?;
+        container.start(node).await?;
+        Ok(container)
+    }
+
+    /// Stops it with all its containers, as kubelet does at last.
+    pub(crate) async fn stop(&self) -> Result<()> {
+        command::run_beside(crictl(["stopp", &self.id])?)
+            .await
+            .map(drop)
+    }
+
+    fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    fn config(&self) -> PathBuf {
+        self.directory().join("pod.json")
+    }
+}
+
+impl Drop for Pod {
+    fn drop(&mut self) {
+        let removed = crictl(["rmp", "--force", &self.id]).and_then(command::run);
+        if let Err(error) = removed {
+            eprintln!("note: pod {} is left behind: {error:#}", self.id);
+        }
+    }
+}
+
+/// `crictl ARGUMENTS`.
+fn crictl<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Result<Command> {
+    let mut command = Command::new(command::node_binary("crictl")?);
+    command.arg("--config").arg(node::crictl()).args(arguments);
+    Ok(command)
+}
+
+async fn json_of(command: Command) -> Result<Value> {
+    let line = command::line(&command);
+    let text = command::run_beside(command).await?;
+    serde_json::from_str(&text).with_context(|| format!("what `{line}` printed: {text}"))
+}
+
+fn write(path: &Path, value: &Value) -> Result<()> {
+    std::fs::write(path, value.to_string()).with_context(|| format!("write {}", path.display()))
+}

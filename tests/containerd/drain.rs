@@ -1,0 +1,47 @@
+//! The end of a container under load.
+
+use crate::container::Container;
+use crate::images;
+use crate::node::Node;
+use crate::volumes::volume;
+use anyhow::{Result, ensure};
+use std::collections::HashSet;
+use visits_tests::DEADLINE;
+use visits_tests::load::{Record, visits_bin};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs root"]
+async fn a_container_that_is_stopped_under_load_answers_what_it_has_counted() -> Result<()> {
+    let node = Node::shared().await?;
+    let volume = volume()?;
+    let mut acknowledged = HashSet::new();
+    for _ in 0..5 {
+        let builder = Container::of(images::VISITS).volume(volume.path(), "/app/persistent");
+        let container = builder.start(&node).await?;
+        let record = Record::default();
+        let stop = async {
+            let busy = acknowledged.len() + 300;
+            crate::wait::until("visits are answered", DEADLINE, async || {
+                let answered = acknowledged.len() + record.numbers().len();
+                Ok((answered >= busy).then_some(()))
+            })
+            .await?;
+            container.stop(&node).await
+        };
+        let (ended, ()) = futures::join!(stop, record.visit_until_the_end(container.address(), 16));
+        assert_eq!(ended?.code, 0);
+        let numbers = record.numbers();
+        let before = acknowledged.len();
+        acknowledged.extend(numbers.iter().copied());
+        assert_eq!(
+            acknowledged.len(),
+            before + numbers.len(),
+            "a number was given twice"
+        );
+        // None is counted without an answer, for nothing crashed.
+        assert_eq!(visits_bin(volume.path())?, acknowledged.len() as u64);
+        container.remove().await?;
+    }
+    ensure!(acknowledged.len() >= 1500, "{} visits", acknowledged.len());
+    Ok(())
+}

@@ -1,0 +1,84 @@
+//! What of the environment reaches the component: what its manifest lists, which replica it is, and nothing else.
+
+use crate::cri::{HANDLER, Pod, Setup};
+use crate::images;
+use crate::node::{Node, PLANTED};
+use anyhow::{Result, ensure};
+use visits_tests::get;
+
+#[tokio::test]
+#[ignore = "needs root"]
+async fn the_component_has_the_pods_values_of_its_own_variables_and_no_others() -> Result<()> {
+    let node = Node::shared().await?;
+    let pod = Pod::start(&node, HANDLER).await?;
+    let setup = Setup::of(images::PROBE)
+        .env("LISTED", "from the pod")
+        .env("POD_NAME", "probe-0")
+        .env("UNLISTED", "from the pod")
+        .env("KUBERNETES_SERVICE_HOST", "10.0.0.1");
+    let container = pod.run(&node, setup).await?;
+    container.listens(&pod, &node).await?;
+    let environment = get(pod.address(), "/env").await?;
+    let mut lines: Vec<&str> = environment.text().lines().collect();
+    lines.sort_unstable();
+    let hostname = format!("HOSTNAME={}", pod.name());
+    let expected = [
+        hostname.as_str(),
+        "KEPT=from the manifest",
+        "LISTED=from the pod",
+        "POD_NAME=probe-0",
+    ];
+    assert_eq!(lines, expected);
+    Ok(())
+}
+
+#[tokio::test]
+#[ignore = "needs root"]
+async fn the_process_of_a_component_has_nothing_of_the_nodes_environment() -> Result<()> {
+    let node = Node::shared().await?;
+    let pod = Pod::start(&node, HANDLER).await?;
+    let container = pod.run(&node, Setup::of(images::PROBE)).await?;
+    container.listens(&pod, &node).await?;
+    let environment = std::fs::read(format!("/proc/{}/environ", container.pid().await?))?;
+    let environment = String::from_utf8_lossy(&environment);
+    ensure!(!environment.contains(PLANTED.0), "{environment}");
+    ensure!(!environment.contains("NODE_BIN_DIR"), "{environment}");
+    let memory = memory_that_holds(container.pid().await?, PLANTED.1)?;
+    assert_eq!(
+        memory, None,
+        "the node's secret is in the container's memory"
+    );
+    Ok(())
+}
+
+/// Where in the writable memory of a process this text is: an environment that was read and dropped would show.
+fn memory_that_holds(pid: i32, text: &str) -> Result<Option<String>> {
+    use std::os::unix::fs::FileExt;
+    let memory = std::fs::File::open(format!("/proc/{pid}/mem"))?;
+    for line in std::fs::read_to_string(format!("/proc/{pid}/maps"))?.lines() {
+        let mut words = line.split_whitespace();
+        let (Some(range), Some(rights)) = (words.next(), words.next()) else {
+            continue;
+        };
+        let Some((start, end)) = range.split_once('-') else {
+            continue;
+        };
+        let (start, end) = (
+            u64::from_str_radix(start, 16)?,
+            u64::from_str_radix(end, 16)?,
+        );
+        // A component's own memory is reserved by the gigabyte; what is not readable is not there.
+        if !rights.starts_with("rw") || end - start > 256 << 20 {
+            continue;
+        }
+        let mut bytes = vec![0; usize::try_from(end - start)?];
+        let read = memory.read_at(&mut bytes, start).unwrap_or(0);
+        let found = bytes[..read]
+            .windows(text.len())
+            .any(|window| window == text.as_bytes());
+        if found {
+            return Ok(Some(line.to_owned()));
+        }
+    }
+    Ok(None)
+}

@@ -1,0 +1,136 @@
+//! Exit codes, and the reason beside each that is not 0.
+
+use crate::container::Container;
+use crate::cri::{HANDLER, Pod, Setup};
+use crate::images;
+use crate::node::Node;
+use anyhow::{Result, ensure};
+use preopen_image::Image;
+use visits_tests::artifacts::component_importing;
+
+/// A container of this image ends with 1 and one line on stderr that has all of `says`.
+async fn fails(image: Image, name: &str, says: &[&str]) -> Result<()> {
+    let node = Node::shared().await?;
+    images::import(&image).await?;
+    let container = Container::of(name).env("RUST_LOG", "off").spawn().await?;
+    let ended = container.ended(&node).await?;
+    assert_eq!(ended.code, 1, "{ended:?}");
+    assert_eq!(ended.stderr.len(), 1, "{ended:?}");
+    let line = &ended.stderr[0];
+    ensure!(line.starts_with("error: "), "{line}");
+    for said in says {
+        ensure!(line.contains(said), "no {said:?} in: {line}");
+    }
+    container.remove().await
+}
+
+#[tokio::test]
+#[ignore = "needs root"]
+async fn a_container_that_was_asked_to_stop_ends_with_0() -> Result<()> {
+    let node = Node::shared().await?;
+    let container = Container::of(images::HELLO).start(&node).await?;
+    let ended = container.stop(&node).await?;
+    assert_eq!(ended.code, 0, "{ended:?}");
+    Ok(())
+}
+
+#[tokio::test]
+#[ignore = "needs root"]
+async fn a_manifest_that_is_none_is_named() -> Result<()> {
+    let name = "localhost/bad-manifest:test";
+    let image = images::component(name, "spin_manifest_version = 2\n[application\n", b"");
+    fails(image, name, &["/app/spin.toml", "line 2"]).await
+}
+
+#[tokio::test]
+#[ignore = "needs root"]
+async fn a_manifest_that_is_not_there_is_named() -> Result<()> {
+    let name = "localhost/no-manifest:test";
+    let image = Image::new(name)
+        .entrypoint(["/elsewhere/spin.toml"])
+        .file("/empty", "", 0o644);
+    fails(image, name, &["/elsewhere/spin.toml", "No such file"]).await
+}
+
+#[tokio::test]
+#[ignore = "needs root"]
+async fn a_component_that_is_not_there_is_named() -> Result<()> {
+    let name = "localhost/no-component:test";
+    let manifest = images::manifest("").replace("component.wasm", "absent.wasm");
+    let image = images::component(name, &manifest, b"");
+    fails(image, name, &["/app/absent.wasm", "No such file"]).await
+}
+
+#[tokio::test]
+#[ignore = "needs root"]
+async fn a_component_of_wasi_0_2_is_told_what_to_do() -> Result<()> {
+    let name = "localhost/old-component:test";
+    let wasm = component_importing("a:b/c", "wasi:http/incoming-handler@0.2.0");
+    let image = images::component(name, &images::manifest(""), &wasm);
+    fails(image, name, &["a WASI 0.2 component", "rebuild it"]).await
+}
+
+#[tokio::test]
+#[ignore = "needs root"]
+async fn what_is_no_component_is_told() -> Result<()> {
+    let name = "localhost/garbage:test";
+    let image = images::component(name, &images::manifest(""), b"not wasm");
+    fails(
+        image,
+        name,
+        &["/app/component.wasm", "not a WebAssembly component"],
+    )
+    .await
+}
+
+#[tokio::test]
+#[ignore = "needs root"]
+async fn an_address_that_is_in_use_is_named() -> Result<()> {
+    let node = Node::shared().await?;
+    let pod = Pod::start(&node, HANDLER).await?;
+    let first = pod.run(&node, Setup::of(images::HELLO)).await?;
+    first.listens(&pod, &node).await?;
+    let second = pod.run(&node, Setup::of(images::HELLO)).await?;
+    assert_eq!(
+        second.ended(&node).await?["exitCode"],
+        1,
+        "{:?}",
+        second.log()
+    );
+    let last = second.log().pop().unwrap_or_default();
+    ensure!(
+        last.starts_with("stderr F error: cannot listen on 0.0.0.0:5000"),
+        "{last}"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+#[ignore = "needs root"]
+async fn an_option_that_does_not_exist_is_refused() -> Result<()> {
+    let node = Node::shared().await?;
+    let container = Container::of(images::HELLO).command(["/app/spin.toml", "--no-such-option"]);
+    let ended = container.spawn().await?.ended(&node).await?;
+    assert_eq!(ended.code, 2, "{ended:?}");
+    ensure!(
+        ended.stderr.concat().contains("--no-such-option"),
+        "{ended:?}"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+#[ignore = "needs root"]
+async fn a_program_that_is_not_there_cannot_be_created() -> Result<()> {
+    let node = Node::shared().await?;
+    let container = Container::of(images::HELLO).command(["/app/no-such-program"]);
+    let refused = container.spawn().await?.ended(&node).await;
+    let refused = refused
+        .map(|ended| format!("{ended:?}"))
+        .expect_err("it cannot run");
+    ensure!(
+        format!("{refused:#}").contains("/app/no-such-program"),
+        "{refused:#}"
+    );
+    Ok(())
+}

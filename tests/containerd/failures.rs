@@ -1,0 +1,169 @@
+//! Starts that fail half way, wherever that is: the container ends with a message, and can be removed.
+//!
+//! Nothing may hang. Where the shim, libcontainer or the host stumbles is found by taking something away from the
+//! container: threads, or a system call.
+
+use crate::container::{Builder, Container};
+use crate::cri::{HANDLER, Pod, Setup};
+use crate::leftovers::Leftovers;
+use crate::node::Node;
+use crate::{cgroup, images, wait};
+use anyhow::{Result, ensure};
+use serde_json::json;
+use tokio::net::TcpStream;
+use visits_tests::DEADLINE;
+
+/// Either it serves and stops as usual, or it ends, or is refused, with a reason.
+async fn serves_or_says_why(node: &Node, builder: Builder) -> Result<bool> {
+    let container = builder.spawn().await?;
+    let address = container.address();
+    let served = wait::until("it listens or ends", DEADLINE, async || {
+        if container.has_exited() {
+            return Ok(Some(false));
+        }
+        Ok(TcpStream::connect(address).await.ok().map(|_| true))
+    })
+    .await
+    .map_err(|error| node.failed(&format!("{:#}", container.failed(&format!("{error:#}")))))?;
+    if served {
+        assert_eq!(container.stop(node).await?.code, 0);
+    } else {
+        let code = container.exited(node).await?;
+        let said = container.stderr().lines().concat();
+        ensure!(code != 0, "it ended with 0: {said}");
+        ensure!(
+            said.contains("error") || said.contains("ctr: ") || code > 128,
+            "{code}: {said:?}"
+        );
+    }
+    container.remove().await?;
+    Ok(served)
+}
+
+#[tokio::test]
+#[ignore = "needs root"]
+async fn a_hundred_containers_that_may_not_have_their_threads_end_with_a_message() -> Result<()> {
+    let node = Node::alone().await?;
+    cgroup::limit_processes(&format!("{}/threads", Node::cgroup()?), 1)?;
+    let before = Leftovers::now()?;
+    let (mut served, mut refused) = (0, 0);
+    for cycle in 0..100_u32 {
+        // Enough for more and more, until nothing is missing.
+        cgroup::limit_processes(&format!("{}/threads", Node::cgroup()?), 1 + cycle % 10)?;
+        let builder = Container::of(images::HELLO).cgroup(&format!("threads/{cycle}"));
+        match serves_or_says_why(&node, builder).await? {
+            true => served += 1,
+            false => refused += 1,
+        }
+    }
+    before.are_all_there_is(&node).await?;
+    ensure!(
+        served > 0 && refused > 0,
+        "{served} served, {refused} refused"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+#[ignore = "needs root"]
+async fn a_pod_whose_container_cannot_start_is_stopped_and_removed_in_time() -> Result<()> {
+    let node = Node::shared().await?;
+    for limit in 1..=8 {
+        let pod = Pod::start(&node, HANDLER).await?;
+        // As many as the pause container has, and so many more.
+        cgroup::limit_processes(pod.cgroup(), 2 + limit)?;
+        // What fails to be created or started tells so; what starts may end.
+        if let Ok(container) = pod.run(&node, Setup::of(images::HELLO)).await {
+            container.stop(10).await?;
+            container.ended(&node).await?;
+        }
+        pod.stop().await?;
+    }
+    Ok(())
+}
+
+/// Each set is taken away alone.
+const SYSTEM_CALLS: &[&[&str]] = &[
+    &["clone", "clone3"],
+    &["epoll_create1"],
+    &["eventfd2"],
+    &["socket"],
+    &["bind"],
+    &["listen"],
+    &["accept4"],
+    &["openat", "openat2", "open"],
+    &["mmap"],
+    &["mprotect"],
+    &["futex"],
+    &["rt_sigaction"],
+    &["sigaltstack"],
+    &["execve", "execveat"],
+    &["close_range"],
+    &["prctl"],
+    &["getrandom"],
+    &["prlimit64", "getrlimit"],
+    &["write"],
+    &["exit_group"],
+];
+
+#[tokio::test]
+#[ignore = "needs root"]
+async fn a_container_that_lacks_a_system_call_ends_with_a_message() -> Result<()> {
+    let node = Node::alone().await?;
+    let before = Leftovers::now()?;
+    let directory = tempfile::tempdir()?;
+    for action in ["SCMP_ACT_ERRNO", "SCMP_ACT_KILL_PROCESS"] {
+        for names in SYSTEM_CALLS {
+            let file = directory.path().join("seccomp.json");
+            let profile = json!({
+                "defaultAction": "SCMP_ACT_ALLOW",
+                "syscalls": [{ "names": names, "action": action }],
+            });
+            std::fs::write(&file, profile.to_string())?;
+            let builder = Container::of(images::HELLO)
+                .flag("--seccomp")
+                .flag("--seccomp-profile")
+                .flag(&file);
+            let told = serves_or_says_why(&node, builder).await;
+            told.map_err(|error| error.context(format!("without {names:?}, by {action}")))?;
+        }
+    }
+    before.are_all_there_is(&node).await
+}
+
+#[tokio::test]
+#[ignore = "needs root"]
+async fn a_component_that_traps_at_its_first_request_keeps_its_container() -> Result<()> {
+    let node = Node::shared().await?;
+    let container = Container::of(images::PROBE).start(&node).await?;
+    let reply = visits_tests::get(container.address(), "/trap").await?;
+    assert_eq!(reply.status, 500);
+    assert_eq!(
+        visits_tests::get(container.address(), "/hello")
+            .await?
+            .status,
+        200
+    );
+    assert_eq!(container.stop(&node).await?.code, 0);
+    Ok(())
+}
+
+#[tokio::test]
+#[ignore = "needs root"]
+async fn a_component_that_hangs_does_not_keep_its_container_from_stopping() -> Result<()> {
+    let node = Node::shared().await?;
+    for path in ["/hang", "/loop"] {
+        let command = ["/app/spin.toml", "--drain-timeout", "1s"];
+        let container = Container::of(images::PROBE)
+            .command(command)
+            .start(&node)
+            .await?;
+        let address = container.address();
+        let hanging = tokio::spawn(async move { visits_tests::get(address, path).await.map(drop) });
+        container.logs("listening").await?;
+        let ended = container.stop(&node).await?;
+        ensure!(ended.code <= 1, "{path}: {ended:?}");
+        hanging.abort();
+    }
+    Ok(())
+}

@@ -1,0 +1,98 @@
+//! kill -9 of what can be killed.
+
+use crate::container::Container;
+use crate::images;
+use crate::leftovers::Leftovers;
+use crate::node::Node;
+use crate::process::{self, parent};
+use crate::volumes::volume;
+use crate::wait::until;
+use anyhow::{Result, ensure};
+use visits_tests::load::{self, Record, visits_bin};
+use visits_tests::{DEADLINE, Signal, get};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs root"]
+async fn a_component_killed_under_load_loses_no_acknowledged_visit() -> Result<()> {
+    let node = Node::shared().await?;
+    let volume = volume()?;
+    let mut acknowledged = 0;
+    for _ in 0..5 {
+        let builder = Container::of(images::VISITS).volume(volume.path(), "/app/persistent");
+        let container = builder.start(&node).await?;
+        let record = Record::default();
+        let kill = async {
+            until("visits are answered", DEADLINE, async || {
+                Ok((record.numbers().len() >= 200).then_some(()))
+            })
+            .await?;
+            process::kill(container.pid().await?, Signal::KILL)?;
+            container.ended(&node).await
+        };
+        let (ended, ()) = futures::join!(kill, record.visit_until_the_end(container.address(), 8));
+        assert_eq!(ended?.code, 137);
+        let highest = record.numbers().into_iter().max().unwrap_or(0);
+        let count = visits_bin(volume.path())?;
+        ensure!(
+            highest <= count.max(acknowledged),
+            "{highest} was acknowledged, {count} is written"
+        );
+        acknowledged = highest;
+        container.remove().await?;
+    }
+    let container = Container::of(images::VISITS).volume(volume.path(), "/app/persistent");
+    let container = container.start(&node).await?;
+    let next = load::visits(container.address(), 1, 1).await?[0];
+    ensure!(next > acknowledged, "{next} after {acknowledged}");
+    Ok(())
+}
+
+#[tokio::test]
+#[ignore = "needs root"]
+async fn a_container_ends_with_its_shim_and_nothing_stays() -> Result<()> {
+    let node = Node::alone().await?;
+    let before = Leftovers::now()?;
+    for _ in 0..5 {
+        let container = Container::of(images::VISITS).start(&node).await?;
+        let pid = container.pid().await?;
+        process::kill(parent(pid)?, Signal::KILL)?;
+        until("the component is gone", DEADLINE, async || {
+            Ok((!process::exists(pid)).then_some(()))
+        })
+        .await
+        .map_err(|error| node.failed(&format!("{error:#}")))?;
+        container.exited(&node).await?;
+        container.remove().await?;
+    }
+    before.are_all_there_is(&node).await
+}
+
+#[tokio::test]
+#[ignore = "needs root"]
+async fn after_a_shim_was_killed_its_containers_volume_counts_on() -> Result<()> {
+    let node = Node::shared().await?;
+    let volume = volume()?;
+    for first in [1, 11] {
+        let builder = Container::of(images::VISITS).volume(volume.path(), "/app/persistent");
+        let container = builder.start(&node).await?;
+        let numbers = load::visits(container.address(), 1, 10).await?;
+        load::assert_exactly(numbers, first, first + 9);
+        process::kill(parent(container.pid().await?)?, Signal::KILL)?;
+        container.exited(&node).await?;
+        container.remove().await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+#[ignore = "needs root"]
+async fn one_killed_shim_takes_no_other_container_with_it() -> Result<()> {
+    let node = Node::shared().await?;
+    let one = Container::of(images::HELLO).start(&node).await?;
+    let other = Container::of(images::HELLO).start(&node).await?;
+    process::kill(parent(one.pid().await?)?, Signal::KILL)?;
+    one.exited(&node).await?;
+    assert_eq!(get(other.address(), "/").await?.status, 200);
+    assert_eq!(other.stop(&node).await?.code, 0);
+    Ok(())
+}

@@ -1,0 +1,72 @@
+//! Native containers in pods: init containers and sidecars, beside wasm and as under runc.
+
+use crate::cri::{HANDLER, Pod, Setup};
+use crate::images::{self, USER};
+use crate::node::{Node, PLANTED};
+use anyhow::{Result, ensure};
+use visits_tests::load;
+
+/// Prints the environment, and uses it.
+const SCRIPT: &str = "env; echo \"greeting: $GREETING, $WHO\"; exit 7";
+
+#[tokio::test]
+#[ignore = "needs root"]
+async fn under_runc_a_container_has_the_pods_environment_which_proves_the_harness() -> Result<()> {
+    has_the_pods_environment("runc").await
+}
+
+#[tokio::test]
+#[ignore = "needs root"]
+async fn a_native_container_has_the_pods_environment_and_nothing_of_the_nodes() -> Result<()> {
+    has_the_pods_environment(HANDLER).await
+}
+
+async fn has_the_pods_environment(handler: &str) -> Result<()> {
+    let node = Node::shared().await?;
+    let pod = Pod::start(&node, handler).await?;
+    let setup = Setup::native(SCRIPT)
+        .env("GREETING", "good morning")
+        .env("WHO", "world");
+    let container = pod.run(&node, setup).await?;
+    let status = container.ended(&node).await?;
+    let log = container.log();
+    assert_eq!(status["exitCode"], 7, "{log:?}");
+    ensure!(
+        log.contains(&"stdout F greeting: good morning, world".to_owned()),
+        "{log:?}"
+    );
+    let mut names: Vec<&str> = log
+        .iter()
+        .filter_map(|line| line.strip_prefix("stdout F ")?.split_once('='))
+        .map(|(name, _)| name)
+        .collect();
+    names.sort_unstable();
+    // HOME is the runtime's, PWD and SHLVL are the shell's.
+    let expected = [
+        "GREETING", "HOME", "HOSTNAME", "PATH", "PWD", "SHLVL", "WHO",
+    ];
+    assert_eq!(names, expected, "{log:?}");
+    ensure!(log.contains(&"stdout F PATH=/tools".to_owned()), "{log:?}");
+    ensure!(!log.concat().contains(PLANTED.1), "{log:?}");
+    pod.stop().await
+}
+
+#[tokio::test]
+#[ignore = "needs root"]
+async fn an_init_container_prepares_the_volume_that_wasm_counts_on() -> Result<()> {
+    let node = Node::shared().await?;
+    let pod = Pod::start(&node, HANDLER).await?;
+    let volume = tempfile::tempdir()?;
+    let script = format!("chown {USER}:{USER} /volume");
+    let init = Setup::native(&script).volume(volume.path(), "/volume");
+    let init = pod.run(&node, init).await?;
+    assert_eq!(init.ended(&node).await?["exitCode"], 0, "{:?}", init.log());
+    let visits = Setup::of(images::VISITS).volume(volume.path(), "/app/persistent");
+    let visits = pod.run(&node, visits).await?;
+    visits.listens(&pod, &node).await?;
+    assert_eq!(load::visits(pod.address(), 1, 2).await?, [1, 2]);
+    visits.stop(30).await?;
+    assert_eq!(visits.ended(&node).await?["exitCode"], 0);
+    assert_eq!(load::visits_bin(volume.path())?, 2);
+    pod.stop().await
+}

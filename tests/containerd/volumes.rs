@@ -1,0 +1,122 @@
+//! Volumes: the node's directories, in place of the component's.
+
+use crate::container::Container;
+use crate::images::{self, USER};
+use crate::node::Node;
+use anyhow::{Result, ensure};
+use std::path::Path;
+use tempfile::TempDir;
+use visits_tests::load::{self, visits_bin};
+use visits_tests::{Ext4, get};
+
+const IN_CONTAINER: &str = "/app/persistent";
+
+/// A directory that the image's user may write to.
+pub(crate) fn volume() -> Result<TempDir> {
+    let volume = tempfile::tempdir()?;
+    give_to_user(volume.path())?;
+    Ok(volume)
+}
+
+fn give_to_user(directory: &Path) -> Result<()> {
+    Ok(std::os::unix::fs::chown(directory, Some(USER), Some(USER))?)
+}
+
+/// Three containers, one after the other, count on.
+async fn outlives_its_containers(volume: &Path) -> Result<()> {
+    let node = Node::shared().await?;
+    for first in [1, 101, 201] {
+        let builder = Container::of(images::VISITS).volume(volume, IN_CONTAINER);
+        let container = builder.start(&node).await?;
+        let numbers = load::visits(container.address(), 4, 25).await?;
+        load::assert_exactly(numbers, first, first + 99);
+        assert_eq!(container.stop(&node).await?.code, 0);
+        container.remove().await?;
+    }
+    assert_eq!(visits_bin(volume)?, 300);
+    Ok(())
+}
+
+#[tokio::test]
+#[ignore = "needs root"]
+async fn a_count_outlives_the_container_on_a_directory_of_the_node() -> Result<()> {
+    outlives_its_containers(volume()?.path()).await
+}
+
+#[tokio::test]
+#[ignore = "needs root"]
+async fn a_count_outlives_the_container_on_a_file_system_of_one_mebibyte() -> Result<()> {
+    let directory = tempfile::tempdir()?;
+    let point = directory.path().join("volume");
+    std::fs::create_dir(&point)?;
+    let _mounted = Ext4::on(&point)?;
+    give_to_user(&point)?;
+    outlives_its_containers(&point).await
+}
+
+#[tokio::test]
+#[ignore = "needs root"]
+async fn a_volume_that_the_pod_mounts_read_only_is_read_only_to_the_component() -> Result<()> {
+    let node = Node::shared().await?;
+    let volume = volume()?;
+    let first = Container::of(images::VISITS).volume(volume.path(), IN_CONTAINER);
+    let first = first.start(&node).await?;
+    load::visits(first.address(), 1, 7).await?;
+    first.stop(&node).await?;
+    let reader = Container::of(images::VISITS).read_only_volume(volume.path(), IN_CONTAINER);
+    let reader = reader.start(&node).await?;
+    for path in ["/", "/healthz"] {
+        let reply = get(reader.address(), path).await?;
+        assert_eq!(reply.status, 503, "{path}");
+        ensure!(
+            reply.text().contains("read-only"),
+            "{path}: {}",
+            reply.text()
+        );
+    }
+    assert_eq!(get(reader.address(), "/visits").await?.text(), "7\n");
+    reader.stop(&node).await?;
+    let again = Container::of(images::VISITS).volume(volume.path(), IN_CONTAINER);
+    let again = again.start(&node).await?;
+    assert_eq!(load::visits(again.address(), 1, 1).await?, [8]);
+    Ok(())
+}
+
+#[tokio::test]
+#[ignore = "needs root"]
+async fn two_volumes_are_each_where_the_manifest_says() -> Result<()> {
+    let node = Node::shared().await?;
+    let (one, two) = (volume()?, volume()?);
+    let container = Container::of(images::PROBE)
+        .volume(one.path(), "/app/one")
+        .read_only_volume(two.path(), "/app/two")
+        .start(&node)
+        .await?;
+    let reply = get(container.address(), "/dirs").await?;
+    assert_eq!(reply.text(), "/one\n/data/two\n");
+    let reply = get(container.address(), "/write?name=here").await?;
+    assert_eq!(reply.text(), "written\n");
+    assert_eq!(
+        std::fs::read_to_string(one.path().join("here"))?,
+        "written\n"
+    );
+    assert_eq!(std::fs::read_dir(two.path())?.count(), 0);
+    Ok(())
+}
+
+#[tokio::test]
+#[ignore = "needs root"]
+async fn a_volume_that_is_missing_is_an_error_that_names_it() -> Result<()> {
+    let node = Node::shared().await?;
+    let name = "localhost/missing-volume:test";
+    let lines = "files = [{ source = \"ledger\", destination = \"/ledger\" }]";
+    images::import(&images::probe_with(name, lines)?).await?;
+    let ended = Container::of(name).spawn().await?.ended(&node).await?;
+    let line = ended.stderr.last().map_or("", String::as_str);
+    assert_eq!(ended.code, 1, "{ended:?}");
+    ensure!(
+        line.starts_with("error: ") && line.contains("/app/ledger"),
+        "{ended:?}"
+    );
+    Ok(())
+}
