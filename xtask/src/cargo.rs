@@ -59,6 +59,13 @@ pub(crate) fn host() -> Result<Command> {
     Ok(command)
 }
 
+/// The build of the shim.
+pub(crate) fn shim() -> Result<Command> {
+    let mut command = native("build")?;
+    command.args(["--bin", "containerd-shim-preopen-v1"]);
+    Ok(command)
+}
+
 /// Runs a command and makes its failure an error.
 pub(crate) fn run(mut command: Command) -> Result<()> {
     let status = command

@@ -3,11 +3,13 @@
 //!
 //! - [`workspace`]: where things are: the repository, what is built and where it ends up
 //! - [`cargo`]: calls of cargo with the options that let all of them share one set of compiled crates
+//! - [`go`]: programs of a Kubernetes node, which the tests run
 //! - [`component`], [`up`], [`mod@image`], [`mod@test`], [`screenshots`], [`setup`], [`mod@bench`]: one command each
 
 mod bench;
 mod cargo;
 mod component;
+mod go;
 mod image;
 mod screenshots;
 mod setup;
@@ -41,7 +43,7 @@ enum Command {
     Screenshots,
     /// Measure visits a second, beside a hello-world component
     Bench(bench::Options),
-    /// Install the browser that the tests drive (Debian, as root)
+    /// Install what the tests need beside Rust (Debian, as root)
     Setup,
 }
 

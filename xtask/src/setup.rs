@@ -1,37 +1,76 @@
-//! `cargo xtask setup`: the packages that the browser test needs, from Debian. `cargo xtask test` calls it when there
-//! is no browser.
+//! `cargo xtask setup`: the packages that the tests need, from Debian. `cargo xtask test` installs those of a kind of
+//! tests when they are missing.
 
 use crate::{cargo, workspace};
 use anyhow::{Context, Result, bail};
 use std::path::PathBuf;
 use std::process::Command;
 
-/// The browser, the font that the page asks for first, and one for everything else.
-const PACKAGES: [&str; 3] = ["chromium", "fonts-inter", "fonts-dejavu-core"];
-
-/// Installs the packages; those that are there already stay as they are.
-pub(crate) fn run() -> Result<()> {
-    if !can_install() {
-        bail!("this needs root on Debian; run: {}", by_hand());
-    }
-    eprintln!("==> installing {} with apt-get", PACKAGES.join(", "));
-    apt(&["update"])?;
-    let mut arguments = vec!["install", "--yes", "--no-install-recommends"];
-    arguments.extend(PACKAGES);
-    apt(&arguments)
+/// Packages that one kind of tests needs.
+pub(crate) struct Packages {
+    /// What they are for.
+    what: &'static str,
+    names: &'static [&'static str],
 }
 
-/// Whether [`run`] can do anything here.
+/// The browser, the font that the page asks for first, and one for everything else.
+pub(crate) const BROWSER: Packages = Packages {
+    what: "the browser",
+    names: &["chromium", "fonts-inter", "fonts-dejavu-core"],
+};
+
+/// What containerd and runc are built with, beside Go, and what their tests call. Debian's Go is too old.
+pub(crate) const NODE: Packages = Packages {
+    what: "what the containerd tests need",
+    names: &[
+        "busybox-static",
+        "e2fsprogs",
+        "iproute2",
+        "libseccomp-dev",
+        "pkg-config",
+    ],
+};
+
+/// Installs all packages; those that are there already stay as they are.
+pub(crate) fn run() -> Result<()> {
+    BROWSER.install()?;
+    NODE.install()
+}
+
+impl Packages {
+    /// Installs them.
+    pub(crate) fn install(&self) -> Result<()> {
+        if !can_install() {
+            bail!("this needs root on Debian; run: {}", self.by_hand());
+        }
+        eprintln!("==> installing {} with apt-get", self.names.join(", "));
+        self.apt(&["update"])?;
+        let mut arguments = vec!["install", "--yes", "--no-install-recommends"];
+        arguments.extend(self.names);
+        self.apt(&arguments)
+    }
+
+    /// What someone without root asks an administrator to type.
+    pub(crate) fn by_hand(&self) -> String {
+        format!(
+            "sudo apt-get install --no-install-recommends {}",
+            self.names.join(" ")
+        )
+    }
+
+    fn apt(&self, arguments: &[&str]) -> Result<()> {
+        let mut command = Command::new("apt-get");
+        command
+            .args(["-qq", "-o", "Dpkg::Use-Pty=0"])
+            .args(arguments)
+            .env("DEBIAN_FRONTEND", "noninteractive");
+        cargo::run(command).with_context(|| format!("install {}", self.what))
+    }
+}
+
+/// Whether packages can be installed here.
 pub(crate) fn can_install() -> bool {
     workspace::is_root() && workspace::program(&["apt-get"]).is_some()
-}
-
-/// What someone without root asks an administrator to type.
-pub(crate) fn by_hand() -> String {
-    format!(
-        "sudo apt-get install --no-install-recommends {}",
-        PACKAGES.join(" ")
-    )
 }
 
 /// Where the browser is, or nothing: the one that `CHROMIUM_BIN` names, else the first on the `PATH`.
@@ -48,13 +87,4 @@ pub(crate) fn chromium() -> Result<Option<PathBuf>> {
         bail!("CHROMIUM_BIN={}: no such file", path.display());
     }
     Ok(Some(path))
-}
-
-fn apt(arguments: &[&str]) -> Result<()> {
-    let mut command = Command::new("apt-get");
-    command
-        .args(["-qq", "-o", "Dpkg::Use-Pty=0"])
-        .args(arguments)
-        .env("DEBIAN_FRONTEND", "noninteractive");
-    cargo::run(command).context("install the browser")
 }

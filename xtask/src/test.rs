@@ -1,20 +1,25 @@
 //! `cargo xtask test`: everything that proves the project, in one run that goes on after a failure.
 //!
 //! - [`environment`]: what the tests find in their environment: the built things, the browser, a cache
+//! - [`node`], [`debian`]: the containerd that the shim is tested under, and Debian's
 //! - [`report`]: steps with their durations, cargo's result lines, the closing line
 //!
 //! The order is that of the shortest way to a first failure: formatting takes a second, the builds are needed by
 //! the tests, and the lints, which check every dependency once more, come last. Everything native is in release
 //! (see [`crate::cargo`]), so wasmtime is compiled once.
 
+mod debian;
 mod environment;
+mod node;
 mod report;
 
 pub(crate) use environment::Environment;
 
-use crate::{cargo, component, setup, workspace};
+use crate::setup::{self, BROWSER as BROWSER_PACKAGES};
+use crate::{cargo, component, workspace};
 use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
+use node::Node;
 use report::Report;
 use std::process::{Command, ExitCode};
 
@@ -23,6 +28,8 @@ const GUESTS: [&str; 3] = ["visits", "probe", "hello"];
 
 /// The suite that needs a browser, and is a kind of its own.
 const BROWSER: &str = "browser";
+/// The suite that needs a containerd, likewise.
+const CONTAINERD: &str = "containerd";
 
 /// What `test` takes.
 #[derive(clap::Args)]
@@ -39,8 +46,10 @@ enum Kind {
     All,
     /// Tests inside the crates, and the examples in their documentation
     Unit,
-    /// The real host over TCP, on real directories: every suite in tests/ but the browser's
+    /// The real host over TCP, on real directories: every suite in tests/ but those below
     Http,
+    /// The shim under a real containerd
+    Containerd,
     /// A real browser on the page
     Browser,
     /// Formatting, clippy and the documentation's build
@@ -64,16 +73,24 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         suite(&mut report, &environment, "unit", &["--lib", "--bins"])?;
         suite(&mut report, &environment, "examples", &["--doc"])?;
     }
-    if !built && (is(Kind::Http) || is(Kind::Browser)) {
-        eprintln!("note: the http and browser tests are not run, for what they run was not built");
+    let needs_builds = [Kind::Http, Kind::Containerd, Kind::Browser];
+    if !built && needs_builds.into_iter().any(is) {
+        eprintln!("note: only the unit tests are run, for what the others run was not built");
     }
     if is(Kind::Http) && built {
         if !workspace::is_root() {
             eprintln!("note: tests that mount volumes need root on Linux and are skipped");
         }
-        for name in suites()?.iter().filter(|name| *name != BROWSER) {
+        let other = [BROWSER, CONTAINERD];
+        for name in suites()?
+            .iter()
+            .filter(|name| !other.contains(&name.as_str()))
+        {
             suite(&mut report, &environment, name, &["--test", name])?;
         }
+    }
+    if is(Kind::Containerd) && built {
+        containerd(&mut report, &environment)?;
     }
     if is(Kind::Browser) && built {
         browser(&mut report, environment)?;
@@ -97,21 +114,19 @@ fn build(report: &mut Report, kind: Kind) -> bool {
         & report.build("the host", || cargo::run(cargo::host()?))
 }
 
-/// One run of `cargo test`.
+/// One run of `cargo test`, with ignored tests where this machine can run them.
 fn suite(
     report: &mut Report,
     environment: &Environment,
     name: &str,
     targets: &[&str],
 ) -> Result<()> {
-    let mut command = cargo::native("test")?;
-    // --no-fail-fast: one failing crate hides no other.
-    command.arg("--no-fail-fast").args(targets);
-    environment.apply(&mut command);
+    let mut command = tests(environment, targets)?;
     let ignored_too = match name {
         // Of an example, "ignored" means that it cannot run anywhere.
         "examples" => false,
         BROWSER => environment.has_chromium(),
+        CONTAINERD => false,
         _ => workspace::is_root(),
     };
     if ignored_too {
@@ -121,16 +136,52 @@ fn suite(
     Ok(())
 }
 
+/// `cargo test` of these targets.
+fn tests(environment: &Environment, targets: &[&str]) -> Result<Command> {
+    let mut command = cargo::native("test")?;
+    // --no-fail-fast: one failing crate hides no other.
+    command.arg("--no-fail-fast").args(targets);
+    environment.apply(&mut command);
+    Ok(command)
+}
+
+/// The shim's suite, on a containerd that is built for it; where that is not possible its tests count as skipped.
+fn containerd(report: &mut Report, environment: &Environment) -> Result<()> {
+    let targets = ["--test", CONTAINERD];
+    if let Some(missing) = node::missing() {
+        eprintln!("note: the containerd tests are skipped: {missing}");
+        return suite(report, environment, CONTAINERD, &targets);
+    }
+    let mut node = None;
+    let built = report.build("the shim", || cargo::run(cargo::shim()?))
+        & report.build("containerd and its tools", || {
+            node = Some(Node::build()?);
+            Ok(())
+        });
+    if let (true, Some(node)) = (built, node) {
+        let mut command = tests(environment, &targets)?;
+        node.apply(&mut command);
+        command
+            .args(node::runner()?)
+            .args(["--", "--include-ignored"]);
+        if !node.has_debian() {
+            command.args(["--skip", "debian"]);
+        }
+        report.tests(CONTAINERD, command);
+    }
+    Ok(())
+}
+
 /// The browser suite, after installing the browser where that is possible; elsewhere its tests count as skipped.
 fn browser(report: &mut Report, mut environment: Environment) -> Result<()> {
     if !environment.has_chromium() {
         if setup::can_install() {
-            report.build("the browser", setup::run);
+            report.build("the browser", || BROWSER_PACKAGES.install());
             environment.find_chromium()?;
         } else {
             eprintln!(
                 "note: there is no Chromium, so the browser tests are skipped; to run them: {}",
-                setup::by_hand()
+                BROWSER_PACKAGES.by_hand()
             );
         }
     }

@@ -31,6 +31,11 @@ pub(crate) fn preopen() -> Result<PathBuf> {
     Ok(target()?.join("release/preopen"))
 }
 
+/// The built shim.
+pub(crate) fn shim() -> Result<PathBuf> {
+    Ok(target()?.join("release/containerd-shim-preopen-v1"))
+}
+
 /// The built component of this package.
 pub(crate) fn guest(package: &str) -> Result<PathBuf> {
     let directory = target()?.join(GUEST_TARGET).join(GUEST_PROFILE);
