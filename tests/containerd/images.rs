@@ -64,7 +64,8 @@ pub(crate) fn manifest(lines: &str) -> String {
     )
 }
 
-fn visits() -> Result<Image> {
+/// The counter, in the layout of its image.
+pub(crate) fn visits() -> Result<Image> {
     let files = "files = [{ source = \"persistent\", destination = \"/app/persistent\" }]";
     let image = component(VISITS, &manifest(files), &read(&artifacts::visits_wasm()?)?);
     Ok(image.directory("/app/persistent", USER, USER, 0o755))

@@ -27,6 +27,7 @@ mod wait;
 mod compiled_code;
 mod counts;
 mod cycles;
+mod debian;
 mod drain;
 mod environment;
 mod exits;
