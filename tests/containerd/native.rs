@@ -2,6 +2,7 @@
 
 use crate::container::{Container, Runtime};
 use crate::node::Node;
+use crate::process;
 use anyhow::Result;
 use visits_tests::get;
 
@@ -29,4 +30,58 @@ async fn answers(runtime: Runtime) -> Result<()> {
     container.signal("SIGKILL").await?;
     assert_eq!(container.ended(&node).await?.code, 137);
     container.remove().await
+}
+
+/// Many programs log to /dev/stdout, which they open anew, as whoever they are.
+async fn opens_its_output(runtime: Runtime) -> Result<()> {
+    let node = Node::shared().await?;
+    let script = "echo out > /dev/stdout; echo err > /dev/stderr; exit 3";
+    let builder = Container::native(script).flag("--user=65532:65532");
+    let ended = builder.runtime(runtime).spawn().await?.ended(&node).await?;
+    assert_eq!(
+        (ended.code, ended.stdout.concat().as_str()),
+        (3, "out"),
+        "{ended:?}"
+    );
+    assert_eq!(ended.stderr, ["err"]);
+    Ok(())
+}
+
+#[tokio::test]
+#[ignore = "needs root"]
+async fn under_runc_a_program_that_is_not_root_opens_its_output_which_proves_the_harness()
+-> Result<()> {
+    opens_its_output(Runtime::Runc).await
+}
+
+#[tokio::test]
+#[ignore = "needs root"]
+async fn a_program_that_is_not_root_opens_its_output() -> Result<()> {
+    opens_its_output(Runtime::Preopen).await
+}
+
+#[tokio::test]
+#[ignore = "needs root"]
+async fn a_program_that_its_parent_left_behind_is_gone_with_the_container() -> Result<()> {
+    let node = Node::shared().await?;
+    let container = Container::native("sleep 31415 & httpd -f -p 5000 -h /tmp")
+        .start(&node)
+        .await?;
+    let left =
+        || Ok::<_, anyhow::Error>(process::all()?.iter().any(|one| one.line == "sleep 31415"));
+    anyhow::ensure!(left()?, "it has not started");
+    container.signal("SIGKILL").await?;
+    assert_eq!(container.ended(&node).await?.code, 137);
+    container.remove().await?;
+    anyhow::ensure!(!left()?, "it is still there");
+    Ok(())
+}
+
+#[tokio::test]
+#[ignore = "needs root"]
+async fn a_program_is_found_on_the_containers_path_and_told_its_exit_code() -> Result<()> {
+    let node = Node::shared().await?;
+    let builder = Container::of(crate::images::NATIVE).command(["sh", "-c", "exit 42"]);
+    assert_eq!(builder.spawn().await?.ended(&node).await?.code, 42);
+    Ok(())
 }

@@ -90,6 +90,24 @@ async fn a_component_has_no_right_that_the_pod_does_not_give() -> Result<()> {
 
 #[tokio::test]
 #[ignore = "needs root"]
+async fn a_native_program_has_the_rights_and_mounts_that_it_has_under_runc() -> Result<()> {
+    let node = Node::shared().await?;
+    let as_root = Setup::native("sleep 1000");
+    let as_user = Setup::of(images::NATIVE).command(["/tools/sleep", "1000"]);
+    for setup in [as_root, as_user] {
+        let mut seen = Vec::new();
+        for handler in [HANDLER, "runc"] {
+            let pod = Pod::start(&node, handler).await?;
+            let pid = pod.run(&node, setup.clone()).await?.pid().await?;
+            seen.push((granted(pid)?, mounts(pid)?));
+        }
+        assert_eq!(seen[0], seen[1]);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+#[ignore = "needs root"]
 async fn every_thread_of_a_component_is_as_restricted_as_its_first() -> Result<()> {
     let node = Node::shared().await?;
     let pod = Pod::start(&node, HANDLER).await?;

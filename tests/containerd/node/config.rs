@@ -47,7 +47,7 @@ imports = []
 disabled_plugins = ["io.containerd.internal.v1.opt", "io.containerd.nri.v1.nri"]
 
 [debug]
-level = "debug"
+level = "info"
 
 [plugins.'io.containerd.cri.v1.images'.pinned_images]
 sandbox = "{pause}"
