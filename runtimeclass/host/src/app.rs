@@ -1,7 +1,7 @@
 //! An application that is ready to be served: everything that can be wrong with a manifest, its component and its
 //! directories has been looked at, and nothing of the volume has been touched.
 
-use crate::cache::Cache;
+use crate::code::Code;
 use crate::manifest::{Manifest, check_variable};
 use crate::outbound::Allowed;
 use crate::preopens::{self, Preopen};
@@ -43,16 +43,17 @@ impl std::fmt::Debug for App {
 }
 
 impl App {
-    /// Checks the manifest's directories and loads its component, compiled by `engine` or taken from `cache`.
+    /// Checks the manifest's directories and loads its component, with the machine code that `code` gives. `engine`
+    /// must be the one that mapped code was mapped with.
     pub fn load(
         manifest: Manifest,
         overrides: &Overrides,
         engine: &Engine,
-        cache: Option<&Cache>,
+        code: Code<'_>,
     ) -> Result<Self> {
         let preopens = preopens::find(&manifest, &overrides.sources)?;
         let environment = environment(manifest.environment, &overrides.environment)?;
-        let component = crate::component::load(engine, &manifest.component, cache)?;
+        let component = crate::component::load(engine, &manifest.component, code)?;
         Ok(Self {
             name: manifest.name,
             route: manifest.route,

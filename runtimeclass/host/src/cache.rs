@@ -5,14 +5,14 @@
 //! each entry. An entry is written beside its place, synced and renamed, and its name is the hash of the component
 //! and of everything in the engine that shapes the code: it is either whole and right or not there.
 //!
-//! The directory is held open. In a pod the cache is opened on the node's file system and used after the container's
-//! root was entered, where its path no longer leads to it.
+//! In a pod the code is mapped on the node, before the container is entered (see [`crate::code`]): no descriptor of the
+//! cache is left inside.
 
 #[cfg(test)]
 mod tests;
 
 use anyhow::{Context, Result, ensure};
-use rustix::fs::{AtFlags, CWD, Mode, OFlags};
+use rustix::fs::{AtFlags, CWD, FlockOperation, Mode, OFlags};
 use sha2::{Digest, Sha256};
 use std::fs::File;
 use std::hash::{Hash, Hasher};
@@ -29,6 +29,12 @@ use wasmtime::component::Component;
 pub struct Cache {
     directory: OwnedFd,
     path: PathBuf,
+}
+
+/// A cache that is locked until this is dropped. Made by [`Cache::lock`].
+#[derive(Debug)]
+pub struct Lock {
+    _held: OwnedFd,
 }
 
 impl Cache {
@@ -79,16 +85,36 @@ impl Cache {
     }
 
     /// Keeps compiled code for the next start. A failure is a warning: this start has its code.
-    pub fn store(&self, engine: &Engine, wasm: &[u8], component: &Component) {
-        let name = entry_name(engine, wasm);
+    pub(crate) fn store(&self, engine: &Engine, wasm: &[u8], component: &Component) {
         let stored = component
             .serialize()
             .map_err(|error| anyhow::anyhow!("{error:#}"))
-            .and_then(|code| self.write(&name, &code));
+            .and_then(|code| self.keep(engine, wasm, &code));
         if let Err(error) = stored {
             let path = self.path.display();
             tracing::warn!(%path, error = %format!("{error:#}"), "compiled code is not cached: the next start compiles");
         }
+    }
+
+    /// Keeps `code`, which [`crate::code::compile`] made of `wasm` with an engine like this one: the caller vouches
+    /// for that, as it does for everybody who can write the directory.
+    pub fn keep(&self, engine: &Engine, wasm: &[u8], code: &[u8]) -> Result<()> {
+        self.write(&entry_name(engine, wasm), code)
+    }
+
+    /// Waits until no other process has this cache locked, and locks it until the guard is dropped: so that of many
+    /// that start at once one compiles and the others find the code. Neither [`load`](Self::load) nor
+    /// [`keep`](Self::keep) needs it.
+    pub fn lock(&self) -> Result<Lock> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        // Opened anew, for a lock belongs to the open file: that of the directory is shared with what was forked.
+        let locked = rustix::fs::openat(&self.directory, ".", flags, Mode::empty())
+            .and_then(|own| {
+                rustix::fs::flock(&own, FlockOperation::LockExclusive)?;
+                Ok(own)
+            })
+            .with_context(|| format!("{}: lock the cache", self.path.display()))?;
+        Ok(Lock { _held: locked })
     }
 
     fn open_entry(&self, name: &str) -> Option<File> {

@@ -2,11 +2,18 @@
 //!
 //! Everything that can be wrong with what was given is found before the component's directories are touched, and is
 //! one line on stderr: `error: …`. A malformed command line exits with 2, everything else with 1.
+//!
+//! A container is the same command: its arguments are the command line, its environment the process's. What differs
+//! there is in [`Container`].
 
+mod container;
 mod values;
+
+pub use container::Container;
 
 use crate::app::{App, Overrides};
 use crate::cache::Cache;
+use crate::code::Code;
 use crate::descriptors;
 use crate::logs::{self, Format};
 use crate::manifest::Manifest;
@@ -16,11 +23,17 @@ use crate::signals::Signals;
 use anyhow::{Context, Result};
 use clap::Parser;
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::ffi::OsString;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 use tokio::net::TcpListener;
+
+const DEFAULT_PORT: u16 = 5000;
+
+const SUCCESS: u8 = 0;
+const FAILURE: u8 = 1;
 
 /// Serves the HTTP component of a Spin manifest, with its files mounted in place.
 ///
@@ -35,13 +48,9 @@ struct Arguments {
     manifest: PathBuf,
 
     /// The address to listen on, IP:PORT. Port 0 takes a free one; the log says which.
-    #[arg(
-        long,
-        value_name = "ADDR",
-        env = "SPIN_HTTP_LISTEN_ADDR",
-        default_value = "127.0.0.1:5000"
-    )]
-    listen: SocketAddr,
+    /// [default: 127.0.0.1:5000; in a container 0.0.0.0:5000]
+    #[arg(long, value_name = "ADDR", env = "SPIN_HTTP_LISTEN_ADDR")]
+    listen: Option<SocketAddr>,
 
     /// An environment variable for the component, over the manifest's. HOSTNAME is the machine's name unless given.
     #[arg(long = "env", value_name = "NAME=VALUE", value_parser = values::assignment)]
@@ -52,8 +61,9 @@ struct Arguments {
     sources: Vec<(String, String)>,
 
     /// The memory the component may have: bytes, or with a unit: KiB, MiB, GiB (KB, MB, GB are powers of ten).
-    #[arg(long, value_name = "SIZE", default_value = "128MiB", value_parser = values::memory)]
-    memory_limit: usize,
+    /// [default: 128MiB; in a container so much less that the host fits beside it into the container's limit]
+    #[arg(long, value_name = "SIZE", value_parser = values::memory)]
+    memory_limit: Option<usize>,
 
     /// How long the component may take to begin its answer. Beyond it the instance is stopped, with every request it
     /// holds, and a new one takes over: be generous. Units: ms, s, m, h.
@@ -65,8 +75,9 @@ struct Arguments {
     drain_timeout: Duration,
 
     /// Connections at once; more wait until one ends. Each takes one of the files that `ulimit -n` allows.
-    #[arg(long, value_name = "N", default_value = "1024", value_parser = values::count)]
-    max_connections: usize,
+    /// [default: 1024, or as many as there is room for]
+    #[arg(long, value_name = "N", value_parser = values::count)]
+    max_connections: Option<usize>,
 
     /// How long a client may take to send the head of a request, or keep a connection idle.
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = values::duration)]
@@ -104,9 +115,20 @@ Examples:
 It exits with 0 when it was stopped and every request was answered, 1 on an error or when requests were cut,
 2 when the command line is malformed, and 128 + the signal's number at a second signal.";
 
-/// Runs the command.
+/// Runs the command with this process's arguments.
 pub fn main() -> ExitCode {
-    let arguments = match Arguments::try_parse() {
+    ExitCode::from(command(std::env::args_os(), None))
+}
+
+/// Runs the command inside a container: `arguments` are the container's, the manifest first. The process's environment
+/// must be the container's. Returns the exit code.
+pub fn main_in(container: &Container, arguments: &[String]) -> u8 {
+    let line = std::iter::once("preopen").chain(arguments.iter().map(String::as_str));
+    command(line.map(OsString::from), Some(container))
+}
+
+fn command(line: impl Iterator<Item = OsString>, container: Option<&Container>) -> u8 {
+    let arguments = match Arguments::try_parse_from(line) {
         Ok(arguments) => arguments,
         Err(error) => return values::refused(&error),
     };
@@ -115,27 +137,27 @@ pub fn main() -> ExitCode {
         .build();
     let ended = runtime
         .context("start the runtime")
-        .and_then(|runtime| runtime.block_on(run(arguments)));
-    match ended {
-        Ok(code) => code,
-        Err(error) => {
-            eprintln!("error: {}", one_line(&format!("{error:#}")));
-            ExitCode::FAILURE
-        }
-    }
+        .and_then(|runtime| runtime.block_on(run(arguments, container)));
+    ended.unwrap_or_else(|error| {
+        eprintln!("error: {}", one_line(&format!("{error:#}")));
+        FAILURE
+    })
 }
 
-async fn run(arguments: Arguments) -> Result<ExitCode> {
+async fn run(arguments: Arguments, container: Option<&Container>) -> Result<u8> {
     // Before anything that takes long: process 1 of a container ignores a signal that it does not catch.
     let mut signals = Signals::catch()?;
     logs::install(arguments.log_format)?;
-    let limits = arguments.limits();
-    descriptors::make_room(limits.connections)?;
-    let app = load(&arguments)?;
+    let limits = arguments.limits(container)?;
+    let app = load(&arguments, container)?;
     // Bound before the component is started, which may touch its directories.
-    let listener = TcpListener::bind(arguments.listen)
+    let address = arguments.listen.unwrap_or(match container {
+        None => SocketAddr::from((Ipv4Addr::LOCALHOST, DEFAULT_PORT)),
+        Some(_) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, DEFAULT_PORT)),
+    });
+    let listener = TcpListener::bind(address)
         .await
-        .with_context(|| format!("cannot listen on {} (--listen)", arguments.listen))?;
+        .with_context(|| format!("cannot listen on {address} (--listen)"))?;
     let (stop, stopped) = tokio::sync::oneshot::channel();
     let served = serve(app, &limits, listener, async { drop(stopped.await) });
     let second_signal = async {
@@ -145,10 +167,10 @@ async fn run(arguments: Arguments) -> Result<ExitCode> {
     };
     let drained = tokio::select! {
         drained = served => drained?,
-        signal = second_signal => return Ok(ExitCode::from(u8::try_from(128 + signal).unwrap_or(u8::MAX))),
+        signal = second_signal => return Ok(u8::try_from(128 + signal).unwrap_or(u8::MAX)),
     };
     match drained {
-        Drained::Clean => Ok(ExitCode::SUCCESS),
+        Drained::Clean => Ok(SUCCESS),
         Drained::Cut(requests) => {
             anyhow::bail!(
                 "{requests} requests were cut: not done after {:?} (--drain-timeout)",
@@ -158,18 +180,30 @@ async fn run(arguments: Arguments) -> Result<ExitCode> {
     }
 }
 
-fn load(arguments: &Arguments) -> Result<App> {
-    let overrides = arguments.overrides()?;
+fn load(arguments: &Arguments, container: Option<&Container>) -> Result<App> {
+    let mut overrides = arguments.overrides()?;
     let manifest = Manifest::read(&arguments.manifest)?;
-    let engine = crate::engine::engine()?;
-    let cache = match arguments.cache_dir.clone().or_else(default_cache) {
-        Some(directory) => Cache::open(&directory)?,
-        None => {
-            tracing::warn!("no cache for compiled code: neither --cache-dir nor HOME is given");
+    let directory = match (&arguments.cache_dir, container) {
+        (Some(directory), _) => Some(directory.clone()),
+        (None, None) => default_cache(),
+        (None, Some(container)) => {
+            container.add_environment(&manifest, &mut overrides.environment)?;
+            if let Some(mapped) = container.code() {
+                return App::load(manifest, &overrides, mapped.engine(), Code::Mapped(mapped));
+            }
             None
         }
     };
-    App::load(manifest, &overrides, &engine, cache.as_ref())
+    let cache = match directory {
+        Some(directory) => Cache::open(&directory)?,
+        None => None,
+    };
+    if cache.is_none() && container.is_none() {
+        tracing::warn!("compiled code is not kept: every start compiles");
+    }
+    let engine = crate::engine::engine()?;
+    let code = cache.as_ref().map_or(Code::Compiled, Code::Cached);
+    App::load(manifest, &overrides, &engine, code)
 }
 
 fn default_cache() -> Option<PathBuf> {
@@ -183,17 +217,26 @@ fn default_cache() -> Option<PathBuf> {
 }
 
 impl Arguments {
-    fn limits(&self) -> Limits {
-        Limits {
-            memory: self.memory_limit,
+    /// The limits, with room made for the connections.
+    fn limits(&self, container: Option<&Container>) -> Result<Limits> {
+        let default = Limits::default();
+        let connections = match self.max_connections {
+            Some(connections) => descriptors::make_room(connections)?,
+            None => descriptors::make_room_up_to(default.connections)?,
+        };
+        let memory = container.map_or(default.memory, |container| {
+            container.memory_below_limit(default.memory)
+        });
+        Ok(Limits {
+            memory: self.memory_limit.unwrap_or(memory),
             request_timeout: self.request_timeout,
             drain_timeout: self.drain_timeout,
-            connections: self.max_connections,
+            connections,
             header_timeout: self.header_timeout,
             body_timeout: self.body_timeout,
             header_size: self.max_header_size,
             access_log: self.access_log,
-        }
+        })
     }
 
     fn overrides(&self) -> Result<Overrides> {

@@ -1,6 +1,6 @@
 //! From a wasm file to a component that is ready to be instantiated, or to one line that says what is wrong with it.
 
-use crate::cache::Cache;
+use crate::code::Code;
 use crate::state::State;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use std::path::Path;
@@ -14,16 +14,12 @@ const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
 /// The first eight bytes of every core module: magic, version 1, layer 0.
 const CORE_MODULE: &[u8] = b"\0asm\x01\0\0\0";
 
-/// Loads the component at `path`: from the cache if it is there, else compiled and kept there.
-pub(crate) fn load(
-    engine: &Engine,
-    path: &Path,
-    cache: Option<&Cache>,
-) -> Result<ServicePre<State>> {
+/// Loads the component at `path`, with the code that `code` gives.
+pub(crate) fn load(engine: &Engine, path: &Path, code: Code<'_>) -> Result<ServicePre<State>> {
     let wasm = std::fs::read(path)
         .with_context(|| format!("{}: cannot read the component", path.display()))?;
     check_header(&wasm).with_context(|| path.display().to_string())?;
-    let component = compiled(engine, path, &wasm, cache)?;
+    let component = compiled(engine, path, &wasm, code)?;
     check_exports(engine, &component).with_context(|| path.display().to_string())?;
     link(engine, &component).map_err(|error| {
         anyhow!(
@@ -42,23 +38,13 @@ fn check_header(wasm: &[u8]) -> Result<()> {
     Ok(())
 }
 
-fn compiled(engine: &Engine, path: &Path, wasm: &[u8], cache: Option<&Cache>) -> Result<Component> {
+fn compiled(engine: &Engine, path: &Path, wasm: &[u8], code: Code<'_>) -> Result<Component> {
     let started = Instant::now();
-    let cached = cache.and_then(|cache| cache.load(engine, wasm));
-    let is_cached = cached.is_some();
-    let component = match cached {
-        Some(component) => component,
-        None => {
-            let component = Component::new(engine, wasm)
-                .map_err(|error| anyhow!("{}: not a valid component: {error:#}", path.display()))?;
-            if let Some(cache) = cache {
-                cache.store(engine, wasm, &component);
-            }
-            component
-        }
-    };
+    let (component, cached) = code
+        .component(engine, wasm)
+        .with_context(|| path.display().to_string())?;
     let duration_ms = started.elapsed().as_millis() as u64;
-    tracing::info!(component = %path.display(), cached = is_cached, duration_ms, "component ready");
+    tracing::info!(component = %path.display(), cached, duration_ms, "component ready");
     Ok(component)
 }
 

@@ -20,12 +20,29 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 /// A component that keeps more open than this may still find some: the limit is raised as far as it goes.
 pub const RESERVE: u64 = 2 * FILE_THREADS as u64 + 64 + 64;
 
-/// Raises the process's limit of open files as far as it may, and checks that so many connections fit.
+/// Raises the process's limit of open files as far as it may, checks that so many connections fit, and returns them.
 ///
 /// The limit is low by default for the sake of programs that use `select`, which handles descriptors below 1024
 /// only; this one does not, and starts no other program that would inherit the limit.
-pub fn make_room(connections: usize) -> Result<()> {
-    check(connections as u64, raise())
+pub fn make_room(connections: usize) -> Result<usize> {
+    check(connections as u64, raise())?;
+    Ok(connections)
+}
+
+/// The same for a number that nobody asked for: where there is room for fewer, it is fewer.
+pub fn make_room_up_to(connections: usize) -> Result<usize> {
+    let limit = raise();
+    let fitting = usize::try_from(limit.saturating_sub(RESERVE)).unwrap_or(usize::MAX);
+    let fewer = connections.min(fitting.max(1));
+    check(fewer as u64, limit)?;
+    if fewer < connections {
+        tracing::info!(
+            max_connections = fewer,
+            open_files = limit,
+            "fewer connections at once than usual"
+        );
+    }
+    Ok(fewer)
 }
 
 /// Raises the limit and returns it.

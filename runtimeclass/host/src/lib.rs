@@ -12,6 +12,7 @@
 //! Running a component:
 //! - [`engine`]: how wasmtime is configured, and the clock that interrupts it
 //! - [`cache`]: compiled code on disk
+//! - [`code`]: where a component's code comes from
 //! - `component`: from a wasm file to something that can be instantiated, or one line that says why not
 //! - `state`: what an instance owns: its WASI world and its memory ceiling
 //! - `instance`: one instance, answering everything it is sent at once
@@ -38,6 +39,7 @@
 pub mod app;
 pub mod cache;
 pub mod cli;
+pub mod code;
 pub mod descriptors;
 pub mod engine;
 pub mod logs;

@@ -3,13 +3,14 @@
 use anyhow::Result;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use std::collections::BTreeMap;
-use std::process::ExitCode;
 use std::time::Duration;
 
 /// A page of WebAssembly memory: with less no component can start.
 const LEAST_MEMORY: u64 = 64 << 10;
 /// Less would refuse ordinary browsers.
 const LEAST_HEADER: u64 = 1 << 10;
+/// The exit code of a malformed command line.
+const MALFORMED: u8 = 2;
 const MOST_HEADER: u64 = 16 << 20;
 /// A time longer than this is a mistake, and would overflow when added to the clock.
 const LONGEST: Duration = Duration::from_secs(366 * 24 * 60 * 60);
@@ -71,14 +72,14 @@ pub(super) fn count(text: &str) -> Result<usize, String> {
 }
 
 /// Prints help and versions as they are, and an error as one line.
-pub(super) fn refused(error: &clap::Error) -> ExitCode {
+pub(super) fn refused(error: &clap::Error) -> u8 {
     if matches!(
         error.kind(),
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
     ) {
         return match error.print() {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(_) => ExitCode::FAILURE,
+            Ok(()) => super::SUCCESS,
+            Err(_) => super::FAILURE,
         };
     }
     let text = error.to_string();
@@ -93,7 +94,7 @@ pub(super) fn refused(error: &clap::Error) -> ExitCode {
         _ => String::new(),
     };
     eprintln!("{first}{possible}; see preopen --help");
-    ExitCode::from(2)
+    MALFORMED
 }
 
 #[cfg(test)]

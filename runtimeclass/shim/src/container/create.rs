@@ -1,0 +1,66 @@
+//! From a bundle to a container whose process waits to be started.
+
+use super::executor::Executor;
+use super::prepare;
+use crate::request::Create;
+use crate::stdio;
+use anyhow::{Context, Result};
+use containerd_shim::mount::mount_rootfs;
+use libcontainer::container::builder::ContainerBuilder;
+use libcontainer::oci_spec::runtime::Spec;
+use libcontainer::syscall::syscall::SyscallType;
+use preopen_host::cli::Container;
+use std::os::unix::fs::DirBuilderExt;
+
+/// Makes the container and returns the id of its process, a child of this process's parent.
+pub(super) fn create(request: &Create) -> Result<i32> {
+    let place = &request.place;
+    let rootfs = place.rootfs();
+    make_private(&place.state)?;
+    for mount in &request.rootfs {
+        let some = |text: &String| (!text.is_empty()).then(|| text.clone());
+        mount_rootfs(
+            some(&mount.kind).as_deref(),
+            some(&mount.source).as_deref(),
+            &mount.options,
+            &rootfs,
+        )
+        .with_context(|| format!("{}: mount the root file system", rootfs.display()))?;
+    }
+    let path = place.bundle.join("config.json");
+    let spec = Spec::load(&path).with_context(|| path.display().to_string())?;
+    let code = prepare::code(&spec, &place.bundle, &request.cache);
+    let [stdin, stdout, stderr] = stdio::open_all(&request.stdio)?;
+    let container = ContainerBuilder::new(place.id.clone(), SyscallType::default())
+        .with_executor(Executor::new(Container::new(memory_limit(&spec), code)))
+        .with_root_path(&place.state)
+        .context("the directory of containers")?
+        .with_stdin(stdin)
+        .with_stdout(stdout)
+        .with_stderr(stderr)
+        .validate_id()
+        .context("the container's id")?
+        .as_init(&place.bundle)
+        .as_sibling(true)
+        .with_systemd(request.systemd_cgroup)
+        .build()
+        .map_err(|error| anyhow::Error::new(error).context("make the container"))?;
+    let pid = container.pid().context("the container has no process")?;
+    Ok(pid.as_raw())
+}
+
+/// The container's limit of memory in bytes.
+fn memory_limit(spec: &Spec) -> Option<u64> {
+    let resources = spec.linux().as_ref()?.resources().as_ref()?;
+    // Negative is unlimited.
+    let limit = resources.memory().as_ref()?.limit()?;
+    u64::try_from(limit).ok().filter(|limit| *limit > 0)
+}
+
+fn make_private(directory: &std::path::Path) -> Result<()> {
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o711)
+        .create(directory)
+        .with_context(|| format!("{}: make the directory of containers", directory.display()))
+}

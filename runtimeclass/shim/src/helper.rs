@@ -1,0 +1,94 @@
+//! Calls of this binary in a process of its own, which libcontainer wants (see the crate's documentation).
+
+use crate::exits::Exits;
+use crate::request::{Request, Response};
+use anyhow::{Context, Result, anyhow, bail};
+use std::io::Write;
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+use tokio::io::AsyncReadExt;
+use tokio::net::unix::pipe::Receiver;
+
+/// The first argument of the binary in this role.
+pub(crate) const ROLE: &str = "container";
+
+/// The running binary itself, even when the file has been replaced by a newer one since.
+pub(crate) const MYSELF: &str = "/proc/self/exe";
+
+/// How long one call may take. The longest is a create that has a component compiled, which has a limit of its own
+/// below this one.
+const DEADLINE: Duration = Duration::from_secs(150);
+
+/// This binary, to be started with these arguments in a process that knows nothing of this one's environment.
+pub(crate) fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(MYSELF);
+    command
+        .arg0("containerd-shim-preopen-v1")
+        .arg(ROLE)
+        .args(arguments)
+        .env_clear();
+    command
+}
+
+/// Has `request` answered, and logs what the process had to say on the way.
+pub(crate) async fn call(request: &Request) -> Result<Response> {
+    let (verb, id) = match request {
+        Request::Create(create) => ("create", &create.place.id),
+        Request::Start(place) => ("start", &place.id),
+        Request::Delete(place) => ("delete", &place.id),
+    };
+    // Before the process exists, so that its end cannot be missed.
+    let mut exits = Exits::subscribe().await?;
+    let mut child =
+        spawn(verb, id, request).with_context(|| format!("start {MYSELF} to {verb} {id}"))?;
+    let answered = tokio::time::timeout(DEADLINE, answer(&mut child, &mut exits)).await;
+    let Ok(answered) = answered else {
+        // Not reaped before its exit was seen, so the id is still this process's.
+        let _ = child.kill();
+        bail!("cannot {verb} the container {id}: not done within {DEADLINE:?}");
+    };
+    let (code, output, errors) = answered?;
+    if code == 0 {
+        for line in errors.lines() {
+            log::warn!("{verb} {id}: {line}");
+        }
+        return serde_json::from_slice(&output)
+            .with_context(|| format!("the answer to {verb} {id}"));
+    }
+    let reason = match errors.trim() {
+        "" => format!("the process that does it ended with {code}"),
+        text => text.lines().collect::<Vec<_>>().join("; "),
+    };
+    Err(anyhow!("cannot {verb} the container {id}: {reason}"))
+}
+
+fn spawn(verb: &str, id: &str, request: &Request) -> Result<Child> {
+    let text = serde_json::to_vec(request)?;
+    let mut child = command(&[verb, id])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    // It reads all of it before it does anything else. Dropped, so that it sees the end.
+    let mut stdin = child.stdin.take().context("its standard input")?;
+    stdin.write_all(&text).context("hand over the request")?;
+    Ok(child)
+}
+
+async fn answer(child: &mut Child, exits: &mut Exits) -> Result<(i32, Vec<u8>, String)> {
+    let stdout = child.stdout.take().context("its standard output")?;
+    let stderr = child.stderr.take().context("its standard error")?;
+    let (mut output, mut errors) = (Vec::new(), Vec::new());
+    let mut stdout = Receiver::from_owned_fd(stdout.into())?;
+    let mut stderr = Receiver::from_owned_fd(stderr.into())?;
+    let pid = i32::try_from(child.id())?;
+    let (code, read, read_too) = tokio::join!(
+        exits.of(pid),
+        stdout.read_to_end(&mut output),
+        stderr.read_to_end(&mut errors)
+    );
+    read?;
+    read_too?;
+    Ok((code?, output, String::from_utf8_lossy(&errors).into_owned()))
+}

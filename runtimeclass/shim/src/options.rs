@@ -1,0 +1,148 @@
+//! The runtime's options: what an administrator writes under `…runtimes.preopen.options` in containerd's configuration,
+//! or `ctr` takes from `--runtime-config-path`.
+
+use anyhow::{Context, Result, bail};
+use containerd_shim_protos::protobuf::CodedInputStream;
+use containerd_shim_protos::protobuf::well_known_types::any::Any;
+use serde::Deserialize;
+use std::path::PathBuf;
+
+/// The options, by the names they have in the configuration. One that is not known is an error.
+#[derive(Debug, Deserialize, PartialEq)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields, default)]
+pub(crate) struct Options {
+    /// Whether systemd makes the cgroups, as the kubelet's `cgroupDriver: systemd` wants it.
+    pub(crate) systemd_cgroup: bool,
+    /// Where compiled code is kept, for all pods of the node.
+    pub(crate) cache_directory: PathBuf,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            systemd_cgroup: false,
+            cache_directory: "/var/cache/preopen".into(),
+        }
+    }
+}
+
+/// containerd's message for runtimes whose options it does not know: text, or where to find it.
+const GENERIC: &str = "runtimeoptions.v1.Options";
+
+impl Options {
+    /// The options in a request to create a task.
+    pub(crate) fn of(any: Option<&Any>) -> Result<Self> {
+        let Some(any) = any.filter(|any| !any.type_url.is_empty()) else {
+            return Ok(Self::default());
+        };
+        // containerd 1.6 writes a URL, later ones the bare name.
+        if any.type_url.rsplit('/').next() != Some(GENERIC) {
+            bail!(
+                "the runtime's options are of the type {}, not {GENERIC}: is its runtime_type in containerd's \
+                 configuration {}?",
+                any.type_url,
+                crate::RUNTIME
+            );
+        }
+        let (path, body) = generic(&any.value).context("the runtime's options")?;
+        if path.is_empty() {
+            return Self::parse(&body)
+                .context("the runtime's options in containerd's configuration");
+        }
+        let text = std::fs::read_to_string(&path)
+            .with_context(|| format!("{path}: cannot read the runtime's options"))?;
+        Self::parse(&text).with_context(|| format!("{path}: the runtime's options"))
+    }
+
+    fn parse(text: &str) -> Result<Self> {
+        let options: Self = toml::from_str(text)?;
+        if !options.cache_directory.is_absolute() {
+            bail!("CacheDirectory must be an absolute path");
+        }
+        Ok(options)
+    }
+}
+
+/// `config_path` and `config_body` of the message `runtimeoptions.v1.Options`. Read by hand: three fields of text are
+/// not worth a generator, and no crate that is kept has this message.
+fn generic(bytes: &[u8]) -> Result<(String, String)> {
+    const CONFIG_PATH: u32 = 2;
+    const CONFIG_BODY: u32 = 3;
+    let (mut path, mut body) = (String::new(), String::new());
+    let mut stream = CodedInputStream::from_bytes(bytes);
+    while let Some(tag) = stream.read_raw_tag_or_eof()? {
+        // A tag is the field's number and three bits of its kind.
+        match tag >> 3 {
+            CONFIG_PATH => path = stream.read_string()?,
+            CONFIG_BODY => body = stream.read_string()?,
+            _ => drop(stream.read_string()?),
+        }
+    }
+    Ok((path, body))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn any(type_url: &str, fields: &[(u8, &str)]) -> Any {
+        let mut any = Any::new();
+        any.type_url = type_url.into();
+        for (field, text) in fields {
+            any.value.extend([field << 3 | 2, text.len() as u8]);
+            any.value.extend(text.as_bytes());
+        }
+        any
+    }
+
+    #[test]
+    fn options_come_from_containerds_configuration() {
+        let body = "SystemdCgroup = true\nCacheDirectory = \"/srv/code\"\n";
+        let options = Options::of(Some(&any(GENERIC, &[(1, "some type"), (3, body)])));
+        let expected = Options {
+            systemd_cgroup: true,
+            cache_directory: "/srv/code".into(),
+        };
+        assert_eq!(options.expect("they are well formed"), expected);
+    }
+
+    #[test]
+    fn options_come_from_a_file_that_ctr_names() {
+        let file = tempfile::NamedTempFile::new().expect("a temporary file");
+        std::fs::write(&file, "SystemdCgroup = true").expect("it can be written");
+        let path = file.path().to_str().expect("the path is UTF-8");
+        let options = Options::of(Some(&any(GENERIC, &[(2, path)]))).expect("they are well formed");
+        assert!(options.systemd_cgroup);
+    }
+
+    #[test]
+    fn no_options_are_the_defaults() {
+        assert_eq!(
+            Options::of(None).expect("nothing is wrong"),
+            Options::default()
+        );
+        let empty = any(GENERIC, &[]);
+        assert_eq!(
+            Options::of(Some(&empty)).expect("nothing is wrong"),
+            Options::default()
+        );
+    }
+
+    #[test]
+    fn a_mistake_is_an_error_that_names_it() {
+        for (body, says) in [
+            ("SystemdCgroups = true", "SystemdCgroups"),
+            ("SystemdCgroup = \"yes\"", "SystemdCgroup"),
+            ("CacheDirectory = \"here\"", "CacheDirectory"),
+        ] {
+            let error = Options::of(Some(&any(GENERIC, &[(3, body)]))).expect_err(body);
+            assert!(format!("{error:#}").contains(says), "{error:#}");
+        }
+        assert!(Options::of(Some(&any("containerd.runc.v1.Options", &[]))).is_err());
+        let torn = Any {
+            value: vec![26, 9, b'x'],
+            ..any(GENERIC, &[])
+        };
+        assert!(Options::of(Some(&torn)).is_err(), "a torn message");
+    }
+}

@@ -1,0 +1,95 @@
+//! What the shim's server asks of a process of its own, as JSON on its standard input: an environment or arguments
+//! could be read by others and are bounded.
+
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+
+/// One request; the answer is a [`Response`] on standard output, or a non-zero exit code and the reason on standard
+/// error.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Request {
+    /// Makes a container whose process waits to be started.
+    Create(Box<Create>),
+    /// Lets a container's process run.
+    Start(Place),
+    /// Ends what still runs of a container and removes what it left.
+    Delete(Place),
+}
+
+/// What is answered to a [`Request`].
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct Response {
+    /// The id of the container's process, if one was made.
+    pub pid: Option<i32>,
+}
+
+/// Where a container is.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Place {
+    /// Its id.
+    pub id: String,
+    /// containerd's directory for it, with its `config.json`.
+    pub bundle: PathBuf,
+    /// The directory that libcontainer keeps its containers of this namespace in.
+    pub state: PathBuf,
+}
+
+impl Place {
+    /// The container `id` of a containerd namespace.
+    pub fn new(namespace: &str, id: &str, bundle: &Path) -> Self {
+        Self {
+            id: id.to_owned(),
+            bundle: bundle.to_owned(),
+            state: Path::new("/run/containerd")
+                .join(crate::NAME)
+                .join(namespace),
+        }
+    }
+
+    /// Where libcontainer keeps this container.
+    pub fn container(&self) -> PathBuf {
+        self.state.join(&self.id)
+    }
+
+    /// Where its root file system is mounted.
+    pub fn rootfs(&self) -> PathBuf {
+        self.bundle.join("rootfs")
+    }
+}
+
+/// How a container is made.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Create {
+    /// Which container.
+    pub place: Place,
+    /// The mounts that make its root file system.
+    pub rootfs: Vec<Mount>,
+    /// Its standard streams: paths, empty for none.
+    pub stdio: Stdio,
+    /// Whether systemd makes its cgroup.
+    pub systemd_cgroup: bool,
+    /// The node's directory of compiled code.
+    pub cache: PathBuf,
+}
+
+/// One mount, as containerd gives it.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Mount {
+    /// The file system's type.
+    pub kind: String,
+    /// What is mounted.
+    pub source: String,
+    /// Options as in fstab.
+    pub options: Vec<String>,
+}
+
+/// Standard streams: paths of named pipes, `file://` for files to append to, or nothing.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Stdio {
+    /// Where input comes from.
+    pub stdin: String,
+    /// Where output goes.
+    pub stdout: String,
+    /// Where errors go.
+    pub stderr: String,
+}
