@@ -17,6 +17,11 @@ use tempfile::TempDir;
 /// The handler by which a RuntimeClass names the shim.
 pub(crate) const HANDLER: &str = "preopen";
 
+/// Each container has a process namespace of its own, as kubelet has it unless the pod says otherwise.
+const OWN_PROCESSES: u32 = 1;
+/// The containers share the pod's: `shareProcessNamespace`.
+const SHARED_PROCESSES: u32 = 0;
+
 /// A pod; it is stopped and removed with its containers on drop.
 #[derive(Debug)]
 pub(crate) struct Pod {
@@ -27,8 +32,17 @@ pub(crate) struct Pod {
 }
 
 impl Pod {
-    /// A pod of this RuntimeClass handler, which is its host's name, too.
+    /// A pod of this RuntimeClass handler. Its name is its host's name, too.
     pub(crate) async fn start(node: &Node, handler: &str) -> Result<Self> {
+        Self::start_with(node, handler, OWN_PROCESSES).await
+    }
+
+    /// A pod whose containers see each other's processes.
+    pub(crate) async fn start_sharing_processes(node: &Node, handler: &str) -> Result<Self> {
+        Self::start_with(node, handler, SHARED_PROCESSES).await
+    }
+
+    async fn start_with(node: &Node, handler: &str, processes: u32) -> Result<Self> {
         static LAST: AtomicU64 = AtomicU64::new(0);
         let name = format!("pod-{}", LAST.fetch_add(1, Ordering::Relaxed) + 1);
         let directory = tempfile::tempdir().context("make a directory for a pod")?;
@@ -37,7 +51,10 @@ impl Pod {
             "metadata": { "name": name, "uid": format!("{name}-uid"), "namespace": "tests", "attempt": 0 },
             "hostname": name,
             "log_directory": directory.path(),
-            "linux": { "cgroup_parent": cgroup },
+            "linux": {
+                "cgroup_parent": cgroup,
+                "security_context": { "namespace_options": { "pid": processes } },
+            },
         });
         write(&directory.path().join("pod.json"), &config)?;
         let mut run = crictl(["runp", "--cancel-timeout", "40s", "--runtime", handler])?;

@@ -39,7 +39,7 @@ async fn a_container_that_was_asked_to_stop_ends_with_0() -> Result<()> {
 async fn a_manifest_that_is_none_is_named() -> Result<()> {
     let name = "localhost/bad-manifest:test";
     let image = images::component(name, "spin_manifest_version = 2\n[application\n", b"");
-    fails(image, name, &["/app/spin.toml", "line 2"]).await
+    fails(image, name, &["/app/spin.toml:2: "]).await
 }
 
 #[tokio::test]

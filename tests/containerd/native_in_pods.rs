@@ -3,6 +3,7 @@
 use crate::cri::{HANDLER, Pod, Setup};
 use crate::images::{self, USER};
 use crate::node::{Node, PLANTED};
+use crate::volumes::volume;
 use anyhow::{Result, ensure};
 use visits_tests::load;
 
@@ -13,6 +14,48 @@ const SCRIPT: &str = "env; echo \"greeting: $GREETING, $WHO\"; exit 7";
 #[ignore = "needs root"]
 async fn under_runc_a_container_has_the_pods_environment_which_proves_the_harness() -> Result<()> {
     has_the_pods_environment("runc").await
+}
+
+/// A program and, where the handler can, a component beside it, which see each other and share a volume.
+async fn share_processes(handler: &str) -> Result<()> {
+    let node = Node::shared().await?;
+    let pod = Pod::start_sharing_processes(&node, handler).await?;
+    let volume = volume()?;
+    if handler == HANDLER {
+        let visits = Setup::of(images::VISITS).volume(volume.path(), "/app/persistent");
+        let visits = pod.run(&node, visits.sharing_processes()).await?;
+        visits.listens(&pod, &node).await?;
+        assert_eq!(load::visits(pod.address(), 1, 1).await?, [1]);
+    }
+    let script = "cat /proc/1/cmdline; echo; ls /volume";
+    let other = Setup::native(script)
+        .volume(volume.path(), "/volume")
+        .sharing_processes();
+    let other = pod.run(&node, other).await?;
+    assert_eq!(
+        other.ended(&node).await?["exitCode"],
+        0,
+        "{:?}",
+        other.log()
+    );
+    ensure!(
+        other.log().concat().contains("trap"),
+        "it does not see the pause: {:?}",
+        other.log()
+    );
+    Ok(())
+}
+
+#[tokio::test]
+#[ignore = "needs root"]
+async fn under_runc_a_pods_containers_can_share_processes_which_proves_the_harness() -> Result<()> {
+    share_processes("runc").await
+}
+
+#[tokio::test]
+#[ignore = "needs root"]
+async fn a_pods_containers_can_share_processes() -> Result<()> {
+    share_processes(HANDLER).await
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! One container of a pod: how it is set up, its state, its log.
 
-use super::{Pod, crictl, json_of, write};
+use super::{OWN_PROCESSES, Pod, SHARED_PROCESSES, crictl, json_of, write};
 use crate::node::Node;
 use crate::{command, images, wait};
 use anyhow::{Context, Result, anyhow};
@@ -24,6 +24,7 @@ impl Setup {
             "linux": {
                 "resources": {},
                 "security_context": {
+                    "namespace_options": { "pid": OWN_PROCESSES },
                     "capabilities": { "drop_capabilities": ["ALL"] },
                     "no_new_privs": true,
                     "seccomp": { "profile_type": 0 },
@@ -39,13 +40,20 @@ impl Setup {
     pub(crate) fn native(script: &str) -> Self {
         let mut setup = Self::of(images::NATIVE);
         setup.0["args"] = json!([script]);
-        setup.0["linux"]["security_context"] = json!({ "seccomp": { "profile_type": 0 } });
+        setup.0["linux"]["security_context"] = json!({ "namespace_options": { "pid": OWN_PROCESSES }, "seccomp": { "profile_type": 0 } });
         setup
     }
 
     /// Arguments after the image's entrypoint: as Kubernetes has it, the entrypoint is repeated when there are any.
     pub(crate) fn command<'a>(mut self, words: impl IntoIterator<Item = &'a str>) -> Self {
         self.0["command"] = words.into_iter().collect();
+        self
+    }
+
+    /// In the process namespace of its pod, which must have been started so.
+    pub(crate) fn sharing_processes(mut self) -> Self {
+        let context = &mut self.0["linux"]["security_context"];
+        context["namespace_options"]["pid"] = SHARED_PROCESSES.into();
         self
     }
 
