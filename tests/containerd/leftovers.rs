@@ -37,9 +37,17 @@ impl Leftovers {
 
     /// Waits until there is nothing beyond this.
     pub(crate) async fn are_all_there_is(&self, node: &Node) -> Result<()> {
+        self.are_all_but(node, &[]).await
+    }
+
+    /// The same without looking at what is below these directories.
+    pub(crate) async fn are_all_but(&self, node: &Node, ignored: &[&str]) -> Result<()> {
         let mut more = Vec::new();
         let waited = until("nothing is left behind", DEADLINE, async || {
-            more = self.more(&Self::now()?);
+            let mut now = Self::now()?;
+            now.files
+                .retain(|file| !ignored.iter().any(|above| file.starts_with(above)));
+            more = self.more(&now);
             Ok(more.is_empty().then_some(()))
         })
         .await;
