@@ -76,7 +76,8 @@ impl Node {
         let log = self.log();
         let lines: Vec<&str> = log.lines().collect();
         let last = lines[lines.len().saturating_sub(40)..].join("\n");
-        anyhow!("{what}\n--- the end of containerd's log ---\n{last}\n---")
+        let path = self.log.display();
+        anyhow!("{what}\n--- the end of containerd's log, {path} ---\n{last}\n---")
     }
 
     async fn ready(&mut self) -> Result<()> {
@@ -92,7 +93,7 @@ impl Node {
 
 async fn node() -> Result<&'static RwLock<Node>> {
     NODE.get_or_try_init(async || {
-        let log = Path::new(DIRECTORY).join("containerd.log");
+        let log = log_file()?;
         furnish()?;
         let mut node = Node {
             containerd: spawn(&log)?,
@@ -107,6 +108,14 @@ async fn node() -> Result<&'static RwLock<Node>> {
         Ok(RwLock::new(node))
     })
     .await
+}
+
+/// Where containerd logs: outside of what vanishes with the run, so that it can be read afterwards.
+fn log_file() -> Result<PathBuf> {
+    let file = std::env::var_os("CONTAINERD_TEST_LOG").map(PathBuf::from);
+    let file = file.context("CONTAINERD_TEST_LOG is not set: run `cargo xtask test containerd`")?;
+    File::create(&file).with_context(|| format!("make {}", file.display()))?;
+    Ok(file)
 }
 
 /// Makes what containerd and the containers need to find.

@@ -19,6 +19,7 @@ pub(crate) struct Node {
     binaries: PathBuf,
     busybox: PathBuf,
     debian: Option<PathBuf>,
+    log: PathBuf,
 }
 
 /// Why the suite cannot run here, if so, after installing what can be installed.
@@ -72,6 +73,7 @@ impl Node {
             binaries: go::build()?,
             busybox: busybox().context("there is no static busybox")?,
             debian: super::debian::unpack(),
+            log: workspace::target()?.join("containerd-test.log"),
         })
     }
 
@@ -85,6 +87,7 @@ impl Node {
         command.env("SHIM_BIN", &self.shim);
         command.env("NODE_BIN_DIR", &self.binaries);
         command.env("BUSYBOX_BIN", &self.busybox);
+        command.env("CONTAINERD_TEST_LOG", &self.log);
         command.env(
             "CONTAINERD_TEST_CGROUP",
             format!("{CGROUP}{}", std::process::id()),
