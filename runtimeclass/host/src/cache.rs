@@ -2,8 +2,9 @@
 //!
 //! A compiled component is native code that the host maps and runs: whoever can write the cache runs code as the
 //! host. So the directory must belong to the user the host runs as and be writable by nobody else, and so must
-//! each entry. An entry is written beside its place, synced and renamed, and its name is the hash of the component
-//! and of everything in the engine that shapes the code: it is either whole and right or not there.
+//! each entry. An entry is written beside its place, synced and renamed. Its name has two hashes, `KEY-CODE.cwasm`: that
+//! of the component and of everything in the engine that shapes the code, and that of the code itself, which is looked
+//! at before it is used. So an entry is whole and right, or it is compiled again.
 //!
 //! In a pod the code is mapped on the node, before the container is entered (see [`crate::code`]): no descriptor of the
 //! cache is left inside.
@@ -16,7 +17,7 @@ use rustix::fs::{AtFlags, CWD, FlockOperation, Mode, OFlags};
 use sha2::{Digest, Sha256};
 use std::fs::File;
 use std::hash::{Hash, Hasher};
-use std::io::Write;
+use std::io::{Read, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
@@ -72,16 +73,37 @@ impl Cache {
 
     /// The compiled code of the component with these bytes, when it is here and usable.
     pub fn load(&self, engine: &Engine, wasm: &[u8]) -> Option<Component> {
-        let name = entry_name(engine, wasm);
-        let file = self.open_entry(&name)?;
-        match map(engine, &file) {
-            Ok(component) => Some(component),
-            Err(error) => {
-                let entry = self.path.join(name);
-                tracing::warn!(entry = %entry.display(), error = %format!("{error:#}"), "recompiling: the cached code is unusable");
-                None
+        let key = key(engine, wasm);
+        for name in self.names(&key) {
+            match self.load_entry(engine, &key, &name) {
+                Ok(component) => return Some(component),
+                Err(error) => {
+                    let entry = self.path.join(name);
+                    tracing::warn!(entry = %entry.display(), error = %format!("{error:#}"), "recompiling: the cached code is unusable");
+                }
             }
         }
+        None
+    }
+
+    /// The entries of a key: one, unless one was damaged and made again.
+    fn names(&self, key: &str) -> Vec<String> {
+        let Ok(entries) = rustix::fs::Dir::read_from(&self.directory) else {
+            return Vec::new();
+        };
+        let names =
+            entries.filter_map(|entry| entry.ok()?.file_name().to_str().ok().map(str::to_owned));
+        names.filter(|name| name.starts_with(key)).collect()
+    }
+
+    fn load_entry(&self, engine: &Engine, key: &str, name: &str) -> Result<Component> {
+        let mut file = self.open_entry(name)?;
+        let digest = digest(&mut file).context("read it")?;
+        ensure!(
+            name == entry_name(key, &digest),
+            "it is not what was written"
+        );
+        map(engine, &file).map_err(|error| anyhow::anyhow!("{error:#}"))
     }
 
     /// Keeps compiled code for the next start. A failure is a warning: this start has its code.
@@ -99,7 +121,14 @@ impl Cache {
     /// Keeps `code`, which [`crate::code::compile`] made of `wasm` with an engine like this one: the caller vouches
     /// for that, as it does for everybody who can write the directory.
     pub fn keep(&self, engine: &Engine, wasm: &[u8], code: &[u8]) -> Result<()> {
-        self.write(&entry_name(engine, wasm), code)
+        let key = key(engine, wasm);
+        let name = entry_name(&key, &Sha256::digest(code));
+        self.write(&name, code)?;
+        // Damaged ones, or such as nobody could use: the compiler does not always make the same of the same.
+        for other in self.names(&key).iter().filter(|other| **other != name) {
+            let _ = rustix::fs::unlinkat(&self.directory, other.as_str(), AtFlags::empty());
+        }
+        Ok(())
     }
 
     /// Waits until no other process has this cache locked, and locks it until the guard is dropped: so that of many
@@ -117,17 +146,16 @@ impl Cache {
         Ok(Lock { _held: locked })
     }
 
-    fn open_entry(&self, name: &str) -> Option<File> {
+    fn open_entry(&self, name: &str) -> Result<File> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let file =
-            File::from(rustix::fs::openat(&self.directory, name, flags, Mode::empty()).ok()?);
-        let metadata = file.metadata().ok()?;
-        if metadata.is_file() && only_ours(metadata.uid(), metadata.mode()) {
-            return Some(file);
-        }
-        let entry = self.path.join(name);
-        tracing::warn!(entry = %entry.display(), "recompiling: others could have written the cached code");
-        None
+        let file = rustix::fs::openat(&self.directory, name, flags, Mode::empty());
+        let file = File::from(file.context("open it")?);
+        let metadata = file.metadata().context("look at it")?;
+        ensure!(
+            metadata.is_file() && only_ours(metadata.uid(), metadata.mode()),
+            "others could have written it"
+        );
+        Ok(file)
     }
 
     /// Under a name of its own until it is whole and on disk: a reader never sees half an entry, not even after a
@@ -173,12 +201,31 @@ fn map(engine: &Engine, file: &File) -> wasmtime::Result<Component> {
     unsafe { Component::deserialize_file(engine, path) }
 }
 
-fn entry_name(engine: &Engine, wasm: &[u8]) -> String {
+/// The hash of the component and of what shapes its code.
+fn key(engine: &Engine, wasm: &[u8]) -> String {
     let mut hasher = Sha256Hasher(Sha256::new_with_prefix(wasm));
     engine.precompile_compatibility_hash().hash(&mut hasher);
-    let digest = hasher.0.finalize();
-    let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("{hex}.cwasm")
+    hex(&hasher.0.finalize())
+}
+
+fn entry_name(key: &str, digest: &[u8]) -> String {
+    format!("{key}-{}.cwasm", hex(digest))
+}
+
+/// The hash of a file, read in pieces: the shim does this in the process that becomes the container's.
+fn digest(file: &mut File) -> std::io::Result<[u8; 32]> {
+    let mut hasher = Sha256::new();
+    let mut piece = [0; 32 << 10];
+    loop {
+        match file.read(&mut piece)? {
+            0 => return Ok(hasher.finalize().into()),
+            read => hasher.update(&piece[..read]),
+        }
+    }
+}
+
+fn hex(digest: &[u8]) -> String {
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Feeds what is hashed to SHA-256, whose result is not the 64 bits of `finish`.

@@ -13,6 +13,10 @@ pub fn engine() -> Result<Engine> {
     let mut config = Config::new();
     config.wasm_component_model_async(true);
     config.epoch_interruption(true);
+    // Else the file that code is mapped from stays open, for an instance's memory is then mapped from it too. A
+    // container is not to hold a descriptor of the node's cache; and there is one instance, whose first copy of its
+    // data is small.
+    config.memory_init_cow(false);
     Engine::new(&config).map_err(|error| anyhow!("set up wasmtime: {error:#}"))
 }
 

@@ -1,16 +1,19 @@
-//! What the kernel says of a container through its cgroup: which processes are in it, and whether memory ran out.
+//! What the kernel says of a container through its cgroup: its processes, whether memory ran out, and its files for
+//! [`crate::stats`]. Version 1 has a hierarchy for each controller, version 2 one for all, a hybrid both.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 const MOUNT: &str = "/sys/fs/cgroup";
 
-/// The cgroup of a container, the one that limits its memory where there are several.
+/// The cgroup of a container.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Cgroup {
-    directory: PathBuf,
-    /// The file that counts the processes killed for want of memory.
-    events: &'static str,
+    /// Version 1: its directory in each controller's hierarchy.
+    controllers: BTreeMap<String, PathBuf>,
+    /// Version 2: its directory.
+    unified: PathBuf,
 }
 
 impl Cgroup {
@@ -18,45 +21,89 @@ impl Cgroup {
     pub(crate) fn of(pid: i32) -> Result<Self> {
         let path = format!("/proc/{pid}/cgroup");
         let text = std::fs::read_to_string(&path).with_context(|| path.clone())?;
-        Self::parse(&text).with_context(|| format!("{path}: no cgroup that counts memory"))
+        let cgroup = Self::parse(&text);
+        ensure!(
+            cgroup.memory().is_dir(),
+            "{}: the container has no cgroup that counts its memory",
+            cgroup.memory().display()
+        );
+        Ok(cgroup)
     }
 
-    /// Version 1 has a line for each controller, `4:memory:/a/b`; version 2 has one, `0::/a/b`. A hybrid has both, and
-    /// the memory controller in one of the two.
-    fn parse(text: &str) -> Option<Self> {
-        let lines: Vec<[&str; 3]> = text
-            .lines()
-            .filter_map(|line| line.splitn(3, ':').collect::<Vec<_>>().try_into().ok())
-            .collect();
-        let below = |mount: &Path, path: &str| mount.join(path.trim_start_matches('/'));
-        let has_memory = |list: &str| list.split(',').any(|controller| controller == "memory");
-        if let Some([_, _, path]) = lines.iter().find(|line| has_memory(line[1])) {
-            return Some(Self {
-                directory: below(&Path::new(MOUNT).join("memory"), path),
-                events: "memory.oom_control",
-            });
+    /// Lines of version 1 are like `4:cpu,cpuacct:/a/b`, the one of version 2 is `0::/a/b`.
+    fn parse(text: &str) -> Self {
+        let below = |mount: PathBuf, path: &str| mount.join(path.trim_start_matches('/'));
+        let mut cgroup = Self {
+            controllers: BTreeMap::new(),
+            unified: MOUNT.into(),
+        };
+        for line in text.lines() {
+            let Ok([_, list, path]) =
+                <[&str; 3]>::try_from(line.splitn(3, ':').collect::<Vec<_>>())
+            else {
+                continue;
+            };
+            if list.is_empty() {
+                cgroup.unified = below(MOUNT.into(), path);
+            }
+            for controller in list.split(',').filter(|name| !name.is_empty()) {
+                let directory = below(Path::new(MOUNT).join(controller), path);
+                cgroup.controllers.insert(controller.to_owned(), directory);
+            }
         }
-        let [_, _, path] = lines.iter().find(|line| line[0] == "0")?;
-        Some(Self {
-            directory: below(Path::new(MOUNT), path),
-            events: "memory.events",
-        })
+        cgroup
+    }
+
+    /// Whether memory is counted by version 2.
+    pub(crate) fn is_unified(&self) -> bool {
+        !self.controllers.contains_key("memory")
+    }
+
+    /// The directory of a controller.
+    pub(crate) fn controller(&self, name: &str) -> &Path {
+        self.controllers.get(name).unwrap_or(&self.unified)
+    }
+
+    fn memory(&self) -> &Path {
+        self.controller("memory")
     }
 
     /// How many of its processes the kernel has killed because memory ran out. Survives the processes, not the cgroup.
     pub(crate) fn oom_kills(&self) -> u64 {
-        let text = std::fs::read_to_string(self.directory.join(self.events)).unwrap_or_default();
-        let count = text.lines().find_map(|line| line.strip_prefix("oom_kill "));
-        count
-            .and_then(|count| count.trim().parse().ok())
+        let events = if self.is_unified() {
+            "memory.events"
+        } else {
+            "memory.oom_control"
+        };
+        fields(&self.memory().join(events))
+            .get("oom_kill")
+            .copied()
             .unwrap_or(0)
     }
 
     /// The processes in it.
     pub(crate) fn processes(&self) -> Result<Vec<i32>> {
-        let path = self.directory.join("cgroup.procs");
+        let path = self.memory().join("cgroup.procs");
         let text = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
         Ok(text.lines().filter_map(|line| line.parse().ok()).collect())
+    }
+}
+
+/// A file of lines with a name and a number. One that is not there has none: which there are depends on the kernel.
+pub(crate) fn fields(path: &Path) -> BTreeMap<String, u64> {
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    let field = |line: &str| {
+        let (name, value) = line.split_once(' ')?;
+        Some((name.to_owned(), value.trim().parse().ok()?))
+    };
+    text.lines().filter_map(field).collect()
+}
+
+/// A file of one number, or of `max`, which is the largest there is.
+pub(crate) fn number(path: &Path) -> Option<u64> {
+    match std::fs::read_to_string(path).ok()?.trim() {
+        "max" => Some(u64::MAX),
+        text => text.parse().ok(),
     }
 }
 
@@ -65,17 +112,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_cgroup_that_counts_memory_is_found_in_both_versions_and_in_a_hybrid() {
-        let v1 = "5:devices:/pod\n4:cpu,memory:/pod/one\n1:name=systemd:/\n";
-        let v2 = "0::/kubepods.slice/pod/one:two\n";
-        let hybrid = "4:memory:/pod/one\n0::/\n";
-        let of = |text| Cgroup::parse(text).expect("there is one");
-        assert_eq!(of(v1).directory, Path::new("/sys/fs/cgroup/memory/pod/one"));
+    fn the_directories_are_found_in_both_versions_and_in_a_hybrid() {
+        let v1 = Cgroup::parse("5:devices:/pod\n4:cpu,memory:/pod/one\n1:name=systemd:/\n");
+        assert_eq!(v1.memory(), Path::new("/sys/fs/cgroup/memory/pod/one"));
         assert_eq!(
-            of(v2).directory,
+            v1.controller("cpu"),
+            Path::new("/sys/fs/cgroup/cpu/pod/one")
+        );
+        let v2 = Cgroup::parse("0::/kubepods.slice/pod/one:two\n");
+        assert_eq!(
+            v2.memory(),
             Path::new("/sys/fs/cgroup/kubepods.slice/pod/one:two")
         );
-        assert_eq!(of(hybrid), of(v1));
-        assert_eq!(Cgroup::parse("1:name=systemd:/\n"), None);
+        assert!(v2.is_unified() && !v1.is_unified());
+        let hybrid = Cgroup::parse("4:memory:/pod/one\n0::/\n");
+        assert_eq!(hybrid.memory(), v1.memory());
     }
 }

@@ -5,6 +5,7 @@
 //! - `prepare`: the component's machine code, mapped before the container is entered
 //! - `compile`: machine code that is not there yet, made by a process without rights
 //! - `executor`: what a container's process does: become a native program, or serve a component
+//! - `spec`: the bundle's specification, made plain for libcontainer
 //! - `delete`: what is left of a container, removed
 
 mod compile;
@@ -12,6 +13,7 @@ mod create;
 mod delete;
 mod executor;
 mod prepare;
+mod spec;
 
 pub(crate) use delete::delete;
 
@@ -19,14 +21,19 @@ use crate::request::{Place, Request, Response};
 use anyhow::{Context, Result};
 use libcontainer::container::Container;
 use std::ffi::OsString;
+use std::fs::File;
 use std::io::{Read, Write};
+use std::os::fd::AsFd;
 use std::process::ExitCode;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
 
 /// Does what the request on standard input asks. The arguments only tell people who look at the process list.
 pub(crate) fn main(arguments: &[OsString]) -> ExitCode {
     let done = match arguments.first() {
         Some(role) if role == compile::ROLE => compile::main(),
-        _ => answer(),
+        _ => said_aside().and_then(|_said| answer()),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -59,6 +66,26 @@ fn answer() -> Result<()> {
     std::io::stdout()
         .write_all(&answer)
         .context("answer the request")
+}
+
+/// Has the errors of libcontainer and the host written to what standard error is now, until the guard is dropped. The
+/// errors that libcontainer returns do not tell what they were about. Standard error itself becomes the container's
+/// in the container's process, which closes this one when it starts to run. On this thread only: the host installs
+/// a log of its own for the process.
+fn said_aside() -> Result<tracing::subscriber::DefaultGuard> {
+    let aside = File::from(std::io::stderr().as_fd().try_clone_to_owned()?);
+    // What libcontainer warns of is every container's.
+    let filter = Targets::new()
+        .with_default(LevelFilter::ERROR)
+        .with_target("preopen_host", LevelFilter::WARN);
+    let lines = tracing_subscriber::fmt::layer()
+        .without_time()
+        .with_level(false)
+        .with_target(false)
+        .with_ansi(false)
+        .with_writer(aside);
+    let subscriber = tracing_subscriber::registry().with(filter).with(lines);
+    Ok(tracing::subscriber::set_default(subscriber))
 }
 
 fn start(place: &Place) -> Result<()> {

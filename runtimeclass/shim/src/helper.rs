@@ -3,7 +3,9 @@
 use crate::exits::Exits;
 use crate::request::{Request, Response};
 use anyhow::{Context, Result, anyhow, bail};
-use std::io::Write;
+use rustix::fs::{MemfdFlags, OFlags, fcntl_setfl, memfd_create};
+use std::fs::File;
+use std::io::{Read, Seek, Write};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -40,35 +42,50 @@ pub(crate) async fn call(request: &Request) -> Result<Response> {
     };
     // Before the process exists, so that its end cannot be missed.
     let mut exits = Exits::subscribe().await?;
-    let mut child =
-        spawn(verb, id, request).with_context(|| format!("start {MYSELF} to {verb} {id}"))?;
+    // Memory and no pipe: the container's process keeps it open while it waits to be started.
+    let mut said = memory("said")?;
+    let mut child = spawn(verb, id, request, said.try_clone()?)
+        .with_context(|| format!("start {MYSELF} to {verb} {id}"))?;
     let answered = tokio::time::timeout(DEADLINE, answer(&mut child, &mut exits)).await;
     let Ok(answered) = answered else {
         // Not reaped before its exit was seen, so the id is still this process's.
         let _ = child.kill();
         bail!("cannot {verb} the container {id}: not done within {DEADLINE:?}");
     };
-    let (code, output, errors) = answered?;
+    let (code, output) = answered?;
+    let mut text = String::new();
+    said.rewind()?;
+    said.read_to_string(&mut text)?;
     if code == 0 {
-        for line in errors.lines() {
+        for line in text.lines() {
             log::warn!("{verb} {id}: {line}");
         }
         return serde_json::from_slice(&output)
             .with_context(|| format!("the answer to {verb} {id}"));
     }
-    let reason = match errors.trim() {
-        "" => format!("the process that does it ended with {code}"),
-        text => text.lines().collect::<Vec<_>>().join("; "),
-    };
-    Err(anyhow!("cannot {verb} the container {id}: {reason}"))
+    log::debug!("{verb} {id}: {text}");
+    Err(anyhow!(
+        "cannot {verb} the container {id}: {}",
+        reason(&text, code)
+    ))
 }
 
-fn spawn(verb: &str, id: &str, request: &Request) -> Result<Child> {
+/// What went wrong, of all that was said: the last line is the error, the first what it came from.
+fn reason(said: &str, code: i32) -> String {
+    let mut lines = said.lines().map(str::trim).filter(|line| !line.is_empty());
+    match (lines.next(), lines.next_back()) {
+        (None, _) => format!("the process that does it ended with {code}"),
+        (Some(only), None) => only.to_owned(),
+        (Some(first), Some(last)) => format!("{last}: {first}"),
+    }
+}
+
+fn spawn(verb: &str, id: &str, request: &Request, said: File) -> Result<Child> {
     let text = serde_json::to_vec(request)?;
     let mut child = command(&[verb, id])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
+        .stderr(said)
         .spawn()?;
     // It reads all of it before it does anything else. Dropped, so that it sees the end.
     let mut stdin = child.stdin.take().context("its standard input")?;
@@ -76,19 +93,20 @@ fn spawn(verb: &str, id: &str, request: &Request) -> Result<Child> {
     Ok(child)
 }
 
-async fn answer(child: &mut Child, exits: &mut Exits) -> Result<(i32, Vec<u8>, String)> {
+async fn answer(child: &mut Child, exits: &mut Exits) -> Result<(i32, Vec<u8>)> {
     let stdout = child.stdout.take().context("its standard output")?;
-    let stderr = child.stderr.take().context("its standard error")?;
-    let (mut output, mut errors) = (Vec::new(), Vec::new());
+    let mut output = Vec::new();
     let mut stdout = Receiver::from_owned_fd(stdout.into())?;
-    let mut stderr = Receiver::from_owned_fd(stderr.into())?;
     let pid = i32::try_from(child.id())?;
-    let (code, read, read_too) = tokio::join!(
-        exits.of(pid),
-        stdout.read_to_end(&mut output),
-        stderr.read_to_end(&mut errors)
-    );
+    let (code, read) = tokio::join!(exits.of(pid), stdout.read_to_end(&mut output));
     read?;
-    read_too?;
-    Ok((code?, output, String::from_utf8_lossy(&errors).into_owned()))
+    Ok((code?, output))
+}
+
+/// A file that is nowhere but in memory, written at its end only.
+pub(crate) fn memory(name: &str) -> Result<File> {
+    let memory =
+        memfd_create(name, MemfdFlags::CLOEXEC).context("memory for a process's output")?;
+    fcntl_setfl(&memory, OFlags::APPEND)?;
+    Ok(File::from(memory))
 }

@@ -22,6 +22,7 @@
 //! - `tasks`: all of them
 //! - `exits`: which child process ended how
 //! - `cgroup`: what the kernel says of a container: its processes, whether memory ran out
+//! - `stats`: its figures, as containerd wants them
 //! - `events`: what containerd is told without asking
 //! - `options`: the runtime's options in containerd's configuration
 //! - `stdio`: a container's standard streams
@@ -57,6 +58,7 @@ mod exits;
 mod helper;
 mod options;
 mod service;
+mod stats;
 mod stdio;
 mod task;
 mod tasks;

@@ -4,6 +4,7 @@
 use crate::events::Events;
 use crate::options::Options;
 use crate::request::{Create, Mount, Place, Stdio};
+use crate::stats;
 use crate::task::{State, Task};
 use crate::tasks::Tasks;
 use async_trait::async_trait;
@@ -17,7 +18,7 @@ use containerd_shim::protos::api::{
 use containerd_shim::protos::events::task::{TaskCreate, TaskDelete, TaskIO};
 use containerd_shim::protos::ttrpc::{Code, Error, get_status};
 use containerd_shim::util::convert_to_any;
-use containerd_shim::{ExitSignal, TtrpcContext, TtrpcResult, cgroup};
+use containerd_shim::{ExitSignal, TtrpcContext, TtrpcResult};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -198,11 +199,12 @@ impl containerd_shim::Task for Service {
     }
 
     async fn pids(&self, _: &TtrpcContext, request: PidsRequest) -> TtrpcResult<PidsResponse> {
-        let processes = self
-            .task(&request.id, "")?
-            .cgroup
-            .processes()
-            .map_err(failed)?;
+        let task = self.task(&request.id, "")?;
+        let mut processes = task.cgroup.processes().map_err(failed)?;
+        // A containerd that comes back takes a task without processes for a leak, and forgets how it ended.
+        if processes.is_empty() {
+            processes.push(task.pid);
+        }
         let process = |pid: i32| ProcessInfo {
             pid: pid as u32,
             ..Default::default()
@@ -221,9 +223,7 @@ impl containerd_shim::Task for Service {
                 format!("the process of {} has finished", request.id),
             ));
         }
-        let metrics = cgroup::get_cgroup(task.pid as u32)
-            .and_then(|cgroup| cgroup::collect_metrics(&cgroup))
-            .and_then(|metrics| convert_to_any(Box::new(metrics)))?;
+        let metrics = convert_to_any(stats::collect(&task.cgroup))?;
         Ok(StatsResponse {
             stats: Some(metrics).into(),
             ..Default::default()

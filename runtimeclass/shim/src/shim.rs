@@ -88,6 +88,8 @@ pub(crate) struct Shim {
     namespace: String,
     id: String,
     bundle: PathBuf,
+    /// The address that a server listens on.
+    socket: String,
     exit: Arc<ExitSignal>,
 }
 
@@ -105,6 +107,7 @@ impl containerd_shim::Shim for Shim {
             namespace: flags.namespace.clone(),
             id: flags.id.clone(),
             bundle,
+            socket: flags.socket.clone(),
             exit: Arc::new(ExitSignal::default()),
         }
     }
@@ -125,6 +128,7 @@ impl containerd_shim::Shim for Shim {
     /// After a server that died: whatever is left of the container goes, its processes first.
     async fn delete_shim(&mut self) -> containerd_shim::Result<DeleteResponse> {
         container::delete(&Place::new(&self.namespace, &self.id, &self.bundle)).map_err(other)?;
+        self.remove_dead_socket();
         Ok(DeleteResponse {
             exit_status: KILLED,
             exited_at: Some(task::now()).into(),
@@ -132,13 +136,30 @@ impl containerd_shim::Shim for Shim {
         })
     }
 
+    /// Waits for the end of the server, whose socket goes first. (What calls this looks for the address in the bundle,
+    /// which containerd may have removed by then.)
     async fn wait(&mut self) {
         self.exit.wait().await;
+        if let Err(error) = std::fs::remove_file(path_of(&self.socket)) {
+            log::warn!("{}: remove the socket: {error}", self.socket);
+        }
     }
 
     async fn create_task_service(&self, publisher: RemotePublisher) -> Service {
         let events = Events::new(&self.namespace, publisher);
         Service::new(&self.namespace, events, self.exit.clone())
+    }
+}
+
+impl Shim {
+    /// Removes the socket of a server that no longer answers.
+    fn remove_dead_socket(&self) {
+        let Ok(address) = std::fs::read_to_string(self.bundle.join("address")) else {
+            return;
+        };
+        if !answers(&address) {
+            let _ = std::fs::remove_file(path_of(&address));
+        }
     }
 }
 
@@ -158,7 +179,11 @@ fn group(bundle: &Path, id: &str) -> Result<String> {
 
 /// Whether the pod has a server already.
 fn answers(address: &str) -> bool {
-    UnixStream::connect(address.trim_start_matches("unix://")).is_ok()
+    UnixStream::connect(path_of(address)).is_ok()
+}
+
+fn path_of(address: &str) -> &Path {
+    Path::new(address.trim_start_matches("unix://"))
 }
 
 /// Starts the server and waits until it listens: it then closes its standard output.

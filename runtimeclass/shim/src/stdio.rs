@@ -7,7 +7,7 @@
 
 use crate::request::Stdio;
 use anyhow::{Context, Result, bail};
-use rustix::fs::{CWD, Mode, OFlags, fcntl_setfl};
+use rustix::fs::{CWD, FileType, Mode, OFlags, Uid, fchown, fcntl_setfl, fstat};
 use std::os::fd::OwnedFd;
 
 const NOTHING: &str = "/dev/null";
@@ -29,13 +29,22 @@ pub(crate) fn hold(stdio: &Stdio) -> Result<Held> {
     Ok(Held { _ends: ends })
 }
 
-/// The three streams, open, for the container's process: input, output, errors.
-pub(crate) fn open_all(stdio: &Stdio) -> Result<[OwnedFd; 3]> {
-    Ok([
+/// The three streams, open, for the container's process: input, output, errors. Pipes become the container's user's:
+/// programs open `/dev/stdout` by its name.
+pub(crate) fn open_all(stdio: &Stdio, user: u32) -> Result<[OwnedFd; 3]> {
+    let streams = [
         input(&stdio.stdin)?,
         output(&stdio.stdout)?,
         output(&stdio.stderr)?,
-    ])
+    ];
+    for stream in &streams {
+        let status = fstat(stream)?;
+        if FileType::from_raw_mode(status.st_mode) == FileType::Fifo && status.st_uid != user {
+            fchown(stream, Some(Uid::from_raw(user)), None)
+                .context("give the container's streams to its user")?;
+        }
+    }
+    Ok(streams)
 }
 
 fn input(path: &str) -> Result<OwnedFd> {

@@ -24,7 +24,11 @@ fn cache_with_entry(engine: &Engine) -> (TempDir, Cache, PathBuf) {
     );
     let component = Component::new(engine, EMPTY_COMPONENT).expect("a component");
     cache.store(engine, EMPTY_COMPONENT, &component);
-    let entry = path.join(entry_name(engine, EMPTY_COMPONENT));
+    let names = cache.names(&key(engine, EMPTY_COMPONENT));
+    let [name] = names.as_slice() else {
+        panic!("not one entry: {names:?}");
+    };
+    let entry = path.join(name);
     (home, cache, entry)
 }
 
@@ -53,6 +57,13 @@ fn a_torn_entry_is_not_used_and_is_replaced() {
             "{length} bytes are used"
         );
     }
+    let mut changed = whole.clone();
+    *changed.last_mut().expect("not empty") ^= 1;
+    std::fs::write(&entry, changed).expect("writable");
+    assert!(
+        cache.load(&engine, EMPTY_COMPONENT).is_none(),
+        "a changed byte"
+    );
     let component = Component::new(&engine, EMPTY_COMPONENT).expect("a component");
     cache.store(&engine, EMPTY_COMPONENT, &component);
     assert!(cache.load(&engine, EMPTY_COMPONENT).is_some());

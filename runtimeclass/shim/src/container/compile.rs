@@ -7,16 +7,15 @@
 //! component itself: it runs in that component's pods and nowhere else.
 
 use crate::helper;
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::{MemfdFlags, Mode, memfd_create};
+use rustix::fs::Mode;
 use rustix::process::{
     Gid, Pid, PidfdFlags, Resource, Rlimit, Uid, chroot, pidfd_open, setpriority_process, setrlimit,
 };
 use rustix::thread::{
     UnshareFlags, set_no_new_privs, set_thread_gid, set_thread_groups, set_thread_uid,
 };
-use std::fs::File;
 use std::io::{Read, Seek, Write};
 use std::process::Stdio;
 use std::time::Duration;
@@ -37,15 +36,16 @@ const NOBODY: u32 = 65534;
 
 /// Has the component compiled by a process of its own.
 pub(super) fn apart(wasm: &[u8]) -> Result<Vec<u8>> {
-    let mut input = memory("wasm")?;
+    let mut input = helper::memory("wasm")?;
     input.write_all(wasm)?;
     input.rewind()?;
-    let mut output = memory("code")?;
+    let mut errors = helper::memory("errors")?;
+    let mut output = helper::memory("code")?;
     let mut command = helper::command(&[ROLE]);
     let mut child = command
         .stdin(Stdio::from(input))
         .stdout(Stdio::from(output.try_clone()?))
-        .stderr(Stdio::piped())
+        .stderr(Stdio::from(errors.try_clone()?))
         .spawn()
         .context("start the compiler")?;
     let pid = Pid::from_child(&child);
@@ -62,16 +62,14 @@ pub(super) fn apart(wasm: &[u8]) -> Result<Vec<u8>> {
         bail!("the compiler was stopped: not done within {DEADLINE:?}");
     }
     let status = child.wait()?;
-    let mut errors = String::new();
-    if let Some(stderr) = child.stderr.take() {
-        // A compiler gone mad could write for ever.
-        stderr.take(4096).read_to_string(&mut errors)?;
+    if !status.success() {
+        let mut said = Vec::new();
+        errors.rewind()?;
+        // A compiler gone mad may have written much.
+        errors.take(4096).read_to_end(&mut said)?;
+        let said = String::from_utf8_lossy(&said);
+        bail!("the compiler: {} ({status})", said.trim());
     }
-    ensure!(
-        status.success(),
-        "the compiler: {} ({status})",
-        errors.trim()
-    );
     output.rewind()?;
     let mut code = Vec::new();
     output.take(CODE).read_to_end(&mut code)?;
@@ -128,9 +126,4 @@ fn limit(resource: Resource, value: u64) -> Result<()> {
         maximum: Some(value),
     };
     setrlimit(resource, limit).with_context(|| format!("limit {resource:?}"))
-}
-
-fn memory(name: &str) -> Result<File> {
-    let memory = memfd_create(name, MemfdFlags::CLOEXEC).context("memory for the compiler")?;
-    Ok(File::from(memory))
 }

@@ -1,7 +1,7 @@
 //! From a bundle to a container whose process waits to be started.
 
 use super::executor::Executor;
-use super::prepare;
+use super::{prepare, spec};
 use crate::request::Create;
 use crate::stdio;
 use anyhow::{Context, Result};
@@ -28,9 +28,10 @@ pub(super) fn create(request: &Create) -> Result<i32> {
         .with_context(|| format!("{}: mount the root file system", rootfs.display()))?;
     }
     let path = place.bundle.join("config.json");
+    spec::make_plain(&path)?;
     let spec = Spec::load(&path).with_context(|| path.display().to_string())?;
     let code = prepare::code(&spec, &place.bundle, &request.cache);
-    let [stdin, stdout, stderr] = stdio::open_all(&request.stdio)?;
+    let [stdin, stdout, stderr] = stdio::open_all(&request.stdio, user(&spec))?;
     let container = ContainerBuilder::new(place.id.clone(), SyscallType::default())
         .with_executor(Executor::new(Container::new(memory_limit(&spec), code)))
         .with_root_path(&place.state)
@@ -47,6 +48,13 @@ pub(super) fn create(request: &Create) -> Result<i32> {
         .map_err(|error| anyhow::Error::new(error).context("make the container"))?;
     let pid = container.pid().context("the container has no process")?;
     Ok(pid.as_raw())
+}
+
+/// The user that the container's process becomes.
+fn user(spec: &Spec) -> u32 {
+    spec.process()
+        .as_ref()
+        .map_or(0, |process| process.user().uid())
 }
 
 /// The container's limit of memory in bytes.

@@ -1,15 +1,15 @@
 //! What a container's process does once it is isolated: become the native program, or serve the component.
 //!
 //! A container serves a component when its first argument names a manifest, a file ending in `.toml`; everything else
-//! is a native program. libcontainer calls [`Executor::validate`] and [`Executor::setup_envs`], whose default gives the
-//! process the container's environment and nothing else, before the container counts as created, and
-//! [`Executor::exec`] when it is started.
+//! is a native program. libcontainer calls [`Executor::validate`] and [`Executor::setup_envs`] before the container counts
+//! as created, and [`Executor::exec`] when it is started.
 
 use super::prepare::absolute;
 use libcontainer::oci_spec::runtime::Spec;
 use libcontainer::workload::default::DefaultExecutor;
-use libcontainer::workload::{self, ExecutorError, ExecutorValidationError};
+use libcontainer::workload::{self, ExecutorError, ExecutorSetEnvsError, ExecutorValidationError};
 use preopen_host::cli;
+use std::collections::HashMap;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -42,6 +42,24 @@ impl workload::Executor for Executor {
         check_program(spec).map_err(ExecutorValidationError::ArgValidationError)
     }
 
+    /// The container's environment and nothing else. `HOME` is the user's as the image knows it, unless it is given.
+    fn setup_envs(
+        &self,
+        mut variables: HashMap<String, String>,
+    ) -> Result<(), ExecutorSetEnvsError> {
+        variables.entry("HOME".into()).or_insert_with(home);
+        let names: Vec<_> = std::env::vars_os().map(|(name, _)| name).collect();
+        for name in names {
+            // SAFETY: this process has one thread.
+            unsafe { std::env::remove_var(name) };
+        }
+        for (name, value) in variables {
+            // SAFETY: as above.
+            unsafe { std::env::set_var(name, value) };
+        }
+        Ok(())
+    }
+
     /// Never returns into the process that was forked: it ends here, whatever happens.
     fn exec(&self, spec: &Spec) -> Result<(), ExecutorError> {
         if manifest_of(spec).is_some() {
@@ -57,6 +75,19 @@ impl workload::Executor for Executor {
         }
         std::process::exit(FAILED)
     }
+}
+
+/// The home directory of this process's user in the image's `/etc/passwd`, whose sixth field it is, or the root.
+fn home() -> String {
+    let user = rustix::process::getuid().as_raw().to_string();
+    let users = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let home = users.lines().find_map(|line| {
+        let fields: Vec<&str> = line.split(':').collect();
+        (fields.get(2) == Some(&user.as_str())).then(|| fields.get(5).copied())?
+    });
+    home.filter(|home| !home.is_empty())
+        .unwrap_or("/")
+        .to_owned()
 }
 
 /// The manifest that a container's first argument names, as an absolute path inside of it.

@@ -1,0 +1,179 @@
+//! A bundle's `config.json` made plain for libcontainer, where it takes what is left out for something else than runc
+//! does, which is what containerd writes it for. What is written means the same, and writing it twice changes nothing.
+//!
+//! - Capability sets that are left out are empty. libcontainer leaves the process what it has, which is everything.
+//! - On cgroup version 1, the mount of the cgroups becomes a read-only mount of the container's own in each
+//!   hierarchy. libcontainer mounts them writable, those of others too, and fails in a pod that shares processes.
+
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+const CAPABILITY_SETS: [&str; 5] = [
+    "bounding",
+    "effective",
+    "inheritable",
+    "permitted",
+    "ambient",
+];
+
+/// The controllers that libcontainer makes a container's cgroup in.
+const CONTROLLERS: [&str; 12] = [
+    "blkio",
+    "cpu",
+    "cpuacct",
+    "cpuset",
+    "devices",
+    "freezer",
+    "hugetlb",
+    "memory",
+    "net_cls",
+    "net_prio",
+    "perf_event",
+    "pids",
+];
+
+const CGROUPS: &str = "/sys/fs/cgroup";
+
+/// Makes the file plain.
+pub(super) fn make_plain(path: &Path) -> Result<()> {
+    let text = std::fs::read(path).with_context(|| path.display().to_string())?;
+    let mut spec: Value =
+        serde_json::from_slice(&text).with_context(|| path.display().to_string())?;
+    set_capabilities(&mut spec);
+    // Where version 2 has everything, the directory is of its type and there are no hierarchies to be mounted.
+    mount_own_cgroups(&mut spec, &hierarchies(Path::new(CGROUPS)));
+    write(path, &spec).with_context(|| path.display().to_string())
+}
+
+fn set_capabilities(spec: &mut Value) {
+    let Some(process) = spec["process"].as_object_mut() else {
+        return;
+    };
+    let sets = process.entry("capabilities").or_insert(Value::Null);
+    if !sets.is_object() {
+        *sets = json!({});
+    }
+    for name in CAPABILITY_SETS {
+        if sets[name].is_null() {
+            sets[name] = json!([]);
+        }
+    }
+}
+
+/// Replaces the mount of type `cgroup`. A path of systemd's does not say where the cgroup is; then there is none.
+fn mount_own_cgroups(spec: &mut Value, hierarchies: &[(String, PathBuf)]) {
+    if hierarchies.is_empty() {
+        return;
+    }
+    let own = spec["linux"]["cgroupsPath"]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned();
+    let Some(mounts) = spec["mounts"].as_array_mut() else {
+        return;
+    };
+    let Some(at) = mounts.iter().position(|mount| mount["type"] == "cgroup") else {
+        return;
+    };
+    let destination = mounts[at]["destination"]
+        .as_str()
+        .unwrap_or(CGROUPS)
+        .to_owned();
+    let mut instead = Vec::new();
+    if own.starts_with('/') {
+        instead.push(json!({
+            "destination": destination, "type": "tmpfs", "source": "tmpfs",
+            "options": ["noexec", "nosuid", "nodev", "mode=755"],
+        }));
+        instead.extend(hierarchies.iter().map(|(name, hierarchy)| {
+            json!({
+                "destination": Path::new(&destination).join(name),
+                "type": "bind",
+                "source": hierarchy.join(own.trim_start_matches('/')),
+                "options": ["bind", "ro", "nosuid", "nodev", "noexec"],
+            })
+        }));
+    }
+    mounts.splice(at..=at, instead);
+}
+
+/// The hierarchies of version 1, each by the names of its controllers.
+fn hierarchies(root: &Path) -> Vec<(String, PathBuf)> {
+    let of = |name: &str| Some((name.to_owned(), root.join(name)));
+    let present = |entry: &(String, PathBuf)| entry.1.join("cgroup.procs").is_file();
+    // A cgroup of version 2 may have such a name, but its root then has this file.
+    if root.join("cgroup.controllers").exists() {
+        return Vec::new();
+    }
+    CONTROLLERS
+        .into_iter()
+        .filter_map(of)
+        .filter(present)
+        .collect()
+}
+
+/// Whole or not at all, for containerd may look at it.
+fn write(path: &Path, spec: &Value) -> Result<()> {
+    let beside = path.with_extension("plain");
+    let mut file = std::fs::File::create(&beside)?;
+    file.write_all(&serde_json::to_vec(spec)?)?;
+    std::fs::rename(&beside, path)?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn capabilities_that_are_left_out_are_none() {
+        for process in [
+            json!({}),
+            json!({"capabilities": null}),
+            json!({"capabilities": {}}),
+        ] {
+            let mut spec = json!({ "process": process });
+            set_capabilities(&mut spec);
+            for name in CAPABILITY_SETS {
+                assert_eq!(spec["process"]["capabilities"][name], json!([]), "{name}");
+            }
+        }
+        let mut spec = json!({"process": {"capabilities": {"bounding": ["CAP_CHOWN"]}}});
+        set_capabilities(&mut spec);
+        assert_eq!(
+            spec["process"]["capabilities"]["bounding"],
+            json!(["CAP_CHOWN"])
+        );
+        assert_eq!(spec["process"]["capabilities"]["effective"], json!([]));
+    }
+
+    #[test]
+    fn on_version_1_the_containers_own_cgroups_are_mounted_read_only() {
+        let mount = json!({"destination": "/sys/fs/cgroup", "type": "cgroup", "options": ["ro"]});
+        let spec = |path: &str| json!({"mounts": [{"type": "proc"}, mount], "linux": {"cgroupsPath": path}});
+        let hierarchies = [("memory".to_owned(), PathBuf::from("/sys/fs/cgroup/memory"))];
+        let mut plain = spec("/kubepods/pod/one");
+        mount_own_cgroups(&mut plain, &hierarchies);
+        let again = plain.clone();
+        mount_own_cgroups(&mut plain, &hierarchies);
+        assert_eq!(plain, again, "a second time changes nothing");
+        assert_eq!(plain["mounts"].as_array().map(Vec::len), Some(3));
+        let memory = &plain["mounts"][2];
+        assert_eq!(memory["source"], "/sys/fs/cgroup/memory/kubepods/pod/one");
+        assert_eq!(memory["destination"], "/sys/fs/cgroup/memory");
+        assert!(
+            memory["options"]
+                .as_array()
+                .is_some_and(|options| options.contains(&json!("ro")))
+        );
+
+        let mut systemd = spec("kubepods.slice:cri:one");
+        mount_own_cgroups(&mut systemd, &hierarchies);
+        assert_eq!(systemd["mounts"], json!([{"type": "proc"}]));
+        let mut version_2 = spec("/kubepods/pod/one");
+        mount_own_cgroups(&mut version_2, &[]);
+        assert_eq!(version_2, spec("/kubepods/pod/one"));
+    }
+}
