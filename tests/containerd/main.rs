@@ -28,6 +28,7 @@ mod compiled_code;
 mod counts;
 mod cycles;
 mod debian;
+mod density;
 mod drain;
 mod environment;
 mod exits;

@@ -7,7 +7,7 @@
 use crate::events::Events;
 use crate::request::Place;
 use crate::service::Service;
-use crate::{RUNTIME, container, task};
+use crate::{RUNTIME, container, helper, task};
 use anyhow::{Context, Result, ensure};
 use async_trait::async_trait;
 use containerd_shim::protos::api::DeleteResponse;
@@ -193,6 +193,7 @@ fn start_server(options: &StartOpts, address: &str) -> Result<()> {
         .args(["-namespace", &options.namespace, "-id", &options.id])
         .args(["-address", &options.address, "-socket", address])
         .args(options.debug.then_some("-debug"))
+        .env(helper::SMALL_PAGES.0, helper::SMALL_PAGES.1)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::null());

@@ -65,7 +65,7 @@ impl workload::Executor for Executor {
         if manifest_of(spec).is_some() {
             std::process::exit(serve(&self.container, arguments(spec)));
         }
-        restore_broken_pipe_signal();
+        restore_inherited();
         let failed = DefaultExecutor {}.exec(spec);
         if let Err(error) = failed {
             eprintln!(
@@ -136,10 +136,13 @@ fn close_inherited() {
     unsafe { libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, 0) };
 }
 
-/// Rust programs ignore SIGPIPE, and a program inherits that: `yes | head` would not end.
-fn restore_broken_pipe_signal() {
+/// What a program would inherit from this one: Rust programs ignore SIGPIPE, so `yes | head` would not end; and the
+/// allocator has turned huge pages off for the process.
+fn restore_inherited() {
     // SAFETY: sets the default action, not a handler, in a process with one thread.
     unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
+    // SAFETY: takes numbers, no memory. Where the kernel does not know it there is nothing to restore.
+    unsafe { libc::prctl(libc::PR_SET_THP_DISABLE, 0, 0, 0, 0) };
 }
 
 /// Whether the container's program is there and may be executed, in words like those of other runtimes.
