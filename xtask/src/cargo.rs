@@ -2,6 +2,7 @@
 //! unites features over the selected packages, so a build of the host alone would compile wasmtime once more,
 //! with other features, than the tests do.
 
+use crate::setup;
 use crate::workspace::{self, GUEST_PROFILE, GUEST_TARGET};
 use anyhow::{Context, Result, ensure};
 use std::path::PathBuf;
@@ -21,10 +22,13 @@ pub(crate) fn command(subcommand: &str) -> Result<Command> {
     Ok(command)
 }
 
-/// The same on the whole workspace, natively.
+/// The same on the whole workspace, natively; without the shim where it cannot be linked.
 pub(crate) fn native(subcommand: &str) -> Result<Command> {
     let mut command = command(subcommand)?;
     command.args(["--release", "--workspace"]);
+    if !setup::shim_links() {
+        command.args(["--exclude", "containerd-shim-preopen"]);
+    }
     Ok(command)
 }
 

@@ -68,6 +68,32 @@ impl Packages {
     }
 }
 
+/// Whether the shim's one C library is here, which is asked of the C compiler: it would be the one to miss it. Only on
+/// Linux is there a shim to be linked with it.
+pub(crate) fn shim_links() -> bool {
+    const LIBRARY: &str = "libseccomp.so";
+    if cfg!(not(target_os = "linux")) {
+        return true;
+    }
+    let path = Command::new("cc")
+        .arg(format!("-print-file-name={LIBRARY}"))
+        .output();
+    // A library that is not found is printed as it was asked for.
+    path.is_ok_and(|path| String::from_utf8_lossy(&path.stdout).trim() != LIBRARY)
+}
+
+/// Installs what the shim is linked with, where it is missing and that is possible.
+pub(crate) fn prepare_shim() -> Result<()> {
+    if shim_links() {
+        return Ok(());
+    }
+    if can_install() {
+        return NODE.install();
+    }
+    eprintln!("note: without libseccomp the shim is left out; for it: {}", NODE.by_hand());
+    Ok(())
+}
+
 /// Whether packages can be installed here.
 pub(crate) fn can_install() -> bool {
     workspace::is_root() && workspace::program(&["apt-get"]).is_some()

@@ -63,6 +63,9 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     if is(Kind::Lint) {
         report.check("cargo fmt", || cargo::run(formatting()?));
     }
+    if let Err(error) = setup::prepare_shim() {
+        eprintln!("note: {error:#}");
+    }
     let environment = Environment::new()?;
     let built = if options.kind == Kind::Lint {
         false
