@@ -25,6 +25,8 @@ pub fn install(format: Format) -> Result<()> {
     };
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        // A log that takes nothing, on a full disk say, must not end the host: this would print to it and panic.
+        .log_internal_errors(false)
         .with_writer(std::io::stderr);
     match format {
         Format::Human => lines
