@@ -136,6 +136,11 @@ impl Drop for Pod {
     }
 }
 
+/// Succeeds once containerd serves Kubernetes.
+pub(crate) async fn answers() -> Result<()> {
+    command::run_beside(crictl(["info"])?).await.map(drop)
+}
+
 /// `crictl ARGUMENTS`.
 fn crictl<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Result<Command> {
     let mut command = Command::new(command::node_binary("crictl")?);

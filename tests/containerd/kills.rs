@@ -4,10 +4,11 @@ use crate::container::{Builder, Container, Runtime};
 use crate::images;
 use crate::leftovers::Leftovers;
 use crate::node::Node;
-use crate::process::{self, parent};
+use crate::process::{self, Process, parent};
 use crate::volumes::volume;
 use crate::wait::until;
 use anyhow::{Result, ensure};
+use std::time::Duration;
 use visits_tests::load::{self, Record, visits_bin};
 use visits_tests::{DEADLINE, Signal, get};
 
@@ -114,4 +115,66 @@ async fn one_killed_shim_takes_no_other_container_with_it() -> Result<()> {
     assert_eq!(get(other.address(), "/").await?.status, 200);
     assert_eq!(other.stop(&node).await?.code, 0);
     Ok(())
+}
+
+/// Looks at the shims of a container, but for those that clean up after another, until `enough`.
+async fn shims_of(
+    container: &Container,
+    what: &str,
+    mut enough: impl AsyncFnMut(Vec<Process>) -> Result<bool>,
+) -> Result<()> {
+    let name = format!(" -id {} ", container.id());
+    until(what, DEADLINE, async || {
+        let mut shims = process::all()?;
+        shims.retain(|one| {
+            format!("{} ", one.line).contains(&name) && !one.line.ends_with(" delete")
+        });
+        Ok(enough(shims).await?.then_some(()))
+    })
+    .await
+}
+
+/// The shim dies while it makes or starts a container: a little later each time.
+async fn dies_at_any_moment(builder: Builder, ignored: &[&str]) -> Result<()> {
+    let node = Node::alone().await?;
+    let first = builder.clone().start(&node).await?;
+    first.signal("SIGKILL").await?;
+    first.ended(&node).await?;
+    first.remove().await?;
+    let before = Leftovers::now()?;
+    for cycle in 0..40 {
+        let container = builder.clone().spawn().await?;
+        shims_of(&container, "it has a shim", async |shims| {
+            Ok(!shims.is_empty())
+        })
+        .await?;
+        tokio::time::sleep(Duration::from_millis(3 * cycle)).await;
+        // More than once, for a shim hands over to another process when it starts.
+        shims_of(&container, "it ends", async |shims| {
+            for shim in shims {
+                // One that has ended meanwhile is as good.
+                let _ = process::kill(shim.pid, Signal::KILL);
+            }
+            Ok(container.has_exited())
+        })
+        .await
+        .map_err(|error| node.failed(&format!("cycle {cycle}: {error:#}")))?;
+        container.remove().await?;
+    }
+    before.are_all_but(&node, ignored).await
+}
+
+#[tokio::test]
+#[ignore = "needs root"]
+async fn under_runc_a_shim_may_die_at_any_moment_which_proves_the_harness() -> Result<()> {
+    let native = Container::native("exec httpd -f -p 5000 -h /tmp").runtime(Runtime::Runc);
+    // It leaves empty cgroups, and what it writes beside them.
+    let ignored = [PIPES, SOCKETS, "/sys/fs/cgroup", "/run/containerd/runc"];
+    dies_at_any_moment(native, &ignored).await
+}
+
+#[tokio::test]
+#[ignore = "needs root"]
+async fn a_shim_may_die_at_any_moment() -> Result<()> {
+    dies_at_any_moment(Container::of(images::HELLO), &[PIPES, SOCKETS]).await
 }

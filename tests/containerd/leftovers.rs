@@ -45,8 +45,9 @@ impl Leftovers {
         let mut more = Vec::new();
         let waited = until("nothing is left behind", DEADLINE, async || {
             let mut now = Self::now()?;
-            now.files
-                .retain(|file| !ignored.iter().any(|above| file.starts_with(above)));
+            for paths in [&mut now.files, &mut now.cgroups] {
+                paths.retain(|path| !ignored.iter().any(|above| path.starts_with(above)));
+            }
             more = self.more(&now);
             Ok(more.is_empty().then_some(()))
         })

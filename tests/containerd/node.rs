@@ -7,7 +7,7 @@ mod config;
 
 pub(crate) use config::crictl;
 
-use crate::{command, ctr, images, network, wait};
+use crate::{command, cri, ctr, images, network, wait};
 use anyhow::{Context, Result, anyhow, ensure};
 use std::fs::{self, File, OpenOptions};
 use std::path::{Path, PathBuf};
@@ -85,7 +85,11 @@ impl Node {
             if let Some(status) = self.containerd.try_wait()? {
                 return Err(self.failed(&format!("containerd has ended: {status}")));
             }
-            Ok(ctr::run(["version"]).await.ok())
+            if ctr::run(["version"]).await.is_err() {
+                return Ok(None);
+            }
+            // What serves Kubernetes takes a moment more, to recover the pods.
+            Ok(cri::answers().await.ok())
         });
         answers.await.map(drop)
     }

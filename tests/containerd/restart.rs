@@ -49,8 +49,11 @@ async fn its_end_is_noticed(handler: &str, setup: Setup) -> Result<()> {
     .await?;
     node.start_again().await?;
     let status = container.ended(&node).await?;
-    // What containerd says of every container whose end it has not seen.
-    assert_eq!(status["exitCode"], 255, "{status}");
+    // 255 is what containerd says when it has found the shim gone, too, which has nothing left to do.
+    ensure!(
+        [137, 255].contains(&status["exitCode"].as_i64().unwrap_or(0)),
+        "{status}"
+    );
     Ok(())
 }
 

@@ -98,10 +98,13 @@ fn as_strict(here: &BTreeMap<String, String>, runc: &BTreeMap<String, String>) -
             .map(|(point, options)| (point.clone(), of(options).join(",")))
             .collect()
     };
-    let mut here = strict(here);
+    let (mut here, mut runc) = (strict(here), strict(runc));
+    // A hierarchy of cgroups that has no controller; to leave it out takes nothing from anyone.
+    runc.remove("/sys/fs/cgroup/systemd");
+    here.remove("/sys/fs/cgroup/systemd");
     // Stricter than the pod asks for: containerd mounts it so, and runc takes that back.
     here.insert("/dev/shm".into(), String::new());
-    same(&here, &strict(runc))
+    same(&here, &runc)
 }
 
 /// The same container setup under the shim with a component, and under runc with a program.
