@@ -90,7 +90,10 @@ pub(crate) fn prepare_shim() -> Result<()> {
     if can_install() {
         return NODE.install();
     }
-    eprintln!("note: without libseccomp the shim is left out; for it: {}", NODE.by_hand());
+    eprintln!(
+        "note: without libseccomp the shim is left out; for it: {}",
+        NODE.by_hand()
+    );
     Ok(())
 }
 
