@@ -4,7 +4,8 @@
 //! host. So the directory must belong to the user the host runs as and be writable by nobody else, and so must
 //! each entry. An entry is written beside its place, synced and renamed. Its name has two hashes, `KEY-CODE.cwasm`: that
 //! of the component and of everything in the engine that shapes the code, and that of the code itself, which is looked
-//! at before it is used. So an entry is whole and right, or it is compiled again.
+//! at before it is used. So an entry is whole and right, or it is compiled again. Those that were not used for the longest
+//! time make room for new ones.
 //!
 //! In a pod the code is mapped on the node, before the container is entered (see [`crate::code`]): no descriptor of the
 //! cache is left inside.
@@ -22,8 +23,15 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
 use wasmtime::Engine;
 use wasmtime::component::Component;
+
+/// How the name of an entry ends.
+const ENTRY: &str = ".cwasm";
+
+/// Bytes of compiled code that are kept. Code is some four times its component: this is hundreds of components.
+const MOST: u64 = 1 << 30;
 
 /// An open directory of compiled code.
 #[derive(Debug)]
@@ -86,14 +94,16 @@ impl Cache {
         None
     }
 
-    /// The entries of a key: one, unless one was damaged and made again.
+    /// The entries of a key: one, unless one was damaged and made again. Of no key, all.
     fn names(&self, key: &str) -> Vec<String> {
         let Ok(entries) = rustix::fs::Dir::read_from(&self.directory) else {
             return Vec::new();
         };
         let names =
             entries.filter_map(|entry| entry.ok()?.file_name().to_str().ok().map(str::to_owned));
-        names.filter(|name| name.starts_with(key)).collect()
+        names
+            .filter(|name| name.starts_with(key) && name.ends_with(ENTRY))
+            .collect()
     }
 
     fn load_entry(&self, engine: &Engine, key: &str, name: &str) -> Result<Component> {
@@ -103,6 +113,8 @@ impl Cache {
             name == entry_name(key, &digest),
             "it is not what was written"
         );
+        // Used now: see `make_room`. One that is not marked is removed sooner.
+        let _ = file.set_modified(SystemTime::now());
         map(engine, &file).map_err(|error| anyhow::anyhow!("{error:#}"))
     }
 
@@ -126,8 +138,9 @@ impl Cache {
         self.write(&name, code)?;
         // Damaged ones, or such as nobody could use: the compiler does not always make the same of the same.
         for other in self.names(&key).iter().filter(|other| **other != name) {
-            let _ = rustix::fs::unlinkat(&self.directory, other.as_str(), AtFlags::empty());
+            self.remove(other);
         }
+        self.make_room(&name, MOST);
         Ok(())
     }
 
@@ -144,6 +157,33 @@ impl Cache {
             })
             .with_context(|| format!("{}: lock the cache", self.path.display()))?;
         Ok(Lock { _held: locked })
+    }
+
+    fn remove(&self, name: &str) {
+        // What another process has removed is gone all the same; what cannot be removed is not worth an error.
+        let _ = rustix::fs::unlinkat(&self.directory, name, AtFlags::empty());
+    }
+
+    /// Removes entries until `most` bytes are left, the longest unused first, and never `keep`.
+    fn make_room(&self, keep: &str, most: u64) {
+        let mut entries: Vec<(i64, u64, String)> = self
+            .names("")
+            .into_iter()
+            .filter_map(|name| {
+                let flags = AtFlags::SYMLINK_NOFOLLOW;
+                let status = rustix::fs::statat(&self.directory, name.as_str(), flags).ok()?;
+                Some((status.st_mtime, u64::try_from(status.st_size).ok()?, name))
+            })
+            .collect();
+        entries.sort();
+        let mut all: u64 = entries.iter().map(|(_, size, _)| size).sum();
+        for (_, size, name) in entries.iter().filter(|(_, _, name)| name != keep) {
+            if all <= most {
+                break;
+            }
+            self.remove(name);
+            all -= size;
+        }
     }
 
     fn open_entry(&self, name: &str) -> Result<File> {
@@ -209,7 +249,7 @@ fn key(engine: &Engine, wasm: &[u8]) -> String {
 }
 
 fn entry_name(key: &str, digest: &[u8]) -> String {
-    format!("{key}-{}.cwasm", hex(digest))
+    format!("{key}-{}{ENTRY}", hex(digest))
 }
 
 /// The hash of a file, read in pieces: the shim does this in the process that becomes the container's.

@@ -20,6 +20,7 @@ pub(crate) use delete::delete;
 use crate::request::{Place, Request, Response};
 use anyhow::{Context, Result};
 use libcontainer::container::Container;
+use rustix::process::{Signal, set_parent_process_death_signal};
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{Read, Write};
@@ -45,6 +46,7 @@ pub(crate) fn main(arguments: &[OsString]) -> ExitCode {
 }
 
 fn answer() -> Result<()> {
+    end_with_parent()?;
     let mut text = Vec::new();
     std::io::stdin()
         .read_to_end(&mut text)
@@ -66,6 +68,12 @@ fn answer() -> Result<()> {
     std::io::stdout()
         .write_all(&answer)
         .context("answer the request")
+}
+
+/// Ends this process when the one that started it ends: a container that a dead server asked for would be made after
+/// containerd has cleaned up. What is forked from here does not inherit that.
+fn end_with_parent() -> Result<()> {
+    set_parent_process_death_signal(Some(Signal::KILL)).context("end with the process that asked")
 }
 
 /// Has the errors of libcontainer and the host written to what standard error is now, until the guard is dropped. The

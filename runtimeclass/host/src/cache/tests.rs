@@ -122,3 +122,27 @@ fn the_directory_is_found_again_under_another_path() {
         "the open directory is used, not its path"
     );
 }
+
+#[test]
+fn the_longest_unused_makes_room() {
+    let home = TempDir::new().expect("a directory");
+    std::fs::set_permissions(home.path(), Permissions::from_mode(0o700)).expect("ours");
+    let cache = Cache::open(home.path()).expect("safe").expect("a cache");
+    let now = SystemTime::now();
+    for (age, name) in [
+        (3, "unused.cwasm"),
+        (1, "used.cwasm"),
+        (9, "new.cwasm"),
+        (9, "other"),
+    ] {
+        let file = File::create(home.path().join(name)).expect("writable");
+        file.set_len(100).expect("writable");
+        file.set_modified(now - std::time::Duration::from_secs(age))
+            .expect("ours");
+    }
+    cache.make_room("new.cwasm", 250);
+    let mut left = cache.names("");
+    left.sort();
+    assert_eq!(left, ["new.cwasm", "used.cwasm"]);
+    assert!(home.path().join("other").exists(), "no entry");
+}

@@ -79,6 +79,8 @@ pub(super) fn apart(wasm: &[u8]) -> Result<Vec<u8>> {
 /// The compiler: the component on standard input, its code on standard output.
 pub(super) fn main() -> Result<()> {
     give_up_rights().context("give up rights")?;
+    // After that, which would undo it.
+    super::end_with_parent()?;
     let mut wasm = Vec::new();
     std::io::stdin()
         .read_to_end(&mut wasm)
