@@ -16,7 +16,7 @@ mod tests;
 use anyhow::{Context, Result, ensure};
 use rustix::fs::{AtFlags, CWD, FlockOperation, Mode, OFlags};
 use sha2::{Digest, Sha256};
-use std::fs::File;
+use std::fs::{File, FileTimes};
 use std::hash::{Hash, Hasher};
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -114,7 +114,7 @@ impl Cache {
             "it is not what was written"
         );
         // Used now: see `make_room`. One that is not marked is removed sooner.
-        let _ = file.set_modified(SystemTime::now());
+        let _ = file.set_times(FileTimes::new().set_accessed(SystemTime::now()));
         map(engine, &file).map_err(|error| anyhow::anyhow!("{error:#}"))
     }
 
@@ -172,7 +172,7 @@ impl Cache {
             .filter_map(|name| {
                 let flags = AtFlags::SYMLINK_NOFOLLOW;
                 let status = rustix::fs::statat(&self.directory, name.as_str(), flags).ok()?;
-                Some((status.st_mtime, u64::try_from(status.st_size).ok()?, name))
+                Some((status.st_atime, u64::try_from(status.st_size).ok()?, name))
             })
             .collect();
         entries.sort();

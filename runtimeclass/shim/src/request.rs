@@ -51,6 +51,11 @@ impl Place {
         self.state.join(&self.id)
     }
 
+    /// A file that is locked while the container is being made (see `container::making`).
+    pub fn making(&self) -> PathBuf {
+        self.bundle.join("making")
+    }
+
     /// Where its root file system is mounted.
     pub fn rootfs(&self) -> PathBuf {
         self.bundle.join("rootfs")

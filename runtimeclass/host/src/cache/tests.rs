@@ -137,7 +137,8 @@ fn the_longest_unused_makes_room() {
     ] {
         let file = File::create(home.path().join(name)).expect("writable");
         file.set_len(100).expect("writable");
-        file.set_modified(now - std::time::Duration::from_secs(age))
+        let used = now - std::time::Duration::from_secs(age);
+        file.set_times(FileTimes::new().set_accessed(used))
             .expect("ours");
     }
     cache.make_room("new.cwasm", 250);

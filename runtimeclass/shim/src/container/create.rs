@@ -1,7 +1,7 @@
 //! From a bundle to a container whose process waits to be started.
 
 use super::executor::Executor;
-use super::{prepare, spec};
+use super::{making, prepare, spec};
 use crate::request::Create;
 use crate::stdio;
 use anyhow::{Context, Result};
@@ -16,6 +16,7 @@ use std::os::unix::fs::DirBuilderExt;
 pub(super) fn create(request: &Create) -> Result<i32> {
     let place = &request.place;
     let rootfs = place.rootfs();
+    let making = making::lock(place)?;
     make_private(&place.state)?;
     for mount in &request.rootfs {
         let some = |text: &String| (!text.is_empty()).then(|| text.clone());
@@ -33,7 +34,10 @@ pub(super) fn create(request: &Create) -> Result<i32> {
     let code = prepare::code(&spec, &place.bundle, &request.cache);
     let [stdin, stdout, stderr] = stdio::open_all(&request.stdio, user(&spec))?;
     let container = ContainerBuilder::new(place.id.clone(), SyscallType::default())
-        .with_executor(Executor::new(Container::new(memory_limit(&spec), code)))
+        .with_executor(Executor::new(
+            Container::new(memory_limit(&spec), code),
+            making,
+        ))
         .with_root_path(&place.state)
         .context("the directory of containers")?
         .with_stdin(stdin)

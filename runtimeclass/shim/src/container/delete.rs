@@ -1,6 +1,7 @@
 //! What is left of a container, removed: processes, cgroup, libcontainer's directory, mounts. Done twice it does
 //! nothing the second time, and it does what it can of a container that is only half there.
 
+use super::making;
 use crate::request::Place;
 use anyhow::{Context, Result, bail};
 use containerd_shim::mount::umount_recursive;
@@ -16,11 +17,12 @@ const DETACH: i32 = libc::MNT_DETACH;
 /// `UMOUNT_NOFOLLOW`: a symbolic link that the container put there leads nowhere.
 const NO_FOLLOW: i32 = libc::UMOUNT_NOFOLLOW;
 
-/// How long killed processes may take to be gone; less than containerd gives the whole.
-const KILLED: Duration = Duration::from_secs(4);
+/// How long killed processes may take to be gone; less than containerd gives the whole clean-up.
+const KILLED: Duration = Duration::from_secs(2);
 
 /// Removes the container.
 pub(crate) fn delete(place: &Place) -> Result<()> {
+    making::wait(place)?;
     let directory = place.container();
     if directory.exists() {
         match Container::load(directory.clone()) {

@@ -9,7 +9,9 @@ use libcontainer::oci_spec::runtime::Spec;
 use libcontainer::workload::default::DefaultExecutor;
 use libcontainer::workload::{self, ExecutorError, ExecutorSetEnvsError, ExecutorValidationError};
 use preopen_host::cli;
+use std::cell::RefCell;
 use std::collections::HashMap;
+use std::fs::File;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -21,12 +23,15 @@ const FAILED: i32 = 1;
 #[derive(Clone)]
 pub(super) struct Executor {
     container: Rc<cli::Container>,
+    /// Open in the container's process too, until that is made.
+    making: Rc<RefCell<Option<File>>>,
 }
 
 impl Executor {
-    pub(super) fn new(container: cli::Container) -> Self {
+    pub(super) fn new(container: cli::Container, making: File) -> Self {
         Self {
             container: Rc::new(container),
+            making: Rc::new(RefCell::new(Some(making))),
         }
     }
 }
@@ -57,6 +62,8 @@ impl workload::Executor for Executor {
             // SAFETY: as above.
             unsafe { std::env::set_var(name, value) };
         }
+        // This process is where it belongs, and whoever cleans up will find it.
+        drop(self.making.take());
         Ok(())
     }
 
