@@ -58,20 +58,36 @@ pub fn compile(engine: &Engine, wasm: &[u8]) -> Result<Vec<u8>> {
 impl Code<'_> {
     /// The component of `wasm`, and whether it was there already.
     pub(crate) fn component(&self, engine: &Engine, wasm: &[u8]) -> Result<(Component, bool)> {
-        let ready = match self {
-            Self::Cached(cache) => cache.load(engine, wasm),
-            Self::Mapped(mapped) => (mapped.digest == <[u8; 32]>::from(Sha256::digest(wasm)))
-                .then(|| mapped.component.clone()),
-            Self::Compiled => None,
-        };
-        if let Some(component) = ready {
-            return Ok((component, true));
+        match self {
+            Self::Cached(cache) => cached(cache, engine, wasm),
+            Self::Mapped(mapped) if mapped.digest == <[u8; 32]>::from(Sha256::digest(wasm)) => {
+                Ok((mapped.component.clone(), true))
+            }
+            Self::Mapped(_) | Self::Compiled => Ok((compiled(engine, wasm)?, false)),
         }
-        let component = Component::new(engine, wasm)
-            .map_err(|error| anyhow!("not a valid component: {error:#}"))?;
-        if let Self::Cached(cache) = self {
-            cache.store(engine, wasm, &component);
-        }
-        Ok((component, false))
     }
+}
+
+fn cached(cache: &Cache, engine: &Engine, wasm: &[u8]) -> Result<(Component, bool)> {
+    if let Some(component) = cache.load(engine, wasm) {
+        return Ok((component, true));
+    }
+    // Of many hosts that start at once the first compiles; the others wait here and find its code.
+    let _lock = match cache.lock() {
+        Ok(lock) => Some(lock),
+        Err(error) => {
+            tracing::warn!(error = %format!("{error:#}"), "others may compile the same now");
+            None
+        }
+    };
+    if let Some(component) = cache.load(engine, wasm) {
+        return Ok((component, true));
+    }
+    let component = compiled(engine, wasm)?;
+    cache.store(engine, wasm, &component);
+    Ok((component, false))
+}
+
+fn compiled(engine: &Engine, wasm: &[u8]) -> Result<Component> {
+    Component::new(engine, wasm).map_err(|error| anyhow!("not a valid component: {error:#}"))
 }
