@@ -9,9 +9,21 @@ use visits_tests::get;
 #[tokio::test]
 #[ignore = "needs root"]
 async fn the_component_has_the_pods_values_of_its_own_variables_and_no_others() -> Result<()> {
+    has_the_pods_values(Setup::of(images::PROBE)).await
+}
+
+#[tokio::test]
+#[ignore = "needs root"]
+async fn a_component_that_is_compiled_in_its_pod_has_the_pods_values_too() -> Result<()> {
+    // A directory that cannot be made: nothing is cached.
+    let command = ["/app/spin.toml", "--cache-dir", "/proc/none"];
+    has_the_pods_values(Setup::of(images::PROBE).command(command)).await
+}
+
+async fn has_the_pods_values(setup: Setup) -> Result<()> {
     let node = Node::shared().await?;
     let pod = Pod::start(&node, HANDLER).await?;
-    let setup = Setup::of(images::PROBE)
+    let setup = setup
         .env("LISTED", "from the pod")
         .env("POD_NAME", "probe-0")
         .env("UNLISTED", "from the pod")

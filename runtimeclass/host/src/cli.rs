@@ -183,16 +183,16 @@ async fn run(arguments: Arguments, container: Option<&Container>) -> Result<u8> 
 fn load(arguments: &Arguments, container: Option<&Container>) -> Result<App> {
     let mut overrides = arguments.overrides()?;
     let manifest = Manifest::read(&arguments.manifest)?;
+    if let Some(container) = container {
+        container.add_environment(&manifest, &mut overrides.environment)?;
+    }
+    if let (None, Some(mapped)) = (&arguments.cache_dir, container.and_then(Container::code)) {
+        return App::load(manifest, &overrides, mapped.engine(), Code::Mapped(mapped));
+    }
     let directory = match (&arguments.cache_dir, container) {
         (Some(directory), _) => Some(directory.clone()),
         (None, None) => default_cache(),
-        (None, Some(container)) => {
-            container.add_environment(&manifest, &mut overrides.environment)?;
-            if let Some(mapped) = container.code() {
-                return App::load(manifest, &overrides, mapped.engine(), Code::Mapped(mapped));
-            }
-            None
-        }
+        (None, Some(_)) => None,
     };
     let cache = match directory {
         Some(directory) => Cache::open(&directory)?,
