@@ -70,6 +70,21 @@ impl Archive {
         self.append(header, name, bytes)
     }
 
+    /// Adds a symbolic link.
+    pub(crate) fn symlink(
+        &mut self,
+        name: &str,
+        attributes: Attributes,
+        target: &str,
+    ) -> Result<()> {
+        let mut header = header(attributes);
+        header.set_entry_type(tar::EntryType::Symlink);
+        header.set_size(0);
+        self.0
+            .append_link(&mut header, name, target)
+            .with_context(|| format!("archive /{name}"))
+    }
+
     fn append(&mut self, mut header: tar::Header, name: &str, bytes: &[u8]) -> Result<()> {
         header.set_size(bytes.len() as u64);
         self.0

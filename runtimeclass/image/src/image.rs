@@ -5,6 +5,7 @@ use crate::layer::{self, Content, Entry, Layer};
 use crate::layout::Layout;
 use crate::{Platform, SourceDate, Written, docker};
 use anyhow::{Context, Result};
+use flate2::Compression;
 use oci_spec::distribution::Reference;
 use oci_spec::image::{
     ConfigBuilder, Descriptor, ImageConfiguration, ImageConfigurationBuilder, ImageIndexBuilder,
@@ -39,6 +40,7 @@ pub struct Image {
     ports: Vec<String>,
     annotations: HashMap<String, String>,
     date: SourceDate,
+    compression: Compression,
 }
 
 impl Image {
@@ -54,6 +56,7 @@ impl Image {
             ports: Vec::new(),
             annotations: HashMap::new(),
             date: SourceDate::default(),
+            compression: Compression::best(),
         }
     }
 
@@ -80,6 +83,12 @@ impl Image {
     #[must_use]
     pub fn directory(self, path: impl Into<String>, uid: u32, gid: u32, mode: u32) -> Self {
         self.entry(path.into(), Content::Directory, (uid, gid), mode)
+    }
+
+    /// Adds a symbolic link of root's to `target`, which need not be in the image.
+    #[must_use]
+    pub fn symlink(self, path: impl Into<String>, target: impl Into<String>) -> Self {
+        self.entry(path.into(), Content::Symlink(target.into()), (0, 0), 0o777)
     }
 
     fn entry(mut self, path: String, content: Content, (uid, gid): (u32, u32), mode: u32) -> Self {
@@ -143,6 +152,13 @@ impl Image {
         self
     }
 
+    /// Leaves the layer as large as its files: for an image of large programs that goes no further than this machine.
+    #[must_use]
+    pub fn uncompressed(mut self) -> Self {
+        self.compression = Compression::none();
+        self
+    }
+
     /// Writes an OCI image layout, with one index of all platforms under the image's name. A layout that is there is
     /// replaced.
     ///
@@ -182,7 +198,7 @@ impl Image {
     }
 
     fn layer(&self) -> Result<Layer> {
-        layer::pack(&self.entries, self.date)
+        layer::pack(&self.entries, self.date, self.compression)
     }
 
     fn layout(&self) -> Result<Layout> {

@@ -24,6 +24,8 @@ pub(crate) struct Entry {
 pub(crate) enum Content {
     Directory,
     File(Vec<u8>),
+    /// To this path.
+    Symlink(String),
 }
 
 /// The layer, and the digest of its tar, which configurations name beside that of the gzip.
@@ -33,7 +35,7 @@ pub(crate) struct Layer {
 }
 
 /// Packs the entries and the directories above them.
-pub(crate) fn pack(entries: &[Entry], date: SourceDate) -> Result<Layer> {
+pub(crate) fn pack(entries: &[Entry], date: SourceDate, compression: Compression) -> Result<Layer> {
     let mut archive = Archive::new();
     for (name, entry) in tree(entries)? {
         let Some(entry) = entry else {
@@ -49,13 +51,12 @@ pub(crate) fn pack(entries: &[Entry], date: SourceDate) -> Result<Layer> {
         match &entry.content {
             Content::Directory => archive.directory(name, attributes)?,
             Content::File(bytes) => archive.file(name, attributes, bytes)?,
+            Content::Symlink(target) => archive.symlink(name, attributes, target)?,
         }
     }
     let tar = archive.finish()?;
     // No name, no time, no operating system in its header.
-    let mut gzip = GzBuilder::new()
-        .mtime(0)
-        .write(Vec::new(), Compression::best());
+    let mut gzip = GzBuilder::new().mtime(0).write(Vec::new(), compression);
     gzip.write_all(&tar)?;
     Ok(Layer {
         diff_id: format!("sha256:{}", sha256(&tar).digest()),
@@ -76,7 +77,11 @@ fn tree(entries: &[Entry]) -> Result<BTreeMap<&str, Option<&Entry>>> {
         for (slash, _) in name.match_indices('/') {
             let above = tree.entry(&name[..slash]).or_insert(None);
             if let Some(above) = above.filter(|above| above.content != Content::Directory) {
-                bail!("{}: lies below {}, which is a file", entry.path, above.path);
+                bail!(
+                    "{}: lies below {}, which is no directory",
+                    entry.path,
+                    above.path
+                );
             }
         }
     }

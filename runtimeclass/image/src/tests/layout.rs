@@ -148,6 +148,29 @@ fn the_layer_has_the_owners_modes_and_times_that_were_given() {
 }
 
 #[test]
+fn a_link_leads_where_it_was_told_to_compressed_or_not() {
+    let linked = || {
+        Image::new(NAME)
+            .symlink("/bin/sh", "busybox")
+            .entrypoint(["/bin/sh"])
+    };
+    for image in [linked(), linked().uncompressed()] {
+        let (files, _) = layout(&image);
+        let manifest = parse(blob(&files, &index(&files)["manifests"][0]));
+        let tar = gunzip(blob(&files, &manifest["layers"][0]));
+        let mut links = Vec::new();
+        for entry in tar::Archive::new(&*tar).entries().expect("a tar") {
+            let entry = entry.expect("an entry");
+            let target = entry.link_name().expect("a name");
+            links.extend(
+                target.map(|target| (entry.path_bytes().into_owned(), target.into_owned())),
+            );
+        }
+        assert_eq!(links, [(b"bin/sh".to_vec(), "busybox".into())]);
+    }
+}
+
+#[test]
 fn two_writes_give_the_same_bytes() {
     let directory = temporary();
     let write = |name: &str, image: Image| {

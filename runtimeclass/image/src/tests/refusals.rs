@@ -75,7 +75,7 @@ fn a_path_that_is_there_twice_or_below_a_file_is_an_error() {
     let below = Image::new(NAME)
         .file("/a/b/c", "", 0o644)
         .file("/a", "", 0o644);
-    assert!(refused(&below).contains("/a/b/c: lies below /a, which is a file"));
+    assert!(refused(&below).contains("/a/b/c: lies below /a, which is no directory"));
 }
 
 #[test]
