@@ -1,0 +1,90 @@
+//! What is applied to a new cluster: the add-ons, the RuntimeClass, the counter.
+
+use crate::programs::named_by;
+use crate::run;
+use crate::state::State;
+use anyhow::{Context, Result, ensure};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Where the kustomization of the add-ons is copied, beside the projects' own manifests.
+const ADDONS: &str = "addons";
+
+/// `kubectl` as the cluster's administrator, on the machine.
+pub(crate) fn kubectl_for_people(state: &State) -> Result<Command> {
+    let mut command = Command::new(named_by("KUBERNETES_BIN_DIR")?.join("kubectl"));
+    command.arg("--kubeconfig").arg(state.kubeconfig());
+    Ok(command)
+}
+
+/// The same with these arguments, and a deadline for each call of the API.
+pub(crate) fn kubectl(state: &State, arguments: &[&str]) -> Result<Command> {
+    let mut command = kubectl_for_people(state)?;
+    command.arg("--request-timeout=30s").args(arguments);
+    Ok(command)
+}
+
+/// A directory of this repository.
+pub(crate) fn repository(path: &str) -> PathBuf {
+    let top = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2);
+    top.unwrap_or(Path::new("/")).join(path)
+}
+
+/// Applies a kustomization, or a file.
+pub(crate) fn apply(state: &State, how: &str, path: &Path) -> Result<()> {
+    let path = path.to_str().context("a path that is not UTF-8")?;
+    // On the server's side: some of the projects' own manifests are too large for the annotation that apply else makes.
+    let command = kubectl(
+        state,
+        &["apply", "--server-side", "--force-conflicts", how, path],
+    )?;
+    run::output(command).map(drop)
+}
+
+/// Applies the add-ons: the provisioner of volumes, the balancer, DNS and metrics.
+pub(crate) fn addons(state: &State) -> Result<()> {
+    let directory = state.path(ADDONS);
+    if directory.exists() {
+        fs::remove_dir_all(&directory)
+            .with_context(|| format!("remove {}", directory.display()))?;
+    }
+    copy(&repository("tests/cluster/addons"), &directory)?;
+    copy(
+        &named_by("ADDONS_BIN_DIR")?.join("manifests"),
+        &directory.join("manifests"),
+    )?;
+    apply(state, "-k", &directory)
+}
+
+/// Applies the addresses that the balancer gives out, once it is there.
+pub(crate) fn balancer(state: &State) -> Result<()> {
+    const RANGE: &str = "ADDRESSES";
+    let pool = state.path(ADDONS).join("pool.yaml");
+    let text = fs::read_to_string(&pool).with_context(|| format!("read {}", pool.display()))?;
+    ensure!(
+        text.contains(RANGE),
+        "{} has no {RANGE} to replace",
+        pool.display()
+    );
+    let (first, last) = state.network.balancer();
+    fs::write(&pool, text.replace(RANGE, &format!("{first}-{last}")))
+        .with_context(|| format!("write {}", pool.display()))?;
+    apply(state, "-f", &pool)
+}
+
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    fs::create_dir_all(to).with_context(|| format!("make {}", to.display()))?;
+    for entry in fs::read_dir(from).with_context(|| format!("read {}", from.display()))? {
+        let entry = entry?;
+        let (path, target) = (entry.path(), to.join(entry.file_name()));
+        if entry.file_type()?.is_dir() {
+            copy(&path, &target)?;
+        } else {
+            // Not fs::copy, which would keep the mode: what lies in Go's cache of modules is read-only.
+            let bytes = fs::read(&path).with_context(|| format!("read {}", path.display()))?;
+            fs::write(&target, bytes).with_context(|| format!("write {}", target.display()))?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,152 @@
+//! The commands of `visits-cluster`, which `cargo xtask cluster` passes on after building what they need.
+
+use crate::node::Node;
+use crate::programs::{NAMES, NODE};
+use crate::state::State;
+use crate::{apply, cgroup, images, inside, supervise, up};
+use anyhow::{Context, Result, bail};
+use clap::{Parser, Subcommand};
+use std::ffi::OsString;
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// A real Kubernetes of one node, in namespaces of its own, with the visit counter on it.
+#[derive(Parser)]
+#[command(
+    name = "cargo xtask cluster",
+    bin_name = "cargo xtask cluster",
+    after_help = "Environment:\n  VISITS_CLUSTER_DIR      where the cluster is kept (default: ~/.local/state/visits/cluster)\n  \
+                  VISITS_CLUSTER_NETWORK  its number N, 0 to 255: its addresses are 198.18.N.0/24 (default: 0)"
+)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Bring the cluster up with the counter on it, or go on where that was interrupted
+    Up {
+        /// Without the counter
+        #[arg(long)]
+        empty: bool,
+    },
+    /// End the cluster and remove everything it has left, its volumes too
+    Down,
+    /// End all of the node's processes at once, as a power cut would
+    Stop,
+    /// Start a stopped node
+    Start,
+    /// Restart one of the node's programs
+    Restart {
+        /// Which one
+        #[arg(value_parser = NAMES)]
+        program: String,
+    },
+    /// Give the images in an OCI or Docker archive to the node
+    Import {
+        /// The archive
+        archive: PathBuf,
+    },
+    /// Run kubectl as the cluster's administrator
+    Kubectl {
+        /// What kubectl gets
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
+    /// Run a command on the node, as root
+    Node {
+        /// The command
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
+        command: Vec<OsString>,
+    },
+    /// Print the path of the kubeconfig
+    Kubeconfig,
+    /// The first process of the node
+    #[command(hide = true)]
+    Inside { state: PathBuf },
+    /// What starts the node's programs
+    #[command(hide = true)]
+    Supervise,
+}
+
+/// Runs the command that this process was started with.
+pub fn run() -> ExitCode {
+    match execute(Arguments::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn execute(command: Command) -> Result<()> {
+    match &command {
+        Command::Inside { state } => return inside::run(state),
+        Command::Supervise => return supervise::run(),
+        _ => {}
+    }
+    if !rustix::process::geteuid().is_root() {
+        bail!("a node needs root: run this as root, or with sudo");
+    }
+    let state = State::find()?;
+    match command {
+        Command::Up { empty } => {
+            let _lock = state.lock()?;
+            up::run(&state, empty)
+        }
+        Command::Down => down(&state),
+        Command::Stop => {
+            let _lock = state.lock()?;
+            Node::running(&state)?.kill()
+        }
+        Command::Start => {
+            if !state.exists() {
+                Node::running(&state)?;
+            }
+            let _lock = state.lock()?;
+            up::start(&state)
+        }
+        Command::Restart { program } => Node::running(&state)?.restart(&program),
+        Command::Import { archive } => images::import_file(&Node::running(&state)?, &archive),
+        Command::Kubectl { arguments } => {
+            Node::running(&state)?;
+            let error = apply::kubectl_for_people(&state)?.args(arguments).exec();
+            Err(error).context("run kubectl")
+        }
+        Command::Node { command } => {
+            let (program, arguments) = command.split_first().context("no command is named")?;
+            let error = Node::running(&state)?
+                .command(program)
+                .args(arguments)
+                .exec();
+            Err(error).with_context(|| {
+                format!("run a command on {NODE} by nsenter, which is part of util-linux")
+            })
+        }
+        Command::Kubeconfig => {
+            println!("{}", state.kubeconfig().display());
+            Ok(())
+        }
+        Command::Inside { .. } | Command::Supervise => Ok(()),
+    }
+}
+
+/// Ends the node and removes what is left of it. What is not there is as good as removed.
+fn down(state: &State) -> Result<()> {
+    if !state.directory().exists() {
+        eprintln!("there is no cluster in {}", state.directory().display());
+        return Ok(());
+    }
+    let lock = state.lock()?;
+    if let Some(node) = Node::find(state)? {
+        node.kill()?;
+    }
+    cgroup::remove(state.network)?;
+    state.remove()?;
+    drop(lock);
+    eprintln!("removed {}", state.directory().display());
+    Ok(())
+}

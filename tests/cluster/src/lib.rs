@@ -1,0 +1,40 @@
+//! A real Kubernetes of one node, on any Linux machine with root: its own programs built from source, its own mounts,
+//! network and processes, so that the machine's are not touched and its end is the end of one process.
+//!
+//! ```text
+//! the machine                            │ the node: namespaces of its own
+//!   visits-cluster up | down | …         │   visits-cluster inside      mounts; the first process, reaps
+//!   kubectl ── 198.18.N.1 ═══ veth ══════╪══ 198.18.N.2                 apiserver :6443
+//!   curl ───────────────────────────────►│   198.18.N.200…              the balancer's addresses
+//!   STATE/ kubeconfig pki log disk.img   │   visits-cluster supervise   etcd … kubelet, started again when they end
+//! ```
+//!
+//! - [`cli`]: the commands
+//! - [`state`], [`network`]: one cluster's directory with its lock, and its addresses
+//! - [`up`], [`apply`], [`ready`]: from nothing to counting pods, and what is waited for on the way
+//! - [`node`], [`inside`], [`root`], [`supervise`]: the node as the machine sees it; its first process; its file systems;
+//!   what starts its programs
+//! - [`programs`], [`config`], [`pki`]: the programs with their arguments; their files; certificates and kubeconfigs
+//! - [`images`]: the images on the node, made here, for no registry is asked
+//! - [`cgroup`], [`run`], [`wait`]: the cgroup that all pods are below; commands with deadlines; waiting
+#![cfg(target_os = "linux")]
+
+mod apply;
+mod cgroup;
+mod cli;
+mod config;
+mod images;
+mod inside;
+mod network;
+mod node;
+mod pki;
+mod programs;
+mod ready;
+mod root;
+mod run;
+mod state;
+mod supervise;
+mod up;
+mod wait;
+
+pub use cli::run as main;
