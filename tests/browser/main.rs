@@ -1,21 +1,17 @@
 //! The page as a visitor has it: the real host and component, seen and used in a real Chromium.
 //!
-//! - [`chromium`]: the browser and its DevTools protocol
-//! - [`page`]: one tab
-//! - [`stage`]: a host, a browser, and a report of both when a test fails
+//! [`stage`] is what each test stands on: a host, a browser, and a report of both when the test fails.
 //!
 //! The tests are ignored by a plain `cargo test`, which cannot know whether there is a browser; `cargo xtask test`
 //! runs them, and installs it where it may.
 
-mod chromium;
-mod page;
 mod stage;
 
 use anyhow::{Result, ensure};
-use page::{Page, Scheme};
 use stage::{POD, Stage, picture};
 use std::time::SystemTime;
 use visits_tests::get;
+use visits_tests::page::{Page, Scheme};
 
 /// The sizes of windows that the page must suit: the narrowest phone, a usual one, a desktop.
 const WINDOWS: [(u32, u32); 3] = [(320, 568), (390, 844), (1280, 800)];

@@ -1,8 +1,8 @@
 //! What each test stands on: a host with a volume, a browser of its own, and a report of both when it fails.
 
-use crate::chromium::Chromium;
 use anyhow::{Context, Result};
 use std::path::PathBuf;
+use visits_tests::chromium::Chromium;
 use visits_tests::{App, Host, artifacts};
 
 /// The name that the pod is given.

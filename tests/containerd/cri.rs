@@ -4,7 +4,6 @@ mod container;
 
 pub(crate) use container::{PodContainer, Setup};
 
-use crate::command;
 use crate::node::{self, Node};
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
@@ -13,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tempfile::TempDir;
+use visits_tests::{artifacts, command};
 
 /// The handler by which a RuntimeClass names the shim.
 pub(crate) const HANDLER: &str = "preopen";
@@ -143,7 +143,7 @@ pub(crate) async fn answers() -> Result<()> {
 
 /// `crictl ARGUMENTS`.
 fn crictl<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Result<Command> {
-    let mut command = Command::new(command::node_binary("crictl")?);
+    let mut command = Command::new(artifacts::node_binary("crictl")?);
     command.arg("--config").arg(node::crictl()).args(arguments);
     Ok(command)
 }

@@ -1,9 +1,9 @@
 //! `ctr`, in a namespace of containerd's that Kubernetes does not look at.
 
-use crate::command;
 use anyhow::Result;
 use std::ffi::OsStr;
 use std::process::Command;
+use visits_tests::{artifacts, command};
 
 /// containerd's namespace of the containers that these tests make by `ctr`.
 pub(crate) const NAMESPACE: &str = "visits";
@@ -18,7 +18,7 @@ pub(crate) fn command<A: AsRef<OsStr>>(
     namespace: &str,
     arguments: impl IntoIterator<Item = A>,
 ) -> Result<Command> {
-    let mut command = Command::new(command::node_binary("ctr")?);
+    let mut command = Command::new(artifacts::node_binary("ctr")?);
     command
         .args(["--connect-timeout", "5s", "--namespace", namespace])
         .args(arguments);

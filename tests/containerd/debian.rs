@@ -1,10 +1,8 @@
 //! Debian's own containerd, an old one: it imports the image and runs the shim.
 
-use crate::command::{self, run_beside};
 use crate::images;
 use crate::network::Network;
 use crate::node::Node;
-use crate::wait::until;
 use anyhow::{Context, Result, anyhow};
 use std::ffi::OsStr;
 use std::net::SocketAddr;
@@ -12,8 +10,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use tempfile::TempDir;
 use tokio::net::TcpStream;
-use visits_tests::DEADLINE;
-use visits_tests::load;
+use visits_tests::command::run_beside;
+use visits_tests::wait::until;
+use visits_tests::{DEADLINE, artifacts, load};
 
 /// A second containerd beside the suite's, with its own directory.
 struct Debian {
@@ -37,7 +36,7 @@ impl Debian {
             place.join("socket")
         );
         std::fs::write(place.join("config.toml"), config)?;
-        std::os::unix::fs::symlink(command::shim()?, place.join("containerd-shim-preopen-v1"))?;
+        std::os::unix::fs::symlink(artifacts::shim()?, place.join("containerd-shim-preopen-v1"))?;
         let mut path = place.as_os_str().to_owned();
         for more in ["usr/bin", "usr/sbin"] {
             path.push(":");

@@ -6,8 +6,8 @@ use crate::node::Node;
 use crate::volumes::volume;
 use anyhow::{Result, ensure};
 use std::collections::HashSet;
-use visits_tests::DEADLINE;
 use visits_tests::load::{Record, visits_bin};
+use visits_tests::{DEADLINE, wait};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs root"]
@@ -21,7 +21,7 @@ async fn a_container_that_is_stopped_under_load_answers_what_it_has_counted() ->
         let record = Record::default();
         let stop = async {
             let busy = acknowledged.len() + 300;
-            crate::wait::until("visits are answered", DEADLINE, async || {
+            wait::until("visits are answered", DEADLINE, async || {
                 let answered = acknowledged.len() + record.numbers().len();
                 Ok((answered >= busy).then_some(()))
             })

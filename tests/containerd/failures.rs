@@ -7,10 +7,10 @@ use crate::container::{Builder, Container};
 use crate::cri::{HANDLER, Pod, Setup};
 use crate::leftovers::Leftovers;
 use crate::node::Node;
-use crate::{cgroup, images, wait};
+use crate::{cgroup, images};
 use anyhow::{Result, ensure};
 use serde_json::json;
-use visits_tests::{DEADLINE, get, load};
+use visits_tests::{DEADLINE, get, load, wait};
 
 /// Either it serves and stops as usual, or it ends, or is refused, with a reason.
 async fn serves_or_says_why(node: &Node, builder: Builder) -> Result<bool> {

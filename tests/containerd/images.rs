@@ -1,10 +1,10 @@
 //! The images of the tests, made by the crate that makes the counter's own.
 
-use crate::{command, ctr};
+use crate::ctr;
 use anyhow::{Context, Result};
 use preopen_image::Image;
 use std::path::Path;
-use visits_tests::artifacts;
+use visits_tests::{artifacts, command};
 
 /// The counter, as the project ships it.
 pub(crate) const VISITS: &str = "localhost/visits:test";
@@ -100,7 +100,7 @@ fn hello() -> Result<Image> {
 
 /// Copies of busybox, for each is the program that it is called by.
 fn native() -> Result<Image> {
-    let busybox = read(&command::busybox()?)?;
+    let busybox = read(&artifacts::busybox()?)?;
     let image = Image::new(NATIVE)
         .entrypoint(["/tools/sh", "-c"])
         .env("PATH", "/tools")
@@ -113,7 +113,7 @@ fn native() -> Result<Image> {
 
 fn pause() -> Result<Image> {
     let wait = "trap 'exit 0' TERM; /tools/sleep 2147483647 & wait";
-    let busybox = read(&command::busybox()?)?;
+    let busybox = read(&artifacts::busybox()?)?;
     Ok(Image::new(PAUSE)
         .entrypoint(["/tools/sh", "-c", wait])
         .file("/tools/sh", busybox.clone(), 0o755)

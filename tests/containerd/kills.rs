@@ -6,10 +6,10 @@ use crate::leftovers::Leftovers;
 use crate::node::Node;
 use crate::process::{self, Process, parent};
 use crate::volumes::volume;
-use crate::wait::until;
 use anyhow::{Result, ensure};
 use std::time::Duration;
 use visits_tests::load::{self, Record, visits_bin};
+use visits_tests::wait::until;
 use visits_tests::{DEADLINE, Signal, get};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -3,11 +3,11 @@
 use crate::cgroup;
 use crate::node::Node;
 use crate::process::{self, Process};
-use crate::wait::until;
 use anyhow::Result;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use visits_tests::DEADLINE;
+use visits_tests::wait::until;
 
 /// Where containerd and the shims keep what lives as long as a container.
 const STATE: &str = "/run/containerd";

@@ -3,17 +3,16 @@
 //! The suite runs inside `contained` (see tests/contained), as root on Linux. What it stands on:
 //!
 //! - [`node`]: one containerd for all tests, its configuration, its log
-//! - [`command`], [`ctr`], [`cri`]: programs with deadlines: any, `ctr`, and pods through `crictl`
+//! - [`ctr`], [`cri`]: programs with deadlines: `ctr`, and pods through `crictl`
 //! - [`images`]: the images, made here
 //! - [`network`]: a bridge, and a network namespace for each container
 //! - [`container`]: one container under guard, as [`visits_tests::Host`] is one process
-//! - [`process`], [`cgroup`], [`leftovers`], [`wait`]: what the kernel says, and waiting for it to say so
+//! - [`process`], [`cgroup`], [`leftovers`]: what the kernel says
 //!
 //! Every test is ignored unless asked for, because it needs root; `cargo xtask test containerd` asks where it can.
 #![cfg(target_os = "linux")]
 
 mod cgroup;
-mod command;
 mod container;
 mod cri;
 mod ctr;
@@ -22,7 +21,6 @@ mod leftovers;
 mod network;
 mod node;
 mod process;
-mod wait;
 
 mod compiled_code;
 mod counts;

@@ -5,7 +5,7 @@ use crate::cri::{HANDLER, Pod, Setup};
 use crate::node::Node;
 use crate::{cgroup, ctr, images};
 use anyhow::{Context, Result, ensure};
-use visits_tests::{DEADLINE, get};
+use visits_tests::{DEADLINE, get, wait};
 
 const LIMIT: u64 = 64 << 20;
 
@@ -44,7 +44,7 @@ async fn a_component_reaches_its_own_ceiling_before_the_containers_limit() -> Re
         assert_eq!(reply.status, 500, "{}", reply.text());
     }
     // A new instance has taken over, in the same process.
-    crate::wait::until("it serves again", DEADLINE, async || {
+    wait::until("it serves again", DEADLINE, async || {
         Ok(get(pod.address(), "/hello")
             .await
             .ok()

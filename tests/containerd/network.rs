@@ -1,12 +1,12 @@
 //! A bridge and a network namespace for each container: what a network plugin does for a pod. Done by hand for
 //! `ctr`, so that a container can be tried without Kubernetes' interface; pods get the real plugin.
 
-use crate::command::run;
 use anyhow::Result;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::atomic::{AtomicU16, Ordering};
+use visits_tests::command::run;
 
 /// The bridge, whose address the containers see as the tests'.
 const BRIDGE: &str = "visits0";

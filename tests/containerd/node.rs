@@ -7,13 +7,14 @@ mod config;
 
 pub(crate) use config::crictl;
 
-use crate::{command, cri, ctr, images, network, wait};
+use crate::{cri, ctr, images, network};
 use anyhow::{Context, Result, anyhow, ensure};
 use std::fs::{self, File, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 use tokio::sync::{OnceCell, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use visits_tests::{artifacts, wait};
 
 /// A variable in containerd's own environment, which no container may ever see.
 pub(crate) const PLANTED: (&str, &str) = ("PLANTED_SECRET", "the-secret-of-the-node");
@@ -132,12 +133,12 @@ fn furnish() -> Result<()> {
     fs::create_dir_all(config::networks())?;
     fs::create_dir_all(config::plugins())?;
     for name in ["containerd", "containerd-shim-runc-v2", "runc"] {
-        link(&command::node_binary(name)?, &config::binaries())?;
+        link(&artifacts::node_binary(name)?, &config::binaries())?;
     }
     for name in ["bridge", "loopback", "host-local"] {
-        link(&command::node_binary(name)?, &config::plugins())?;
+        link(&artifacts::node_binary(name)?, &config::plugins())?;
     }
-    if let Ok(shim) = command::shim() {
+    if let Ok(shim) = artifacts::shim() {
         link(&shim, &config::binaries())?;
     }
     fs::write(config::file(), config::containerd())?;

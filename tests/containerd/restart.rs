@@ -6,7 +6,7 @@ use crate::volumes::volume;
 use crate::{images, process};
 use anyhow::{Result, ensure};
 use visits_tests::load::{self, visits_bin};
-use visits_tests::{DEADLINE, Signal};
+use visits_tests::{DEADLINE, Signal, wait};
 
 #[tokio::test]
 #[ignore = "needs root"]
@@ -43,7 +43,7 @@ async fn its_end_is_noticed(handler: &str, setup: Setup) -> Result<()> {
     let pid = container.pid().await?;
     node.kill9()?;
     process::kill(pid, Signal::KILL)?;
-    crate::wait::until("the container's process is gone", DEADLINE, async || {
+    wait::until("the container's process is gone", DEADLINE, async || {
         Ok((!process::exists(pid)).then_some(()))
     })
     .await?;

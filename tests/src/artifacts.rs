@@ -24,6 +24,32 @@ pub fn hello_wasm() -> Result<PathBuf> {
     named_by("HELLO_WASM")
 }
 
+/// The shim.
+pub fn shim() -> Result<PathBuf> {
+    named_by("SHIM_BIN")
+}
+
+/// A busybox that needs no library.
+pub fn busybox() -> Result<PathBuf> {
+    named_by("BUSYBOX_BIN")
+}
+
+/// A program of the node: containerd, ctr, runc, crictl or a network plugin.
+pub fn node_binary(name: &str) -> Result<PathBuf> {
+    Ok(node_binaries()?.join(name))
+}
+
+/// The directory of all of them.
+pub fn node_binaries() -> Result<PathBuf> {
+    let directory = set("NODE_BIN_DIR")?;
+    ensure!(
+        directory.is_dir(),
+        "NODE_BIN_DIR={} is not a directory: run `cargo xtask test`",
+        directory.display()
+    );
+    Ok(directory)
+}
+
 /// A component, byte by byte for want of an assembler, that imports an instance with one function and exports an
 /// empty instance.
 pub fn component_importing(import: &str, export: &str) -> Vec<u8> {
@@ -42,15 +68,19 @@ pub fn component_importing(import: &str, export: &str) -> Vec<u8> {
 }
 
 fn named_by(variable: &str) -> Result<PathBuf> {
-    let path = std::env::var_os(variable)
-        .map(PathBuf::from)
-        .with_context(|| {
-            format!("{variable} is not set: run `cargo xtask test`, which builds it and sets it")
-        })?;
+    let path = set(variable)?;
     ensure!(
         path.is_absolute() && path.is_file(),
         "{variable}={} is not an absolute path to a file: run `cargo xtask test`",
         path.display()
     );
     Ok(path)
+}
+
+fn set(variable: &str) -> Result<PathBuf> {
+    std::env::var_os(variable)
+        .map(PathBuf::from)
+        .with_context(|| {
+            format!("{variable} is not set: run `cargo xtask test`, which builds it and sets it")
+        })
 }

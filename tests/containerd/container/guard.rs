@@ -1,8 +1,8 @@
 //! A container that runs, or has run: signals, its output, its end, and its removal in any case.
 
+use crate::ctr;
 use crate::network::Network;
 use crate::node::Node;
-use crate::{command, ctr, wait};
 use anyhow::{Context, Result, anyhow, ensure};
 use std::net::SocketAddr;
 use std::os::unix::process::ExitStatusExt;
@@ -11,8 +11,8 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
-use visits_tests::DEADLINE;
 use visits_tests::output::Output;
+use visits_tests::{DEADLINE, command, wait};
 
 /// How a container ended.
 #[derive(Clone, Debug)]

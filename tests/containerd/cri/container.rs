@@ -1,14 +1,14 @@
 //! One container of a pod: how it is set up, its state, its log.
 
 use super::{OWN_PROCESSES, Pod, SHARED_PROCESSES, crictl, json_of, write};
+use crate::images;
 use crate::node::Node;
-use crate::{command, images, wait};
 use anyhow::{Context, Result, anyhow};
 use serde_json::{Value, json};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::net::TcpStream;
-use visits_tests::DEADLINE;
+use visits_tests::{DEADLINE, command, wait};
 
 /// How a container of a pod is set up: restricted as far as Kubernetes can ask for it, unless told otherwise.
 #[derive(Clone, Debug)]

@@ -4,7 +4,17 @@ use anyhow::{Result, bail};
 use std::time::{Duration, Instant};
 
 /// Asks until there is a value, and for it no longer than `deadline`; `what` says what was waited for.
-pub(crate) async fn until<T>(
+pub async fn until<T>(
+    what: &str,
+    deadline: Duration,
+    ask: impl AsyncFnMut() -> Result<Option<T>>,
+) -> Result<T> {
+    until_every(Duration::from_millis(10), what, deadline, ask).await
+}
+
+/// The same with another pause between two questions, for those that are not cheap.
+pub async fn until_every<T>(
+    pause: Duration,
     what: &str,
     deadline: Duration,
     mut ask: impl AsyncFnMut() -> Result<Option<T>>,
@@ -17,6 +27,6 @@ pub(crate) async fn until<T>(
         if Instant::now() > end {
             bail!("not within {deadline:?}: {what}");
         }
-        tokio::time::sleep(Duration::from_millis(10)).await;
+        tokio::time::sleep(pause).await;
     }
 }

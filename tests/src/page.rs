@@ -9,20 +9,22 @@ use std::path::Path;
 
 /// A colour scheme that a visitor's system asks for.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Scheme {
+pub enum Scheme {
+    /// Dark ink on light paper.
     Light,
+    /// Light ink on dark paper.
     Dark,
 }
 
 /// A tab.
-pub(crate) struct Page<'a> {
+pub struct Page<'a> {
     browser: &'a Chromium,
     session: String,
 }
 
 impl<'a> Page<'a> {
     /// Opens an empty tab and listens to what happens in it.
-    pub(crate) async fn open(browser: &'a Chromium) -> Result<Self> {
+    pub async fn open(browser: &'a Chromium) -> Result<Self> {
         let target = browser
             .call(None, "Target.createTarget", json!({ "url": "about:blank" }))
             .await?;
@@ -44,7 +46,7 @@ impl<'a> Page<'a> {
     }
 
     /// Goes to an address and waits until everything there is loaded.
-    pub(crate) async fn goto(&self, url: &str) -> Result<()> {
+    pub async fn goto(&self, url: &str) -> Result<()> {
         let mark = self.browser.mark();
         let gone = self.call("Page.navigate", json!({ "url": url })).await?;
         ensure!(gone["errorText"].is_null(), "go to {url}: {gone}");
@@ -54,7 +56,7 @@ impl<'a> Page<'a> {
     }
 
     /// The value of a JavaScript expression in the page.
-    pub(crate) async fn value(&self, expression: &str) -> Result<Value> {
+    pub async fn value(&self, expression: &str) -> Result<Value> {
         let evaluate =
             json!({ "expression": expression, "returnByValue": true, "awaitPromise": true });
         let mut answer = self.call("Runtime.evaluate", evaluate).await?;
@@ -65,7 +67,7 @@ impl<'a> Page<'a> {
     }
 
     /// The same, a text.
-    pub(crate) async fn text(&self, expression: &str) -> Result<String> {
+    pub async fn text(&self, expression: &str) -> Result<String> {
         match self.value(expression).await? {
             Value::String(text) => Ok(text),
             other => bail!("{expression} is not a text but {other}"),
@@ -73,7 +75,7 @@ impl<'a> Page<'a> {
     }
 
     /// Asks for a colour scheme, and for no motion, so that a picture never shows half a movement.
-    pub(crate) async fn prefer(&self, scheme: Scheme) -> Result<()> {
+    pub async fn prefer(&self, scheme: Scheme) -> Result<()> {
         let scheme = match scheme {
             Scheme::Light => "light",
             Scheme::Dark => "dark",
@@ -89,7 +91,7 @@ impl<'a> Page<'a> {
     }
 
     /// Gives the window this size.
-    pub(crate) async fn resize(&self, width: u32, height: u32) -> Result<()> {
+    pub async fn resize(&self, width: u32, height: u32) -> Result<()> {
         let metrics = json!({
             "width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600,
         });
@@ -99,7 +101,7 @@ impl<'a> Page<'a> {
     }
 
     /// Presses the tabulator key.
-    pub(crate) async fn press_tab(&self) -> Result<()> {
+    pub async fn press_tab(&self) -> Result<()> {
         for kind in ["rawKeyDown", "keyUp"] {
             let key =
                 json!({ "type": kind, "key": "Tab", "code": "Tab", "windowsVirtualKeyCode": 9 });
@@ -109,7 +111,7 @@ impl<'a> Page<'a> {
     }
 
     /// Saves what the window shows as a PNG.
-    pub(crate) async fn screenshot(&self, file: &Path) -> Result<()> {
+    pub async fn screenshot(&self, file: &Path) -> Result<()> {
         let taken = self
             .call("Page.captureScreenshot", json!({ "format": "png" }))
             .await?;
@@ -119,7 +121,7 @@ impl<'a> Page<'a> {
     }
 
     /// Every address that the page has asked for.
-    pub(crate) fn requests(&self) -> Vec<String> {
+    pub fn requests(&self) -> Vec<String> {
         let events = self.browser.events(&self.session).into_iter();
         events
             .filter(|(_, event)| event["method"] == "Network.requestWillBeSent")
@@ -128,7 +130,7 @@ impl<'a> Page<'a> {
     }
 
     /// Everything that a developer's console would show in red or yellow.
-    pub(crate) fn complaints(&self) -> Vec<Value> {
+    pub fn complaints(&self) -> Vec<Value> {
         let complains = |event: &Value| match event["method"].as_str() {
             Some("Runtime.exceptionThrown") => true,
             Some("Runtime.consoleAPICalled") => {

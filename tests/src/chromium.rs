@@ -4,6 +4,8 @@
 //! find, no WebSocket, and the browser ends by itself when the test does. A client library would bring a generated
 //! type for each of the protocol's thousands of messages, minutes of compiling for the dozen used here.
 
+use crate::DEADLINE;
+use crate::output::Output;
 use anyhow::{Context, Result, anyhow, bail};
 use serde_json::{Value, json};
 use std::collections::HashMap;
@@ -16,8 +18,6 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{ChildStdin, ChildStdout};
 use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
-use visits_tests::DEADLINE;
-use visits_tests::output::Output;
 
 /// Chromium reads the protocol on descriptor 3 and writes it on 4. A shell puts them there: doing so from Rust
 /// would need unsafe code between fork and exec.
@@ -41,7 +41,7 @@ const ARGUMENTS: [&str; 13] = [
 ];
 
 /// A running browser. On drop it is killed and its directory, with the profile, removed.
-pub(crate) struct Chromium {
+pub struct Chromium {
     input: tokio::sync::Mutex<ChildStdin>,
     state: Arc<State>,
     log: Output,
@@ -66,7 +66,7 @@ struct Shared {
 
 impl Chromium {
     /// Starts the browser that `CHROMIUM_BIN` names, else `chromium`.
-    pub(crate) async fn start() -> Result<Self> {
+    pub async fn start() -> Result<Self> {
         let directory = TempDir::new().context("make a directory for the browser")?;
         let binary = std::env::var_os("CHROMIUM_BIN").unwrap_or_else(|| "chromium".into());
         let mut process = command(&PathBuf::from(&binary), directory.path())
@@ -90,7 +90,7 @@ impl Chromium {
     }
 
     /// Calls a method of the protocol, on a session or on the browser itself, and waits for its result.
-    pub(crate) async fn call(
+    pub async fn call(
         &self,
         session: Option<&str>,
         method: &str,
@@ -125,12 +125,12 @@ impl Chromium {
     }
 
     /// How many events there have been: the mark to wait from.
-    pub(crate) fn mark(&self) -> usize {
+    pub fn mark(&self) -> usize {
         *self.state.progress.borrow()
     }
 
     /// The first event of this session and name after the mark, already there or yet to come.
-    pub(crate) async fn event(&self, mark: usize, session: &str, method: &str) -> Result<Value> {
+    pub async fn event(&self, mark: usize, session: &str, method: &str) -> Result<Value> {
         let mut progress = self.state.progress.subscribe();
         let search = async {
             loop {
@@ -154,7 +154,7 @@ impl Chromium {
     }
 
     /// The events of this session so far, each with its place among all.
-    pub(crate) fn events(&self, session: &str) -> Vec<(usize, Value)> {
+    pub fn events(&self, session: &str) -> Vec<(usize, Value)> {
         let shared = self.state.shared.lock().expect("no holder panics");
         let all = shared.events.iter().cloned().enumerate();
         all.filter(|(_, event)| event["sessionId"].as_str() == Some(session))
@@ -162,7 +162,7 @@ impl Chromium {
     }
 
     /// What the browser wrote, and its last events: for the report of a failure.
-    pub(crate) fn logs(&self) -> String {
+    pub fn logs(&self) -> String {
         let shared = self.state.shared.lock().expect("no holder panics");
         let last = shared.events.len().saturating_sub(20);
         let events: Vec<_> = shared.events[last..].iter().map(Value::to_string).collect();
