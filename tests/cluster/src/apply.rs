@@ -31,14 +31,14 @@ pub(crate) fn repository(path: &str) -> PathBuf {
     top.unwrap_or(Path::new("/")).join(path)
 }
 
-/// Applies a kustomization, or a file.
+/// Applies a kustomization or a file, as anybody would.
 pub(crate) fn apply(state: &State, how: &str, path: &Path) -> Result<()> {
-    let path = path.to_str().context("a path that is not UTF-8")?;
-    // On the server's side: some of the projects' own manifests are too large for the annotation that apply else makes.
-    let command = kubectl(
-        state,
-        &["apply", "--server-side", "--force-conflicts", how, path],
-    )?;
+    apply_with(state, &[how], path)
+}
+
+fn apply_with(state: &State, how: &[&str], path: &Path) -> Result<()> {
+    let mut command = kubectl(state, &["apply"])?;
+    command.args(how).arg(path);
     run::output(command).map(drop)
 }
 
@@ -54,7 +54,12 @@ pub(crate) fn addons(state: &State) -> Result<()> {
         &named_by("ADDONS_BIN_DIR")?.join("manifests"),
         &directory.join("manifests"),
     )?;
-    apply(state, "-k", &directory)
+    // On the server's side: some of them are too large for the annotation that apply else makes.
+    apply_with(
+        state,
+        &["--server-side", "--force-conflicts", "-k"],
+        &directory,
+    )
 }
 
 /// Applies the addresses that the balancer gives out, once it is there.

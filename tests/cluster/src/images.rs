@@ -8,19 +8,13 @@ use anyhow::{Context, Result, ensure};
 use preopen_image::Image;
 use std::fs::{self, File};
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 /// What holds a pod's namespaces.
 pub(crate) const PAUSE: &str = "localhost/pause:visits-cluster";
 
 /// Under the name that the manifests have, but it is this machine's busybox: nothing is fetched.
 const BUSYBOX: &str = "docker.io/library/busybox:1.37";
-
-/// What Docker's image of this name has that is used here.
-const APPLETS: [&str; 22] = [
-    "cat", "chmod", "chown", "cp", "dd", "df", "env", "id", "ls", "mkdir", "mount", "mv", "od",
-    "rm", "rmdir", "sh", "sleep", "stat", "sync", "touch", "wget", "xxd",
-];
 
 /// The add-ons' images, as tests/cluster/addons names them, each of one program that needs nothing else.
 const ADDONS: [(&str, &str); 5] = [
@@ -78,7 +72,7 @@ fn names(node: &Node) -> Result<Vec<String>> {
     Ok(run::output(list)?.lines().map(str::to_owned).collect())
 }
 
-fn ctr(node: &Node) -> std::process::Command {
+fn ctr(node: &Node) -> Command {
     let mut command = node.command(format!("{NODE_BINARIES}/ctr"));
     command.args(["--address", CONTAINERD, "--namespace", "k8s.io"]);
     command
@@ -98,9 +92,15 @@ fn busybox() -> Result<Image> {
         .entrypoint(["/bin/sh"]))
 }
 
+/// The shell and all else that this machine's busybox can be called by.
 fn shell(name: &str) -> Result<Image> {
-    let image = Image::new(name).file("/bin/busybox", read(&named_by("BUSYBOX_BIN")?)?, 0o755);
-    Ok(APPLETS.iter().fold(image, |image, applet| {
+    let busybox = named_by("BUSYBOX_BIN")?;
+    let mut list = Command::new(&busybox);
+    list.arg("--list");
+    let names = run::output(list)?;
+    let image = Image::new(name).file("/bin/busybox", read(&busybox)?, 0o755);
+    let applets = names.lines().filter(|name| *name != "busybox");
+    Ok(applets.fold(image, |image, applet| {
         image.symlink(format!("/bin/{applet}"), "busybox")
     }))
 }
