@@ -1,62 +1,231 @@
-//! The programs of a Kubernetes node, built from pinned Go modules: a containerd of one known version on every machine,
-//! without a download of anything that somebody else has built.
+//! The programs of a Kubernetes node, of Kubernetes itself and of a cluster's add-ons, built from pinned Go modules:
+//! known versions on every machine, without a download of anything that somebody else has built.
 //!
-//! They are kept outside of the repository, under the content of what they are built from: every clone on a machine
-//! shares them, and a change of a version builds anew beside what is there.
+//! They are kept outside of the repository, each group under the content of what it is built from: every clone on a
+//! machine shares them, and a change of a version builds that group anew beside what is there.
+//!
+//! - [`manifests`]: the add-ons' own manifests, which their modules hold
+//! - [`progress`]: what a build tells while it runs, for the longest takes minutes
 
-use crate::{cargo, workspace};
-use anyhow::{Context, Result, bail};
+mod manifests;
+mod progress;
+
+use crate::workspace;
+use anyhow::{Context, Result, bail, ensure};
+use manifests::Manifests;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The modules, each with its `tool` lines, below the repository's top. crictl is one of its own, for it wants other
-/// versions of the same packages than containerd does.
-const MODULES: [&str; 2] = ["tests/containerd/go/node", "tests/containerd/go/crictl"];
+/// Modules that are built with the same flags into one directory.
+pub(crate) struct Group {
+    /// What the directory's name begins with.
+    name: &'static str,
+    /// What is in it, and how long it takes when nothing is compiled yet, on two cores.
+    what: &'static str,
+    takes: &'static str,
+    /// Each with its `tool` lines, below the repository's top.
+    modules: &'static [&'static str],
+    flags: &'static [&'static str],
+    /// Whether the programs are linked with C libraries. Those that are not run in an image with nothing else in it.
+    c: bool,
+    /// The module of the first directory whose version its programs are to tell.
+    stamp: Option<&'static str>,
+    manifests: &'static [Manifests],
+}
 
-/// What is given to every build. Without the tag, runc refuses a pod's default system call filter; without symbols the
-/// whole takes half of the space.
-const FLAGS: [&str; 5] = ["-trimpath", "-tags", "seccomp", "-ldflags", "-s -w"];
+/// What a node runs. crictl is a module of its own, for it wants other versions of the same packages than containerd
+/// does. Without the tag, runc refuses a pod's default system call filter.
+pub(crate) const NODE: Group = Group {
+    name: "node",
+    what: "containerd, runc, CNI plugins and crictl",
+    takes: "five minutes",
+    modules: &["tests/containerd/go/node", "tests/containerd/go/crictl"],
+    flags: &["-tags", "seccomp"],
+    c: true,
+    stamp: None,
+    manifests: &[],
+};
+
+/// Kubernetes, and etcd with it: they share most of what is compiled.
+pub(crate) const KUBERNETES: Group = Group {
+    name: "kubernetes",
+    what: "Kubernetes and etcd",
+    takes: "ten minutes",
+    modules: &["tests/cluster/go/kubernetes"],
+    flags: &[],
+    c: false,
+    stamp: Some("k8s.io/kubernetes"),
+    manifests: &[],
+};
+
+/// What makes a cluster of it: each a module of its own, with the versions of Kubernetes' packages where it takes
+/// them, so that those are compiled once.
+pub(crate) const ADDONS: Group = Group {
+    name: "addons",
+    what: "MetalLB, local-path-provisioner, CoreDNS and metrics-server",
+    takes: "four minutes",
+    modules: &[
+        "tests/cluster/go/localpath",
+        "tests/cluster/go/metallb",
+        "tests/cluster/go/coredns",
+        "tests/cluster/go/metrics",
+    ],
+    flags: &[],
+    c: false,
+    stamp: None,
+    manifests: manifests::ADDONS,
+};
 
 /// The page with releases of Go.
 pub(crate) const DOWNLOADS: &str = "https://go.dev/dl";
 
-/// Why the modules cannot be built here, if they cannot: there is no Go, or it is too old.
-pub(crate) fn missing() -> Option<String> {
-    version().err().map(|error| format!("{error:#}"))
-}
+/// Where Kubernetes' programs keep the version that they tell.
+const VERSION: &str = "k8s.io/component-base/version";
 
-/// Builds what is not there already; the directory of all programs.
-pub(crate) fn build() -> Result<PathBuf> {
-    let directory = cache()?.join("go").join(key()?);
-    if directory.is_dir() {
-        return Ok(directory);
+impl Group {
+    /// Why it cannot be built here, if it cannot: there is no Go, or it is too old.
+    pub(crate) fn missing(&self) -> Option<String> {
+        self.go_versions()
+            .err()
+            .map(|error| format!("{error:#}"))
     }
-    eprintln!(
-        "building {}: some five minutes the first time",
-        MODULES.join(" and ")
-    );
-    let partial = directory.with_extension(std::process::id().to_string());
-    std::fs::create_dir_all(&partial).with_context(|| format!("make {}", partial.display()))?;
-    let built = MODULES.iter().try_for_each(|module| {
-        let mut build = go(module);
-        build
-            .arg("build")
-            .args(FLAGS)
-            .arg("-o")
-            .arg(&partial)
-            .arg("tool");
-        cargo::run(build).with_context(|| module.to_string())
-    });
-    // Whole or absent. That another run was faster is as good.
-    let placed = built.and_then(|()| match std::fs::rename(&partial, &directory) {
-        Err(error) if !directory.is_dir() => {
-            Err(error).with_context(|| format!("rename to {}", directory.display()))
+
+    /// Builds what is not there already; the directory of its programs.
+    pub(crate) fn build(&self) -> Result<PathBuf> {
+        let directory = self.directory()?;
+        if directory.is_dir() {
+            return Ok(directory);
         }
-        _ => Ok(()),
-    });
-    let _ = std::fs::remove_dir_all(&partial);
-    placed.map(|()| directory)
+        eprintln!(
+            "building {} from source: some {} the first time",
+            self.what, self.takes
+        );
+        let partial = directory.with_extension(std::process::id().to_string());
+        std::fs::create_dir_all(&partial)
+            .with_context(|| format!("make {}", partial.display()))?;
+        // Whole or absent. That another run was faster is as good.
+        let placed =
+            self.fill(&partial)
+                .and_then(|()| match std::fs::rename(&partial, &directory) {
+                    Err(error) if !directory.is_dir() => {
+                        Err(error).with_context(|| format!("rename to {}", directory.display()))
+                    }
+                    _ => Ok(()),
+                });
+        let _ = std::fs::remove_dir_all(&partial);
+        placed.map(|()| directory)
+    }
+
+    /// The directory of its programs, if it is built.
+    pub(crate) fn built(&self) -> Result<Option<PathBuf>> {
+        let directory = self.directory()?;
+        Ok(directory.is_dir().then_some(directory))
+    }
+
+    fn directory(&self) -> Result<PathBuf> {
+        let name = format!("{}-{}", self.name, self.key()?);
+        Ok(cache()?.join("go").join(name))
+    }
+
+    fn fill(&self, directory: &Path) -> Result<()> {
+        let flags = self.flags()?;
+        for module in self.modules {
+            let mut list = self.go(module);
+            list.args(["list", "-deps"])
+                .args(self.flags)
+                .arg("tool");
+            let mut build = self.go(module);
+            build
+                .args(["build", "-v"])
+                .args(&flags)
+                .arg("-o")
+                .arg(directory)
+                .arg("tool");
+            progress::build(list, build).with_context(|| (*module).to_owned())?;
+        }
+        self.manifests.iter().try_for_each(|manifests| {
+            let go = self.go(manifests.below);
+            manifests.copy(go, &directory.join("manifests"))
+        })
+    }
+
+    /// What is given to every build. Without symbols the whole takes half of the space.
+    fn flags(&self) -> Result<Vec<String>> {
+        let mut ldflags = "-s -w".to_owned();
+        if let Some(module) = self.stamp {
+            let version = self.version_of(module)?;
+            let mut numbers = version.trim_start_matches('v').split('.');
+            let (major, minor) = (numbers.next(), numbers.next());
+            for (name, value) in [
+                ("gitVersion", Some(version.as_str())),
+                ("gitMajor", major),
+                ("gitMinor", minor),
+                ("gitTreeState", Some("clean")),
+            ] {
+                ldflags += &format!(" -X {VERSION}.{name}={}", value.unwrap_or_default());
+            }
+        }
+        let mut flags = vec!["-trimpath".to_owned(), "-ldflags".to_owned(), ldflags];
+        flags.extend(self.flags.iter().map(|flag| (*flag).to_owned()));
+        Ok(flags)
+    }
+
+    /// The version of a module that the first go.mod requires.
+    fn version_of(&self, module: &str) -> Result<String> {
+        let path = workspace::root().join(self.modules[0]).join("go.mod");
+        let text = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+        let version = text.lines().find_map(|line| {
+            let mut words = line.split_whitespace();
+            (words.next() == Some(module)).then(|| words.next())?
+        });
+        version
+            .map(str::to_owned)
+            .with_context(|| format!("{}: {module} is not required", path.display()))
+    }
+
+    /// A name for everything that the result depends on. A new Rust may give another, which costs a build.
+    fn key(&self) -> Result<String> {
+        let mut hasher = DefaultHasher::new();
+        (self.flags()?, self.c, self.go_versions()?).hash(&mut hasher);
+        for module in self.modules {
+            hash_files(&workspace::root().join(module), &mut hasher)?;
+        }
+        Ok(format!("{:016x}", hasher.finish()))
+    }
+
+    /// The Go that builds the modules. One that is too old says so, or fetches a newer one, as it is set up to.
+    fn go_versions(&self) -> Result<String> {
+        if workspace::program(&["go"]).is_none() {
+            bail!("there is no Go: install it from {DOWNLOADS}");
+        }
+        let mut versions = String::new();
+        for module in self.modules {
+            let output = self
+                .go(module)
+                .arg("version")
+                .output()
+                .context("run go")?;
+            let error = String::from_utf8_lossy(&output.stderr);
+            ensure!(
+                output.status.success(),
+                "{}: install a newer one from {DOWNLOADS}",
+                error.trim()
+            );
+            versions += &String::from_utf8_lossy(&output.stdout);
+        }
+        Ok(versions)
+    }
+
+    fn go(&self, module: &str) -> Command {
+        let mut go = Command::new("go");
+        go.current_dir(workspace::root().join(module));
+        // What is set for other projects on this machine must not change what is built.
+        go.env("GOFLAGS", "")
+            .env("GOWORK", "off")
+            .env("CGO_ENABLED", if self.c { "1" } else { "0" });
+        go
+    }
 }
 
 /// What is kept for every clone on this machine.
@@ -72,44 +241,47 @@ pub(crate) fn cache() -> Result<PathBuf> {
         .join("visits"))
 }
 
-/// A name for everything that the result depends on. A new Rust may give another, which costs a build.
-fn key() -> Result<String> {
-    let mut hasher = DefaultHasher::new();
-    (FLAGS, version()?).hash(&mut hasher);
-    for module in MODULES {
-        for file in ["go.mod", "go.sum"] {
-            let path = workspace::root().join(module).join(file);
-            std::fs::read(&path)
-                .with_context(|| path.display().to_string())?
-                .hash(&mut hasher);
+/// Takes in every file below a directory, in an order that does not depend on the file system.
+fn hash_files(directory: &Path, hasher: &mut DefaultHasher) -> Result<()> {
+    let entries = std::fs::read_dir(directory).with_context(|| directory.display().to_string())?;
+    let mut paths = entries
+        .map(|entry| Ok(entry?.path()))
+        .collect::<Result<Vec<_>>>()?;
+    paths.sort();
+    for path in paths {
+        if path.is_dir() {
+            hash_files(&path, hasher)?;
+        } else {
+            let bytes = std::fs::read(&path).with_context(|| path.display().to_string())?;
+            (path.file_name(), bytes).hash(hasher);
         }
     }
-    Ok(format!("{:016x}", hasher.finish()))
+    Ok(())
 }
 
-/// The Go that builds the modules. One that is too old says so, or fetches a newer one, as it is set up to.
-fn version() -> Result<String> {
-    if workspace::program(&["go"]).is_none() {
-        bail!("there is no Go: install it from {DOWNLOADS}");
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kubernetes_tells_the_version_that_its_go_mod_requires() {
+        let flags = KUBERNETES.flags().expect("go.mod is well formed").join(" ");
+        let version = KUBERNETES.version_of("k8s.io/kubernetes").expect("is there");
+        assert!(flags.contains(&format!("gitVersion={version} ")), "{flags}");
+        assert!(flags.contains("gitMajor=1 "), "{flags}");
     }
-    let mut versions = String::new();
-    for module in MODULES {
-        let output = go(module).arg("version").output().context("run go")?;
-        if !output.status.success() {
-            let error = String::from_utf8_lossy(&output.stderr);
-            bail!("{}: install a newer one from {DOWNLOADS}", error.trim());
+
+    #[test]
+    fn each_group_keeps_its_programs_in_a_directory_of_its_own() {
+        if NODE.missing().is_some() {
+            return;
         }
-        versions += &String::from_utf8_lossy(&output.stdout);
+        let directories: Vec<_> = [NODE, KUBERNETES, ADDONS]
+            .iter()
+            .map(|group| group.directory().expect("the modules are there"))
+            .collect();
+        for (index, directory) in directories.iter().enumerate() {
+            assert!(!directories[..index].contains(directory), "{directories:?}");
+        }
     }
-    Ok(versions)
-}
-
-fn go(module: &str) -> Command {
-    let mut go = Command::new("go");
-    go.current_dir(Path::new(&workspace::root()).join(module));
-    // What is set for other projects on this machine must not change what is built.
-    go.env("GOFLAGS", "")
-        .env("GOWORK", "off")
-        .env("CGO_ENABLED", "1");
-    go
 }

@@ -27,7 +27,7 @@ pub(crate) fn missing() -> Option<String> {
     if !workspace::is_root() {
         return Some("they need root on Linux".into());
     }
-    if let Some(missing) = go::missing() {
+    if let Some(missing) = go::NODE.missing() {
         return Some(missing);
     }
     if packages_are_there() {
@@ -70,7 +70,7 @@ impl Node {
         remove_cgroups();
         Ok(Self {
             shim: workspace::shim()?,
-            binaries: go::build()?,
+            binaries: go::NODE.build()?,
             busybox: busybox().context("there is no static busybox")?,
             debian: super::debian::unpack(),
             log: workspace::target()?.join("containerd-test.log"),

@@ -2,6 +2,8 @@ module visits.test/coredns
 
 go 1.26.6
 
+tool visits.test/coredns
+
 require github.com/coredns/coredns v1.14.7
 
 require (

@@ -1,0 +1,78 @@
+//! The manifests that the add-ons' own modules hold. They come with the programs that they are for, out of Go's cache
+//! of modules: the repository has no copy of them that could be of another version.
+
+use anyhow::{Context, Result, ensure};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Some files of a module.
+pub(super) struct Manifests {
+    /// The go.mod that requires the module, below the repository's top.
+    pub(super) below: &'static str,
+    module: &'static str,
+    /// What the copy's directory is called.
+    name: &'static str,
+    /// Where the files are in the module.
+    directory: &'static str,
+    files: &'static [&'static str],
+}
+
+pub(super) const ADDONS: &[Manifests] = &[
+    Manifests {
+        below: "tests/cluster/go/localpath",
+        module: "github.com/rancher/local-path-provisioner",
+        name: "local-path",
+        directory: "deploy",
+        files: &["local-path-storage.yaml"],
+    },
+    Manifests {
+        below: "tests/cluster/go/metallb",
+        module: "go.universe.tf/metallb",
+        name: "metallb",
+        directory: "config/manifests",
+        files: &["metallb-native.yaml"],
+    },
+    Manifests {
+        below: "tests/cluster/go/metrics",
+        module: "sigs.k8s.io/metrics-server",
+        name: "metrics-server",
+        directory: "manifests/base",
+        files: &[
+            "apiservice.yaml",
+            "deployment.yaml",
+            "kustomization.yaml",
+            "rbac.yaml",
+            "service.yaml",
+        ],
+    },
+];
+
+impl Manifests {
+    /// Copies them into a directory of their own below `to`. `go` is Go in the directory of the go.mod.
+    pub(super) fn copy(&self, go: Command, to: &Path) -> Result<()> {
+        let from = self.module_directory(go)?.join(self.directory);
+        let to = to.join(self.name);
+        std::fs::create_dir_all(&to).with_context(|| format!("make {}", to.display()))?;
+        for file in self.files {
+            let (from, to) = (from.join(file), to.join(file));
+            // Not a copy of the file: those in Go's cache are write-protected.
+            std::fs::read(&from)
+                .and_then(|bytes| std::fs::write(&to, bytes))
+                .with_context(|| format!("copy {} to {}", from.display(), to.display()))?;
+        }
+        Ok(())
+    }
+
+    fn module_directory(&self, mut go: Command) -> Result<PathBuf> {
+        go.args(["list", "-m", "-f", "{{.Dir}}", self.module]);
+        let output = go.output().context("run go")?;
+        let error = String::from_utf8_lossy(&output.stderr);
+        ensure!(
+            output.status.success(),
+            "ask Go for {}: {}",
+            self.module,
+            error.trim()
+        );
+        Ok(String::from_utf8_lossy(&output.stdout).trim_end().into())
+    }
+}

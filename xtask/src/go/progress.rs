@@ -1,0 +1,133 @@
+//! A build of Go that tells how far it is: Go itself prints nothing until it ends, and that is minutes.
+
+use crate::cargo;
+use anyhow::{Context, Result, ensure};
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Command, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::time::{Duration, Instant};
+
+/// How often it tells.
+const TICK: Duration = Duration::from_secs(15);
+
+/// A line of what a program prints.
+enum Line {
+    Output,
+    Error(String),
+}
+
+/// What has been seen in the lines so far.
+#[derive(Default)]
+struct Seen {
+    output: usize,
+    downloads: usize,
+    packages: usize,
+}
+
+/// Runs a build after the list of its packages, which downloads their modules where they are missing.
+pub(super) fn build(list: Command, build: Command) -> Result<()> {
+    let all = run(list, |seen| {
+        format!("{} modules downloaded", seen.downloads)
+    })?
+    .output;
+    run(build, |seen| {
+        // Go names a package when it compiles it, and not one that is in its cache.
+        format!("{} packages compiled, of {all} at most", seen.packages)
+    })?;
+    Ok(())
+}
+
+/// Runs a program, with a line of progress at each tick; what has been seen of it.
+fn run(mut command: Command, tell: impl Fn(&Seen) -> String) -> Result<Seen> {
+    let line = cargo::line(&command);
+    let start = Instant::now();
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("start {line}"))?;
+    let (sender, lines) = mpsc::channel();
+    if let Some(output) = child.stdout.take() {
+        read(output, sender.clone(), |_| Line::Output);
+    }
+    if let Some(error) = child.stderr.take() {
+        read(error, sender, Line::Error);
+    }
+    let mut seen = Seen::default();
+    let mut tick = start + TICK;
+    loop {
+        match lines.recv_timeout(tick.saturating_duration_since(Instant::now())) {
+            Ok(line) => seen.take(line),
+            Err(RecvTimeoutError::Timeout) => {
+                eprintln!("    {} s: {}", start.elapsed().as_secs(), tell(&seen));
+                tick += TICK;
+            }
+            Err(RecvTimeoutError::Disconnected) => break,
+        }
+    }
+    let status = child.wait()?;
+    ensure!(status.success(), "{line} failed: {status}");
+    Ok(seen)
+}
+
+/// Reads lines on a thread of their own, which ends with the program.
+fn read(
+    pipe: impl Read + Send + 'static,
+    sender: Sender<Line>,
+    line: impl Fn(String) -> Line + Send + 'static,
+) {
+    std::thread::spawn(move || {
+        let mut pipe = BufReader::new(pipe);
+        let mut bytes = Vec::new();
+        while matches!(pipe.read_until(b'\n', &mut bytes), Ok(read) if read > 0) {
+            let text = String::from_utf8_lossy(&bytes).trim_end().to_owned();
+            if sender.send(line(text)).is_err() {
+                break;
+            }
+            bytes.clear();
+        }
+    });
+}
+
+impl Seen {
+    /// Counts a line, or passes it on: it is then an error's.
+    fn take(&mut self, line: Line) {
+        match line {
+            Line::Output => self.output += 1,
+            Line::Error(text) if text.starts_with("go: downloading ") => self.downloads += 1,
+            Line::Error(text) if is_package(&text) => self.packages += 1,
+            Line::Error(text) => eprintln!("{text}"),
+        }
+    }
+}
+
+/// Whether it is the path of a package, alone on its line.
+fn is_package(line: &str) -> bool {
+    !line.is_empty() && !line.contains([' ', ':', '\t'])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_program_prints_is_counted_and_its_failure_is_an_error() {
+        let shell = |script: &str| {
+            let mut command = Command::new("sh");
+            command.args(["-c", script]);
+            command
+        };
+        let script = "echo one; echo two; echo 'go: downloading example.com/a v1' >&2; echo example.com/a/b >&2";
+        let seen = run(shell(script), |_| String::new()).expect("it succeeds");
+        assert_eq!((seen.output, seen.downloads, seen.packages), (2, 1, 1));
+        run(shell("exit 3"), |_| String::new()).map(|_| ()).expect_err("it fails");
+    }
+
+    #[test]
+    fn an_error_is_no_package() {
+        for line in ["", "# example.com/a", "main.go:3:2: undefined: x", "go: no such module"] {
+            assert!(!is_package(line), "{line}");
+        }
+    }
+}
