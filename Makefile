@@ -1,19 +1,25 @@
 # Each command is one of `cargo xtask --help`; this file only makes sure that there is a toolchain to run it with.
 # ARGS is passed on: make up ARGS="--listen 127.0.0.1:5077 --persistent /some/dir"
 .DEFAULT_GOAL := help
-.PHONY: help up test image bench fmt clean toolchain
+.PHONY: help up test image cluster cluster-down bench fmt clean toolchain
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.* ## /\1:/p' $(firstword $(MAKEFILE_LIST)) | awk -F: '{ n = $$1; sub(/[^:]*:/, ""); printf "  make %-6s %s\n", n, $$0 }'
+	@sed -n 's/^\([a-z-]*\):.* ## /\1:/p' $(firstword $(MAKEFILE_LIST)) | awk -F: '{ n = $$1; sub(/[^:]*:/, ""); printf "  make %-12s %s\n", n, $$0 }'
 
 up: toolchain ## build everything and serve the counter at http://127.0.0.1:5000 (ARGS="--listen ADDR --persistent DIR …")
 	@cargo xtask up $(ARGS)
 
-test: toolchain ## run every test and lint (ARGS=unit, http, containerd, browser or lint: that kind alone)
+test: toolchain ## run every test and lint (ARGS=unit, http, containerd, browser, cluster or lint: that kind alone)
 	@cargo xtask test $(ARGS)
 
 image: toolchain ## write the counter's OCI images into target/image
 	@cargo xtask image $(ARGS)
+
+cluster: toolchain ## bring up a Kubernetes of one node, built from source, with the counter on it (root, Go)
+	@cargo xtask cluster up $(ARGS)
+
+cluster-down: toolchain ## end that Kubernetes and remove all that it has left, its volumes too
+	@cargo xtask cluster down
 
 bench: toolchain ## measure visits a second, beside a hello-world component
 	@cargo xtask bench $(ARGS)

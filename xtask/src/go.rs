@@ -86,9 +86,7 @@ const VERSION: &str = "k8s.io/component-base/version";
 impl Group {
     /// Why it cannot be built here, if it cannot: there is no Go, or it is too old.
     pub(crate) fn missing(&self) -> Option<String> {
-        self.go_versions()
-            .err()
-            .map(|error| format!("{error:#}"))
+        self.go_versions().err().map(|error| format!("{error:#}"))
     }
 
     /// Builds what is not there already; the directory of its programs.
@@ -102,8 +100,7 @@ impl Group {
             self.what, self.takes
         );
         let partial = directory.with_extension(std::process::id().to_string());
-        std::fs::create_dir_all(&partial)
-            .with_context(|| format!("make {}", partial.display()))?;
+        std::fs::create_dir_all(&partial).with_context(|| format!("make {}", partial.display()))?;
         // Whole or absent. That another run was faster is as good.
         let placed =
             self.fill(&partial)
@@ -115,6 +112,11 @@ impl Group {
                 });
         let _ = std::fs::remove_dir_all(&partial);
         placed.map(|()| directory)
+    }
+
+    /// What is in it.
+    pub(crate) fn what(&self) -> &'static str {
+        self.what
     }
 
     /// The directory of its programs, if it is built.
@@ -132,9 +134,7 @@ impl Group {
         let flags = self.flags()?;
         for module in self.modules {
             let mut list = self.go(module);
-            list.args(["list", "-deps"])
-                .args(self.flags)
-                .arg("tool");
+            list.args(["list", "-deps"]).args(self.flags).arg("tool");
             let mut build = self.go(module);
             build
                 .args(["build", "-v"])
@@ -201,11 +201,7 @@ impl Group {
         }
         let mut versions = String::new();
         for module in self.modules {
-            let output = self
-                .go(module)
-                .arg("version")
-                .output()
-                .context("run go")?;
+            let output = self.go(module).arg("version").output().context("run go")?;
             let error = String::from_utf8_lossy(&output.stderr);
             ensure!(
                 output.status.success(),
@@ -266,7 +262,9 @@ mod tests {
     #[test]
     fn kubernetes_tells_the_version_that_its_go_mod_requires() {
         let flags = KUBERNETES.flags().expect("go.mod is well formed").join(" ");
-        let version = KUBERNETES.version_of("k8s.io/kubernetes").expect("is there");
+        let version = KUBERNETES
+            .version_of("k8s.io/kubernetes")
+            .expect("is there");
         assert!(flags.contains(&format!("gitVersion={version} ")), "{flags}");
         assert!(flags.contains("gitMajor=1 "), "{flags}");
     }

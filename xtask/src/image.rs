@@ -3,7 +3,7 @@
 
 use crate::{cargo, component, workspace};
 use anyhow::Result;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// What `image` takes.
@@ -22,8 +22,13 @@ pub(crate) struct Options {
 pub(crate) fn run(options: Options) -> Result<()> {
     let output = match options.output {
         Some(output) => output,
-        None => workspace::target()?.join("image"),
+        None => workspace::images()?,
     };
+    pack(&output)
+}
+
+/// The same into this directory.
+pub(crate) fn pack(output: &Path) -> Result<()> {
     component::run()?;
     let mut build = cargo::native("build")?;
     build.args(["--bin", "visits-image"]);

@@ -3,11 +3,13 @@
 //!
 //! - [`workspace`]: where things are: the repository, what is built and where it ends up
 //! - [`cargo`]: calls of cargo with the options that let all of them share one set of compiled crates
-//! - [`go`]: programs of a Kubernetes node, which the tests run
-//! - [`component`], [`up`], [`mod@image`], [`mod@test`], [`screenshots`], [`setup`], [`mod@bench`]: one command each
+//! - [`go`]: programs of a Kubernetes node and of a cluster, which the tests run
+//! - [`component`], [`up`], [`mod@image`], [`cluster`], [`mod@test`], [`screenshots`], [`setup`], [`mod@bench`]: one
+//!   command each
 
 mod bench;
 mod cargo;
+mod cluster;
 mod component;
 mod go;
 mod image;
@@ -37,6 +39,8 @@ enum Command {
     Up(up::Options),
     /// Build the counter's OCI image and its wasm artifact, into target/image/
     Image(image::Options),
+    /// Keep a Kubernetes of one node with the counter on it
+    Cluster(cluster::Options),
     /// Run the tests: all of them, or one kind
     Test(test::Options),
     /// Take the README's screenshots of the page, into docs/
@@ -52,6 +56,7 @@ fn run() -> Result<ExitCode> {
         Command::Component => component::run()?,
         Command::Up(options) => up::run(options)?,
         Command::Image(options) => image::run(options)?,
+        Command::Cluster(options) => cluster::run(&options)?,
         Command::Test(options) => return test::run(&options),
         Command::Screenshots => screenshots::run()?,
         Command::Bench(options) => bench::run(&options)?,

@@ -2,7 +2,7 @@
 //! tests when they are missing.
 
 use crate::{cargo, workspace};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -11,12 +11,15 @@ pub(crate) struct Packages {
     /// What they are for.
     what: &'static str,
     names: &'static [&'static str],
+    /// Whether all that is needed of them is here, from whatever source.
+    here: fn() -> bool,
 }
 
 /// The browser, the font that the page asks for first, and one for everything else.
 pub(crate) const BROWSER: Packages = Packages {
     what: "the browser",
     names: &["chromium", "fonts-inter", "fonts-dejavu-core"],
+    here: || chromium().is_ok_and(|path| path.is_some()),
 };
 
 /// What containerd and runc are built with, beside Go, and what their tests call. Debian's Go is too old.
@@ -29,12 +32,31 @@ pub(crate) const NODE: Packages = Packages {
         "libseccomp-dev",
         "pkg-config",
     ],
+    here: node_is_here,
+};
+
+/// The same for a cluster of one node: what Kubernetes calls, beside what containerd and runc are built with, and the
+/// language that one test reads a count in.
+pub(crate) const CLUSTER: Packages = Packages {
+    what: "what the cluster needs",
+    names: &[
+        "busybox-static",
+        "conntrack",
+        "e2fsprogs",
+        "iproute2",
+        "iptables",
+        "libseccomp-dev",
+        "pkg-config",
+        "python3-minimal",
+    ],
+    here: || node_is_here() && all_on_path(&["conntrack", "iptables", "nsenter", "python3"]),
 };
 
 /// Installs all packages; those that are there already stay as they are.
 pub(crate) fn run() -> Result<()> {
     BROWSER.install()?;
-    NODE.install()
+    NODE.install()?;
+    CLUSTER.install()
 }
 
 impl Packages {
@@ -48,6 +70,22 @@ impl Packages {
         let mut arguments = vec!["install", "--yes", "--no-install-recommends"];
         arguments.extend(self.names);
         self.apt(&arguments)
+    }
+
+    /// Installs them where something is missing; an error where that is not possible, or not enough.
+    pub(crate) fn prepare(&self) -> Result<()> {
+        if (self.here)() {
+            return Ok(());
+        }
+        if can_install() {
+            self.install()?;
+        }
+        ensure!(
+            (self.here)(),
+            "something of these is missing: {}",
+            self.by_hand()
+        );
+        Ok(())
     }
 
     /// What someone without root asks an administrator to type.
@@ -66,6 +104,32 @@ impl Packages {
             .env("DEBIAN_FRONTEND", "noninteractive");
         cargo::run(command).with_context(|| format!("install {}", self.what))
     }
+}
+
+fn node_is_here() -> bool {
+    let seccomp = Command::new("pkg-config")
+        .args(["--exists", "libseccomp"])
+        .status();
+    all_on_path(&["ip", "mkfs.ext4", "unshare"])
+        && seccomp.is_ok_and(|status| status.success())
+        && busybox().is_some()
+}
+
+fn all_on_path(names: &[&str]) -> bool {
+    names
+        .iter()
+        .all(|name| workspace::program(&[name]).is_some())
+}
+
+/// A busybox that runs in an image with nothing else in it.
+pub(crate) fn busybox() -> Option<PathBuf> {
+    let path = workspace::program(&["busybox"])?;
+    let bytes = std::fs::read(&path).ok()?;
+    // The name of the dynamic loader, which a static program does not have.
+    let dynamic = bytes
+        .windows(7)
+        .any(|window| window == b"/ld-lin" || window == b"/ld-mus");
+    (!dynamic).then_some(path)
 }
 
 /// Whether the shim's one C library is here, which is asked of the C compiler: it would be the one to miss it. Only on

@@ -2,12 +2,14 @@
 //!
 //! - [`environment`]: what the tests find in their environment: the built things, the browser, a cache
 //! - [`node`], [`debian`]: the containerd that the shim is tested under, and Debian's
+//! - [`cluster`]: the Kubernetes that the whole is tested on
 //! - [`report`]: steps with their durations, cargo's result lines, the closing line
 //!
 //! The order is that of the shortest way to a first failure: formatting takes a second, the builds are needed by
 //! the tests, and the lints, which check every dependency once more, come last. Everything native is in release
 //! (see [`crate::cargo`]), so wasmtime is compiled once.
 
+mod cluster;
 mod debian;
 mod environment;
 mod node;
@@ -19,6 +21,7 @@ use crate::setup::{self, BROWSER as BROWSER_PACKAGES};
 use crate::{cargo, component, workspace};
 use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
+use cluster::TestCluster;
 use node::Node;
 use report::Report;
 use std::process::{Command, ExitCode};
@@ -30,6 +33,11 @@ const GUESTS: [&str; 3] = ["visits", "probe", "hello"];
 const BROWSER: &str = "browser";
 /// The suite that needs a containerd, likewise.
 const CONTAINERD: &str = "containerd";
+/// The suite that needs a cluster, likewise.
+const CLUSTER: &str = "cluster";
+
+/// How many tests share the cluster at a time: each waits for pods most of its time.
+const THREADS: &str = "3";
 
 /// What `test` takes.
 #[derive(clap::Args)]
@@ -52,6 +60,8 @@ enum Kind {
     Containerd,
     /// A real browser on the page
     Browser,
+    /// The whole on a real Kubernetes
+    Cluster,
     /// Formatting, clippy and the documentation's build
     Lint,
 }
@@ -66,7 +76,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     if let Err(error) = setup::prepare_shim() {
         eprintln!("note: {error:#}");
     }
-    let environment = Environment::new()?;
+    let mut environment = Environment::new()?;
     let built = if options.kind == Kind::Lint {
         false
     } else {
@@ -76,7 +86,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         suite(&mut report, &environment, "unit", &["--lib", "--bins"])?;
         suite(&mut report, &environment, "examples", &["--doc"])?;
     }
-    let needs_builds = [Kind::Http, Kind::Containerd, Kind::Browser];
+    let needs_builds = [Kind::Http, Kind::Containerd, Kind::Browser, Kind::Cluster];
     if !built && needs_builds.into_iter().any(is) {
         eprintln!("note: only the unit tests are run, for what the others run was not built");
     }
@@ -96,7 +106,10 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         containerd(&mut report, &environment)?;
     }
     if is(Kind::Browser) && built {
-        browser(&mut report, environment)?;
+        browser(&mut report, &mut environment)?;
+    }
+    if is(Kind::Cluster) && built {
+        cluster(&mut report, &mut environment)?;
     }
     if is(Kind::Lint) {
         lint(&mut report);
@@ -129,7 +142,7 @@ fn suite(
         // Of an example, "ignored" means that it cannot run anywhere.
         "examples" => false,
         BROWSER => environment.has_chromium(),
-        CONTAINERD => false,
+        CONTAINERD | CLUSTER => false,
         _ => workspace::is_root(),
     };
     if ignored_too {
@@ -176,19 +189,54 @@ fn containerd(report: &mut Report, environment: &Environment) -> Result<()> {
 }
 
 /// The browser suite, after installing the browser where that is possible; elsewhere its tests count as skipped.
-fn browser(report: &mut Report, mut environment: Environment) -> Result<()> {
-    if !environment.has_chromium() {
-        if setup::can_install() {
-            report.build("the browser", || BROWSER_PACKAGES.install());
-            environment.find_chromium()?;
-        } else {
-            eprintln!(
-                "note: there is no Chromium, so the browser tests are skipped; to run them: {}",
-                BROWSER_PACKAGES.by_hand()
-            );
-        }
+fn browser(report: &mut Report, environment: &mut Environment) -> Result<()> {
+    prepare_browser(report, environment)?;
+    suite(report, environment, BROWSER, &["--test", BROWSER])
+}
+
+fn prepare_browser(report: &mut Report, environment: &mut Environment) -> Result<()> {
+    if environment.has_chromium() {
+        return Ok(());
     }
-    suite(report, &environment, BROWSER, &["--test", BROWSER])
+    if setup::can_install() {
+        report.build("the browser", || BROWSER_PACKAGES.install());
+        return environment.find_chromium();
+    }
+    eprintln!(
+        "note: there is no Chromium, so the browser tests are skipped; to run them: {}",
+        BROWSER_PACKAGES.by_hand()
+    );
+    Ok(())
+}
+
+/// The suite on a cluster of its own, where there can be one; elsewhere its tests count as skipped.
+fn cluster(report: &mut Report, environment: &mut Environment) -> Result<()> {
+    let targets = ["--test", CLUSTER];
+    if let Some(missing) = crate::cluster::missing() {
+        eprintln!("note: the cluster tests are skipped: {missing}");
+        return suite(report, environment, CLUSTER, &targets);
+    }
+    prepare_browser(report, environment)?;
+    let mut command = tests(environment, &targets)?;
+    let mut cluster = None;
+    report.build("Kubernetes", || {
+        cluster = Some(TestCluster::build()?);
+        Ok(())
+    });
+    let Some(cluster) = cluster else {
+        return Ok(());
+    };
+    let mut passed = report.build("the cluster", || cluster.up());
+    if passed {
+        cluster.apply(&mut command);
+        command.args(["--", "--include-ignored", "--test-threads", THREADS]);
+        passed = report.tests(CLUSTER, command);
+    }
+    if !passed {
+        cluster.keep_logs();
+    }
+    report.build("the cluster's end", || cluster.down());
+    Ok(())
 }
 
 /// The suites of the whole, as tests/Cargo.toml lists them: one added there runs without a word here.

@@ -36,6 +36,16 @@ pub(crate) fn shim() -> Result<PathBuf> {
     Ok(target()?.join("release/containerd-shim-preopen-v1"))
 }
 
+/// The built program that keeps a cluster.
+pub(crate) fn cluster() -> Result<PathBuf> {
+    Ok(target()?.join("release/visits-cluster"))
+}
+
+/// Where the counter's images are written.
+pub(crate) fn images() -> Result<PathBuf> {
+    Ok(target()?.join("image"))
+}
+
 /// The built component of this package.
 pub(crate) fn guest(package: &str) -> Result<PathBuf> {
     let directory = target()?.join(GUEST_TARGET).join(GUEST_PROFILE);

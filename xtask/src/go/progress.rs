@@ -121,12 +121,19 @@ mod tests {
         let script = "echo one; echo two; echo 'go: downloading example.com/a v1' >&2; echo example.com/a/b >&2";
         let seen = run(shell(script), |_| String::new()).expect("it succeeds");
         assert_eq!((seen.output, seen.downloads, seen.packages), (2, 1, 1));
-        run(shell("exit 3"), |_| String::new()).map(|_| ()).expect_err("it fails");
+        run(shell("exit 3"), |_| String::new())
+            .map(|_| ())
+            .expect_err("it fails");
     }
 
     #[test]
     fn an_error_is_no_package() {
-        for line in ["", "# example.com/a", "main.go:3:2: undefined: x", "go: no such module"] {
+        for line in [
+            "",
+            "# example.com/a",
+            "main.go:3:2: undefined: x",
+            "go: no such module",
+        ] {
             assert!(!is_package(line), "{line}");
         }
     }

@@ -1,6 +1,6 @@
 //! What the containerd suite stands on: whether it can run here, the programs it runs, and the cgroups it leaves.
 
-use crate::setup::{self, NODE};
+use crate::setup::{NODE, busybox};
 use crate::{go, workspace};
 use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
@@ -30,38 +30,7 @@ pub(crate) fn missing() -> Option<String> {
     if let Some(missing) = go::NODE.missing() {
         return Some(missing);
     }
-    if packages_are_there() {
-        return None;
-    }
-    if setup::can_install() {
-        match NODE.install() {
-            Ok(()) if packages_are_there() => return None,
-            Ok(()) => {}
-            Err(error) => return Some(format!("{error:#}")),
-        }
-    }
-    Some(format!("something of these is missing: {}", NODE.by_hand()))
-}
-
-fn packages_are_there() -> bool {
-    let has = |name| workspace::program(&[name]).is_some();
-    let seccomp = Command::new("pkg-config")
-        .args(["--exists", "libseccomp"])
-        .status();
-    ["ip", "mkfs.ext4", "unshare"].into_iter().all(has)
-        && seccomp.is_ok_and(|status| status.success())
-        && busybox().is_some()
-}
-
-/// A busybox that runs in an image with nothing else in it.
-fn busybox() -> Option<PathBuf> {
-    let path = workspace::program(&["busybox"])?;
-    let bytes = std::fs::read(&path).ok()?;
-    // The name of the dynamic loader, which a static program does not have.
-    let dynamic = bytes
-        .windows(7)
-        .any(|window| window == b"/ld-lin" || window == b"/ld-mus");
-    (!dynamic).then_some(path)
+    NODE.prepare().err().map(|error| format!("{error:#}"))
 }
 
 impl Node {

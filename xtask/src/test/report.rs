@@ -38,8 +38,8 @@ impl Report {
         built
     }
 
-    /// A run of `cargo test`, whose own counts are added up.
-    pub(crate) fn tests(&mut self, name: &str, command: Command) {
+    /// A run of `cargo test`, whose own counts are added up; whether it passed.
+    pub(crate) fn tests(&mut self, name: &str, command: Command) -> bool {
         let mut counts = Counts::default();
         let passed = self.step(&format!("test: {name}"), || stream(command, &mut counts));
         // A run that fails with no failed test did not compile, or died.
@@ -49,6 +49,7 @@ impl Report {
         self.counts.passed += counts.passed;
         self.counts.failed += counts.failed;
         self.counts.skipped += counts.skipped;
+        passed
     }
 
     /// Prints the failed steps and the closing line; the exit code of the whole.

@@ -1,0 +1,93 @@
+//! The cluster that its suite runs on: brought up for it, taken down after it, whatever happens in between.
+
+use crate::cargo;
+use crate::cluster::Cluster;
+use crate::workspace;
+use anyhow::{Context, Result};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The network of the tests' cluster: that of a developer's own, who gives no number, is another.
+const NETWORK: &str = "1";
+
+/// A cluster of the tests' own.
+pub(super) struct TestCluster {
+    cluster: Cluster,
+    state: PathBuf,
+    logs: PathBuf,
+}
+
+impl TestCluster {
+    /// Builds what it takes, and removes what a run that was killed has left.
+    pub(super) fn build() -> Result<Self> {
+        let target = workspace::target()?;
+        let cluster = Self {
+            cluster: Cluster::build()?,
+            state: target.join("cluster-test"),
+            logs: target.join("cluster-test-logs"),
+        };
+        if cluster.state.exists() {
+            cluster.down()?;
+        }
+        if cluster.logs.exists() {
+            std::fs::remove_dir_all(&cluster.logs)
+                .with_context(|| format!("remove {}", cluster.logs.display()))?;
+        }
+        Ok(cluster)
+    }
+
+    /// Brings it up with no counter on it.
+    pub(super) fn up(&self) -> Result<()> {
+        self.run(&["up", "--empty"])
+    }
+
+    /// Ends and removes it.
+    pub(super) fn down(&self) -> Result<()> {
+        self.run(&["down"])
+    }
+
+    /// Gives it to the suite.
+    pub(super) fn apply(&self, command: &mut Command) {
+        self.cluster.apply(command);
+        self.place(command);
+        command
+            .env("CLUSTER_BIN", self.cluster.program())
+            .env("KUBECONFIG", self.state.join("kubeconfig"));
+    }
+
+    /// Keeps what the node's programs have logged, for whoever looks into a failure.
+    pub(super) fn keep_logs(&self) {
+        match copy(&self.state.join("log"), &self.logs) {
+            Ok(()) => eprintln!("note: the node's logs are in {}", self.logs.display()),
+            Err(error) => eprintln!("note: the node's logs are lost: {error:#}"),
+        }
+    }
+
+    fn run(&self, arguments: &[&str]) -> Result<()> {
+        let mut command = self.cluster.command();
+        self.place(&mut command);
+        command.args(arguments);
+        cargo::run(command)
+    }
+
+    fn place(&self, command: &mut Command) {
+        command
+            .env("VISITS_CLUSTER_DIR", &self.state)
+            .env("VISITS_CLUSTER_NETWORK", NETWORK);
+    }
+}
+
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    std::fs::create_dir_all(to).with_context(|| format!("make {}", to.display()))?;
+    let entries = std::fs::read_dir(from).with_context(|| format!("read {}", from.display()))?;
+    for entry in entries {
+        let entry = entry?;
+        let to = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy(&entry.path(), &to)?;
+        } else {
+            std::fs::copy(entry.path(), &to).with_context(|| format!("write {}", to.display()))?;
+        }
+    }
+    Ok(())
+}
