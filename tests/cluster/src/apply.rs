@@ -1,12 +1,12 @@
 //! What is applied to a new cluster: the add-ons, the RuntimeClass, the counter.
 
 use crate::programs::named_by;
-use crate::run;
 use crate::state::State;
 use anyhow::{Context, Result, ensure};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use visits_tests::command;
 
 /// Where the kustomization of the add-ons is copied, beside the projects' own manifests.
 const ADDONS: &str = "addons";
@@ -39,7 +39,7 @@ pub(crate) fn apply(state: &State, how: &str, path: &Path) -> Result<()> {
 fn apply_with(state: &State, how: &[&str], path: &Path) -> Result<()> {
     let mut command = kubectl(state, &["apply"])?;
     command.args(how).arg(path);
-    run::output(command).map(drop)
+    command::run(command).map(drop)
 }
 
 /// Applies the add-ons: the provisioner of volumes, the balancer, DNS and metrics.

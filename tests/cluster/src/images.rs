@@ -3,12 +3,12 @@
 use crate::node::Node;
 use crate::programs::{CONTAINERD, named_by};
 use crate::root::NODE_BINARIES;
-use crate::run;
 use anyhow::{Context, Result, ensure};
 use preopen_image::Image;
-use std::fs::{self, File};
+use std::fs;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
+use visits_tests::command::{self, Bounded};
 
 /// What holds a pod's namespaces.
 pub(crate) const PAUSE: &str = "localhost/pause:visits-cluster";
@@ -49,12 +49,11 @@ pub(crate) fn import_all(node: &Node) -> Result<()> {
 
 /// Gives the images in an archive to the node.
 pub(crate) fn import_file(node: &Node, archive: &Path) -> Result<()> {
-    let file = File::open(archive).with_context(|| format!("open {}", archive.display()))?;
     let mut import = ctr(node);
-    // A path of the machine's may be hidden inside. Images in such an archive can be for several platforms; the node has
-    // use for its own alone.
+    // By stdin, for a path of the machine's may be hidden inside.
     import.args(["images", "import", "-"]);
-    run::output_from(import, Stdio::from(file))
+    let imported = Bounded::new(import).input(read(archive)?).run();
+    imported
         .map(drop)
         .with_context(|| format!("import {}", archive.display()))
 }
@@ -69,7 +68,7 @@ fn import(node: &Node, image: &Image) -> Result<()> {
 fn names(node: &Node) -> Result<Vec<String>> {
     let mut list = ctr(node);
     list.args(["images", "list", "--quiet"]);
-    Ok(run::output(list)?.lines().map(str::to_owned).collect())
+    Ok(command::run(list)?.lines().map(str::to_owned).collect())
 }
 
 fn ctr(node: &Node) -> Command {
@@ -97,7 +96,7 @@ fn shell(name: &str) -> Result<Image> {
     let busybox = named_by("BUSYBOX_BIN")?;
     let mut list = Command::new(&busybox);
     list.arg("--list");
-    let names = run::output(list)?;
+    let names = command::run(list)?;
     let image = Image::new(name).file("/bin/busybox", read(&busybox)?, 0o755);
     let applets = names.lines().filter(|name| *name != "busybox");
     Ok(applets.fold(image, |image, applet| {

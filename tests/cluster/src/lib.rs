@@ -16,7 +16,7 @@
 //!   what starts its programs
 //! - [`programs`], [`config`], [`pki`]: the programs with their arguments; their files; certificates and kubeconfigs
 //! - [`images`]: the images on the node, made here, for no registry is asked
-//! - [`cgroup`], [`run`], [`wait`]: the cgroup that all pods are below; commands with deadlines; waiting
+//! - [`cgroup`], [`wait`]: the cgroup that all pods are below; waiting
 #![cfg(target_os = "linux")]
 
 mod apply;
@@ -31,7 +31,6 @@ mod pki;
 mod programs;
 mod ready;
 mod root;
-mod run;
 mod state;
 mod supervise;
 mod up;

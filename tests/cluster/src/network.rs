@@ -2,11 +2,11 @@
 //! virtual interfaces, one end on the machine and one in the node.
 
 use crate::node::Node;
-use crate::run;
 use anyhow::{Context, Result, ensure};
 use std::fmt;
 use std::net::Ipv4Addr;
 use std::process::Command;
+use visits_tests::command;
 
 /// The addresses of pods, inside the node alone.
 pub(crate) const PODS: &str = "10.244.0.0/24";
@@ -84,7 +84,7 @@ impl Network {
         let inside = |arguments: &[&str]| {
             let mut command = node.command("ip");
             command.args(arguments);
-            run::output(command).map(drop)
+            command::run(command).map(drop)
         };
         inside(&["link", "set", "lo", "up"])?;
         inside(&[
@@ -108,7 +108,7 @@ impl fmt::Display for Network {
 fn ip(arguments: &[&str]) -> Result<()> {
     let mut command = Command::new("ip");
     command.args(arguments);
-    run::output(command).map(drop)
+    command::run(command).map(drop)
 }
 
 #[cfg(test)]

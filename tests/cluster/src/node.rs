@@ -4,7 +4,7 @@
 use crate::network::Network;
 use crate::programs::Binaries;
 use crate::state::State;
-use crate::{cgroup, run, wait};
+use crate::{cgroup, wait};
 use anyhow::{Context, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
@@ -13,6 +13,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
+use visits_tests::command;
 
 /// How long the first process may take to be there, or to be gone.
 const APPEAR: Duration = Duration::from_secs(30);
@@ -183,7 +184,7 @@ impl Node {
         })?;
         let mut kill = self.command("kill");
         kill.args(["-TERM", old.trim()]);
-        run::output(kill)?;
+        command::run(kill)?;
         wait::until(&format!("another process of {name}"), RESTART, || {
             Ok(read()
                 .filter(|new| !new.is_empty() && *new != old)

@@ -4,12 +4,13 @@ use crate::apply::kubectl;
 use crate::node::Node;
 use crate::programs::CONTAINERD;
 use crate::state::State;
-use crate::{run, wait};
+use crate::wait;
 use anyhow::{Context, Result, anyhow, ensure};
 use serde_json::Value;
 use std::fs;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
+use visits_tests::command;
 
 /// How long each thing may take that takes seconds on an idle machine.
 const DEADLINE: Duration = Duration::from_secs(300);
@@ -31,14 +32,14 @@ pub(crate) fn api(state: &State) -> Result<()> {
         state,
         "the API answers",
         &["etcd", "kube-apiserver"],
-        || run::output(kubectl(state, &["get", "--raw", "/readyz"])?).map(Some),
+        || command::run(kubectl(state, &["get", "--raw", "/readyz"])?).map(Some),
     )
     .map(drop)
 }
 
 /// When the node last said that it is there: what it says after a start differs from what it said before.
 pub(crate) fn heartbeat(state: &State) -> Result<String> {
-    run::output(kubectl(
+    command::run(kubectl(
         state,
         &[
             "get",
@@ -63,7 +64,7 @@ pub(crate) fn node(state: &State, before: &str) -> Result<()> {
                 return Ok(None);
             }
             let ready = "-o=jsonpath={.status.conditions[?(@.type=='Ready')].status}";
-            let ready = run::output(kubectl(
+            let ready = command::run(kubectl(
                 state,
                 &["get", "node", crate::programs::NODE, ready],
             )?)?;
@@ -75,7 +76,7 @@ pub(crate) fn node(state: &State, before: &str) -> Result<()> {
 /// Until all of these deployments, stateful and daemon sets in a namespace have their pods.
 pub(crate) fn rollout(state: &State, namespace: &str, what: &str) -> Result<()> {
     let seconds = DEADLINE.as_secs();
-    let command = kubectl(
+    let mut command = kubectl(
         state,
         &[
             "rollout",
@@ -86,17 +87,16 @@ pub(crate) fn rollout(state: &State, namespace: &str, what: &str) -> Result<()> 
             &format!("--timeout={seconds}s"),
         ],
     )?;
-    let mut command = command;
     let output = command.output().context("run kubectl")?;
     if output.status.success() {
         return Ok(());
     }
     let error = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-    let pods = run::output(kubectl(
+    let pods = command::run(kubectl(
         state,
         &["get", "pods", "--namespace", namespace, "-o=wide"],
     )?)?;
-    let events = run::output(kubectl(
+    let events = command::run(kubectl(
         state,
         &[
             "get",
@@ -119,7 +119,7 @@ pub(crate) fn address(state: &State, service: &str) -> Result<String> {
         &format!("the service {service} has an address"),
         &["kube-controller-manager"],
         || {
-            let text = run::output(kubectl(state, &["get", "service", service, "-o=json"])?)?;
+            let text = command::run(kubectl(state, &["get", "service", service, "-o=json"])?)?;
             let json: Value = serde_json::from_str(&text)?;
             let address = json["status"]["loadBalancer"]["ingress"][0]["ip"].as_str();
             Ok(address.map(str::to_owned))
@@ -131,7 +131,7 @@ pub(crate) fn address(state: &State, service: &str) -> Result<String> {
 /// namespaces cannot be deleted.
 pub(crate) fn metrics(state: &State) -> Result<()> {
     until(state, "metrics-server answers", &["kubelet"], || {
-        let nodes = run::output(kubectl(
+        let nodes = command::run(kubectl(
             state,
             &["get", "--raw", "/apis/metrics.k8s.io/v1beta1/nodes"],
         )?)?;

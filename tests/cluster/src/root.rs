@@ -38,7 +38,7 @@ pub(crate) fn make_disk(path: &Path) -> Result<()> {
         fs::File::create(&partial)?.set_len(DISK_SIZE)?;
         let mut mkfs = Command::new("mkfs.ext4");
         mkfs.args(["-q", "-F", "-m", "0"]).arg(&partial);
-        crate::run::output(mkfs)?;
+        visits_tests::command::run(mkfs)?;
         Ok(fs::rename(&partial, path)?)
     };
     let made = make();
