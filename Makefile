@@ -1,7 +1,7 @@
 # Each command is one of `cargo xtask --help`; this file only makes sure that there is a toolchain to run it with.
 # ARGS is passed on: make up ARGS="--listen 127.0.0.1:5077 --persistent /some/dir"
 .DEFAULT_GOAL := help
-.PHONY: help up test image cluster cluster-down bench fmt clean toolchain
+.PHONY: help up test image dist cluster cluster-down bench fmt clean toolchain
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.* ## /\1:/p' $(firstword $(MAKEFILE_LIST)) | awk -F: '{ n = $$1; sub(/[^:]*:/, ""); printf "  make %-12s %s\n", n, $$0 }'
@@ -14,6 +14,9 @@ test: toolchain ## run every test and lint (ARGS=unit, http, containerd, browser
 
 image: toolchain ## write the counter's OCI images into target/image
 	@cargo xtask image $(ARGS)
+
+dist: toolchain ## write what is released for nodes, the shim and its installer, into target/dist
+	@cargo xtask dist $(ARGS)
 
 cluster: toolchain ## bring up a Kubernetes of one node, built from source, with the counter on it (root, Go)
 	@cargo xtask cluster up $(ARGS)

@@ -4,13 +4,14 @@
 //! - [`workspace`]: where things are: the repository, what is built and where it ends up
 //! - [`cargo`]: calls of cargo with the options that let all of them share one set of compiled crates
 //! - [`go`]: programs of a Kubernetes node and of a cluster, which the tests run
-//! - [`component`], [`up`], [`mod@image`], [`cluster`], [`mod@test`], [`screenshots`], [`setup`], [`mod@bench`]: one
+//! - [`component`], [`up`], [`mod@image`], [`dist`], [`cluster`], [`mod@test`], [`screenshots`], [`setup`], [`mod@bench`]: one
 //!   command each
 
 mod bench;
 mod cargo;
 mod cluster;
 mod component;
+mod dist;
 mod go;
 mod image;
 mod screenshots;
@@ -39,6 +40,8 @@ enum Command {
     Up(up::Options),
     /// Build the counter's OCI image and its wasm artifact, into target/image/
     Image(image::Options),
+    /// Build what is released for nodes, the shim and its installer, into target/dist/
+    Dist(dist::Options),
     /// Keep a Kubernetes of one node with the counter on it
     Cluster(cluster::Options),
     /// Run the tests: all of them, or one kind
@@ -56,6 +59,7 @@ fn run() -> Result<ExitCode> {
         Command::Component => component::run()?,
         Command::Up(options) => up::run(options)?,
         Command::Image(options) => image::run(options)?,
+        Command::Dist(options) => dist::run(options)?,
         Command::Cluster(options) => cluster::run(&options)?,
         Command::Test(options) => return test::run(&options),
         Command::Screenshots => screenshots::run()?,

@@ -46,6 +46,11 @@ pub(crate) fn images() -> Result<PathBuf> {
     Ok(target()?.join("image"))
 }
 
+/// Where what is released for nodes is written.
+pub(crate) fn dist() -> Result<PathBuf> {
+    Ok(target()?.join("dist"))
+}
+
 /// The built component of this package.
 pub(crate) fn guest(package: &str) -> Result<PathBuf> {
     let directory = target()?.join(GUEST_TARGET).join(GUEST_PROFILE);

@@ -41,6 +41,7 @@ pub struct Image {
     annotations: HashMap<String, String>,
     date: SourceDate,
     compression: Compression,
+    platforms: Vec<Platform>,
 }
 
 impl Image {
@@ -57,6 +58,7 @@ impl Image {
             annotations: HashMap::new(),
             date: SourceDate::default(),
             compression: Compression::best(),
+            platforms: Platform::ALL.to_vec(),
         }
     }
 
@@ -152,6 +154,13 @@ impl Image {
         self
     }
 
+    /// For this platform alone: an image with native code in it.
+    #[must_use]
+    pub fn platform(mut self, platform: Platform) -> Self {
+        self.platforms = vec![platform];
+        self
+    }
+
     /// Leaves the layer as large as its files: for an image of large programs that goes no further than this machine.
     #[must_use]
     pub fn uncompressed(mut self) -> Self {
@@ -211,7 +220,7 @@ impl Image {
         let layer = self.layer()?;
         let mut blobs = Vec::new();
         let mut manifests = Vec::new();
-        for platform in Platform::ALL {
+        for &platform in &self.platforms {
             let config = self.configuration(&layer, platform)?;
             let manifest = self.manifest(&config, &layer.blob)?;
             let mut descriptor = manifest.descriptor();

@@ -7,6 +7,7 @@
 //! - `layout`: the OCI image layout, as a directory and as the tar that `ctr images import` takes
 //! - `docker`: the archive that `docker load` takes
 //! - `component`, `artifact`: the CNCF's wasm artifact
+//! - `release`: the archive that carries the shim to a node, and what the shim needs there
 //! - `date`, `file`, `platform`: the time in all of them, files replaced as one, the platforms
 //!
 //! The documents are those of `oci-spec`, the tar is written by `tar`, the gzip by `flate2` with its backend in Rust.
@@ -26,6 +27,7 @@ mod image;
 mod layer;
 mod layout;
 mod platform;
+mod release;
 #[cfg(test)]
 mod tests;
 
@@ -33,6 +35,7 @@ pub use artifact::Artifact;
 pub use date::SourceDate;
 pub use image::Image;
 pub use platform::Platform;
+pub use release::{Needs, Release};
 
 /// What was written.
 #[derive(Clone, Debug, PartialEq, Eq)]

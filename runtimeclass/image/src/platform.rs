@@ -18,6 +18,16 @@ impl Platform {
     /// The platforms in an image's index, in its order.
     pub const ALL: [Self; 2] = [Self::LinuxAmd64, Self::LinuxArm64];
 
+    /// The one that this program runs on, if images can be made for it.
+    #[must_use]
+    pub fn here() -> Option<Self> {
+        match std::env::consts::ARCH {
+            "x86_64" => Some(Self::LinuxAmd64),
+            "aarch64" => Some(Self::LinuxArm64),
+            _ => None,
+        }
+    }
+
     pub(crate) fn architecture(self) -> Arch {
         match self {
             Self::LinuxAmd64 => Arch::Amd64,

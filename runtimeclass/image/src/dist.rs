@@ -1,0 +1,139 @@
+//! `preopen-dist`: writes what is released for nodes: the shim's archive and its checksum, the installer as a script and
+//! as an image. `cargo xtask dist` builds what goes into them and runs it.
+
+use anyhow::{Context, Result, ensure};
+use clap::Parser;
+use preopen_image::{Image, Needs, Platform, Release, SourceDate};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// The workspace's version, which the shim has too.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+/// Where the script and the archive lie in the image.
+const HOME: &str = "/preopen";
+/// The programs that the script calls, each a name of busybox.
+const PROGRAMS: &str = "awk cat chmod cmp cp cut date dirname grep gunzip head mkdir mktemp mv nsenter readlink rm rmdir \
+                        sed sh sha256sum sleep sync tail tar timeout tr true uname wc";
+
+/// Write the shim's release archive and the installer's image. SOURCE_DATE_EPOCH is the time they bear (default: 0).
+#[derive(Parser)]
+#[command(name = "preopen-dist")]
+struct Arguments {
+    /// The shim
+    #[arg(long)]
+    shim: PathBuf,
+    /// The script preopen-node
+    #[arg(long)]
+    script: PathBuf,
+    /// A static preopen-label
+    #[arg(long)]
+    label: PathBuf,
+    /// A static busybox
+    #[arg(long)]
+    busybox: PathBuf,
+    /// Where to write
+    output: PathBuf,
+}
+
+fn main() -> ExitCode {
+    match run(&Arguments::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &Arguments) -> Result<()> {
+    let date = SourceDate::from_environment()?;
+    let platform = Platform::here().context("images can be made on amd64 and arm64 alone")?;
+    let shim = read(&arguments.shim)?;
+    check_shim(&arguments.shim, &shim)?;
+    let release = Release::pack(&shim, VERSION, platform, date)?;
+    let output = std::path::absolute(&arguments.output)?;
+    std::fs::create_dir_all(&output).with_context(|| format!("create {}", output.display()))?;
+    release.write(&output)?;
+    for (name, bytes) in release.files() {
+        println!("{}  {} bytes", output.join(name).display(), bytes.len());
+    }
+    let script = output.join("preopen-node");
+    std::fs::copy(&arguments.script, &script).with_context(|| {
+        format!(
+            "copy {} to {}",
+            arguments.script.display(),
+            script.display()
+        )
+    })?;
+    println!("{}", script.display());
+    let path = output.join("preopen-node-oci.tar");
+    let written = installer(arguments, &release)?
+        .platform(platform)
+        .created(date)
+        .write_layout_tar(&path)?;
+    println!(
+        "{}  {} bytes  {}",
+        path.display(),
+        written.size,
+        written.digest
+    );
+    Ok(())
+}
+
+/// Says where the shim runs. That is on few nodes, if it wants libseccomp to be there.
+fn check_shim(path: &Path, shim: &[u8]) -> Result<()> {
+    let needs = needs(path, shim)?;
+    let libraries = needs.libraries.join(", ");
+    ensure!(
+        !libraries.contains("libseccomp"),
+        "{}: needs the shared library libseccomp, which nodes do not have: install the archive libseccomp.a \
+         (Debian: libseccomp-dev) and build again",
+        path.display()
+    );
+    match needs.glibc {
+        Some((major, minor)) => {
+            println!("the shim needs glibc {major}.{minor} or newer, with {libraries}");
+        }
+        None => println!("the shim needs no library"),
+    }
+    Ok(())
+}
+
+/// The image: the script and what it calls, the archive, and the program that labels nodes.
+fn installer(arguments: &Arguments, release: &Release) -> Result<Image> {
+    let program = |path: &Path| -> Result<Vec<u8>> {
+        let bytes = read(path)?;
+        let libraries = needs(path, &bytes)?.libraries;
+        ensure!(
+            libraries.is_empty(),
+            "{}: is not static, and an image has no {}",
+            path.display(),
+            libraries.join(", ")
+        );
+        Ok(bytes)
+    };
+    let script = format!("{HOME}/preopen-node");
+    let image = Image::new(format!("localhost/preopen-node:{VERSION}"))
+        .entrypoint(["/bin/sh", &script])
+        .env("PATH", "/bin")
+        .file(script, read(&arguments.script)?, 0o755)
+        .file("/bin/busybox", program(&arguments.busybox)?, 0o755)
+        .file("/bin/preopen-label", program(&arguments.label)?, 0o755)
+        .annotation("org.opencontainers.image.title", "preopen-node")
+        .annotation("org.opencontainers.image.version", VERSION);
+    let image = PROGRAMS.split_whitespace().fold(image, |image, name| {
+        image.symlink(format!("/bin/{name}"), "busybox")
+    });
+    let files = release.files().into_iter();
+    Ok(files.fold(image, |image, (name, bytes)| {
+        image.file(format!("{HOME}/{name}"), bytes, 0o644)
+    }))
+}
+
+fn needs(path: &Path, program: &[u8]) -> Result<Needs> {
+    Needs::of(program).with_context(|| path.display().to_string())
+}
+
+fn read(path: &Path) -> Result<Vec<u8>> {
+    std::fs::read(path).with_context(|| path.display().to_string())
+}
