@@ -50,6 +50,11 @@ pub fn node_binaries() -> Result<PathBuf> {
     Ok(directory)
 }
 
+/// The kubectl of the cluster's version.
+pub fn kubectl() -> Result<PathBuf> {
+    named_by("KUBECTL_BIN")
+}
+
 /// A component, byte by byte for want of an assembler, that imports an instance with one function and exports an
 /// empty instance.
 pub fn component_importing(import: &str, export: &str) -> Vec<u8> {

@@ -35,6 +35,8 @@ const BROWSER: &str = "browser";
 const CONTAINERD: &str = "containerd";
 /// The suite that needs a cluster, likewise.
 const CLUSTER: &str = "cluster";
+/// The suite that needs the cluster's kubectl, and goes before.
+const MANIFESTS: &str = "manifests";
 
 /// How many tests share the cluster at a time: each waits for pods most of its time.
 const THREADS: &str = "3";
@@ -94,7 +96,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         if !workspace::is_root() {
             eprintln!("note: tests that mount volumes need root on Linux and are skipped");
         }
-        let other = [BROWSER, CONTAINERD];
+        let other = [BROWSER, CONTAINERD, MANIFESTS];
         for name in suites()?
             .iter()
             .filter(|name| !other.contains(&name.as_str()))
@@ -142,7 +144,7 @@ fn suite(
         // Of an example, "ignored" means that it cannot run anywhere.
         "examples" => false,
         BROWSER => environment.has_chromium(),
-        CONTAINERD | CLUSTER => false,
+        CONTAINERD | CLUSTER | MANIFESTS => false,
         _ => workspace::is_root(),
     };
     if ignored_too {
@@ -212,8 +214,12 @@ fn prepare_browser(report: &mut Report, environment: &mut Environment) -> Result
 /// The suite on a cluster of its own, where there can be one; elsewhere its tests count as skipped.
 fn cluster(report: &mut Report, environment: &mut Environment) -> Result<()> {
     let targets = ["--test", CLUSTER];
+    let manifests = ["--test", MANIFESTS];
     if let Some(missing) = crate::cluster::missing() {
-        eprintln!("note: the cluster tests are skipped: {missing}");
+        eprintln!(
+            "note: the cluster tests are skipped, and those that render manifests: {missing}"
+        );
+        suite(report, environment, MANIFESTS, &manifests)?;
         return suite(report, environment, CLUSTER, &targets);
     }
     prepare_browser(report, environment)?;
@@ -226,6 +232,10 @@ fn cluster(report: &mut Report, environment: &mut Environment) -> Result<()> {
     let Some(cluster) = cluster else {
         return Ok(());
     };
+    let mut rendered = tests(environment, &manifests)?;
+    cluster.apply(&mut rendered);
+    rendered.args(["--", "--include-ignored"]);
+    report.tests(MANIFESTS, rendered);
     let mut passed = report.build("the cluster", || cluster.up());
     if passed {
         cluster.apply(&mut command);
