@@ -33,7 +33,12 @@ Environment:
 )]
 pub(crate) struct Options {
     /// What `visits-cluster` gets, such as `up`
-    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    #[arg(
+        required = true,
+        value_name = "COMMAND",
+        trailing_var_arg = true,
+        allow_hyphen_values = true
+    )]
     arguments: Vec<OsString>,
 }
 

@@ -142,7 +142,7 @@ impl Group {
                 .arg("-o")
                 .arg(directory)
                 .arg("tool");
-            progress::build(list, build).with_context(|| (*module).to_owned())?;
+            progress::build(list, build, directory).with_context(|| (*module).to_owned())?;
         }
         self.manifests.iter().try_for_each(|manifests| {
             let go = self.go(manifests.below);

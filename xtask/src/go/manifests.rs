@@ -76,3 +76,47 @@ impl Manifests {
         Ok(String::from_utf8_lossy(&output.stdout).trim_end().into())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::workspace;
+
+    /// The program that makes the images takes their names from its own list, so that is held to the same.
+    #[test]
+    fn the_images_of_the_addons_bear_the_versions_of_their_modules() {
+        let read = |path: &str| {
+            std::fs::read_to_string(workspace::root().join(path)).expect("it is in the repository")
+        };
+        let kustomization = read("tests/cluster/addons/kustomization.yaml");
+        let coredns = read("tests/cluster/addons/coredns.yaml");
+        let images = read("tests/cluster/src/images.rs");
+        for (directory, module, names) in [
+            (
+                "localpath",
+                "github.com/rancher/local-path-provisioner",
+                &["local-path-provisioner"][..],
+            ),
+            (
+                "metallb",
+                "go.universe.tf/metallb",
+                &["metallb-controller", "metallb-speaker"],
+            ),
+            ("metrics", "sigs.k8s.io/metrics-server", &["metrics-server"]),
+            ("coredns", "github.com/coredns/coredns", &["coredns"]),
+        ] {
+            let required = read(&format!("tests/cluster/go/{directory}/go.mod"));
+            let version = required
+                .split_once(&format!("{module} v"))
+                .and_then(|(_, rest)| rest.split_whitespace().next())
+                .expect("it is required");
+            for name in names {
+                let image = format!("localhost/{name}:v{version}");
+                assert!(images.contains(&image), "images.rs lacks {image}");
+                let applied = kustomization.contains(&format!(
+                    "newName: localhost/{name}\n    newTag: v{version}\n"
+                )) || coredns.contains(&image);
+                assert!(applied, "tests/cluster/addons lacks {image}");
+            }
+        }
+    }
+}

@@ -3,6 +3,7 @@
 use crate::cargo;
 use anyhow::{Context, Result, ensure};
 use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
@@ -24,15 +25,19 @@ struct Seen {
     packages: usize,
 }
 
-/// Runs a build after the list of its packages, which downloads their modules where they are missing.
-pub(super) fn build(list: Command, build: Command) -> Result<()> {
+/// Runs a build into this directory after the list of its packages, which downloads their modules where they are
+/// missing.
+pub(super) fn build(list: Command, build: Command, directory: &Path) -> Result<()> {
     let all = run(list, |seen| {
         format!("{} modules downloaded", seen.downloads)
     })?
     .output;
+    let programs = || std::fs::read_dir(directory).map_or(0, Iterator::count);
     run(build, |seen| {
         // Go names a package when it compiles it, and not one that is in its cache.
-        format!("{} packages compiled, of {all} at most", seen.packages)
+        let packages = seen.packages;
+        let programs = programs();
+        format!("{packages} packages compiled, of {all} at most; {programs} programs linked")
     })?;
     Ok(())
 }
