@@ -51,7 +51,7 @@ pub(crate) const NODE: Group = Group {
 pub(crate) const KUBERNETES: Group = Group {
     name: "kubernetes",
     what: "Kubernetes and etcd",
-    takes: "ten minutes",
+    takes: "six minutes",
     modules: &["tests/cluster/go/kubernetes"],
     flags: &[],
     c: false,
@@ -64,7 +64,7 @@ pub(crate) const KUBERNETES: Group = Group {
 pub(crate) const ADDONS: Group = Group {
     name: "addons",
     what: "MetalLB, local-path-provisioner, CoreDNS and metrics-server",
-    takes: "four minutes",
+    takes: "three minutes",
     modules: &[
         "tests/cluster/go/localpath",
         "tests/cluster/go/metallb",
