@@ -55,7 +55,19 @@ impl Network {
         Ipv4Addr::new(198, 18, self.0, last)
     }
 
-    /// An error when another cluster has this subnet. One that has ended has taken its interface along.
+    /// Removes the pair after the node's end. The kernel would do so, too, but may take minutes: a connection that a
+    /// killed process had keeps the node's network until the kernel gives up to close it in order.
+    pub(crate) fn disconnect(self) -> Result<()> {
+        let interface = self.interface();
+        let deleted = ip(&["link", "delete", "dev", &interface]);
+        // What is gone already is as good.
+        if ip(&["link", "show", "dev", &interface]).is_ok() {
+            deleted?;
+        }
+        Ok(())
+    }
+
+    /// An error when another cluster has this subnet. One that has ended has no interface left.
     pub(crate) fn check_free(self) -> Result<()> {
         let taken = ip(&["link", "show", "dev", &self.interface()]).is_ok();
         ensure!(

@@ -151,7 +151,8 @@ impl Node {
         }
         wait::until("the end of the node's first process", APPEAR, || {
             Ok(is_gone(self.first).then_some(()))
-        })
+        })?;
+        self.network.disconnect()
     }
 
     /// This program, in the node.
