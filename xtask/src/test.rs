@@ -33,6 +33,8 @@ const GUESTS: [&str; 3] = ["visits", "probe", "hello"];
 const BROWSER: &str = "browser";
 /// The suite that needs a containerd, likewise.
 const CONTAINERD: &str = "containerd";
+/// The suite that needs one, too, and is run with it.
+const INSTALLER: &str = "installer";
 /// The suite that needs a cluster, likewise.
 const CLUSTER: &str = "cluster";
 /// The suite that needs the cluster's kubectl, and goes before.
@@ -58,7 +60,7 @@ enum Kind {
     Unit,
     /// The real host over TCP, on real directories: every suite in tests/ but those below
     Http,
-    /// The shim under a real containerd
+    /// The shim under a real containerd, and what installs it there
     Containerd,
     /// A real browser on the page
     Browser,
@@ -96,7 +98,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         if !workspace::is_root() {
             eprintln!("note: tests that mount volumes need root on Linux and are skipped");
         }
-        let other = [BROWSER, CONTAINERD, MANIFESTS];
+        let other = [BROWSER, CONTAINERD, INSTALLER, MANIFESTS];
         for name in suites()?
             .iter()
             .filter(|name| !other.contains(&name.as_str()))
@@ -163,12 +165,14 @@ fn tests(environment: &Environment, targets: &[&str]) -> Result<Command> {
     Ok(command)
 }
 
-/// The shim's suite, on a containerd that is built for it; where that is not possible its tests count as skipped.
+/// The shim's suites, on a containerd that is built for it; where that is not possible their tests count as skipped.
 fn containerd(report: &mut Report, environment: &Environment) -> Result<()> {
-    let targets = ["--test", CONTAINERD];
+    const SUITES: [&str; 2] = [CONTAINERD, INSTALLER];
     if let Some(missing) = node::missing() {
         eprintln!("note: the containerd tests are skipped: {missing}");
-        return suite(report, environment, CONTAINERD, &targets);
+        return SUITES
+            .iter()
+            .try_for_each(|name| suite(report, environment, name, &["--test", name]));
     }
     let mut node = None;
     let built = report.build("the shim", || cargo::run(cargo::shim()?))
@@ -177,15 +181,17 @@ fn containerd(report: &mut Report, environment: &Environment) -> Result<()> {
             Ok(())
         });
     if let (true, Some(node)) = (built, node) {
-        let mut command = tests(environment, &targets)?;
-        node.apply(&mut command);
-        command
-            .args(node::runner()?)
-            .args(["--", "--include-ignored"]);
-        if !node.has_debian() {
-            command.args(["--skip", "debian"]);
+        for name in SUITES {
+            let mut command = tests(environment, &["--test", name])?;
+            node.apply(&mut command);
+            command
+                .args(node::runner()?)
+                .args(["--", "--include-ignored"]);
+            if !node.has_debian() {
+                command.args(["--skip", "debian"]);
+            }
+            report.tests(name, command);
         }
-        report.tests(CONTAINERD, command);
     }
     Ok(())
 }
