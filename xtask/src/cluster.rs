@@ -20,7 +20,7 @@ const REMEDY: &str = "run `make cluster` first";
     after_help = "Commands:
   up [--empty]        build everything and bring the cluster up, with the counter on it
   down                end it and remove all that it has left, its volumes too
-  stop, start         end the node as a power cut would; start it again
+  stop, start         kill all that runs on the node; start it again
   restart PROGRAM     restart kubelet, containerd or another program of the node
   import FILE         give the images in an archive to the node
   kubectl -- ARGS     run kubectl as the cluster's administrator
@@ -29,7 +29,9 @@ const REMEDY: &str = "run `make cluster` first";
 
 Environment:
   VISITS_CLUSTER_DIR      where the cluster is kept (default: ~/.local/state/visits/cluster)
-  VISITS_CLUSTER_NETWORK  its number N, 0 to 255: its addresses are 198.18.N.0/24 (default: 0)"
+  VISITS_CLUSTER_NETWORK  its number N, 0 to 255: its addresses are 198.18.N.0/24 (default: 0)
+  KUBERNETES_BIN_DIR      kube-apiserver, kubelet, kubectl, etcd and so on, of another version, instead of building them
+  NODE_BIN_DIR            likewise containerd, runc and the CNI plugins ptp, host-local and loopback"
 )]
 pub(crate) struct Options {
     /// What `visits-cluster` gets, such as `up`

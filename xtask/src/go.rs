@@ -21,6 +21,8 @@ use std::process::Command;
 pub(crate) struct Group {
     /// What the directory's name begins with.
     name: &'static str,
+    /// The variable that names a directory of programs to use instead, for other versions than these.
+    instead: &'static str,
     /// What is in it, and how long it takes when nothing is compiled yet, on two cores.
     what: &'static str,
     takes: &'static str,
@@ -38,6 +40,7 @@ pub(crate) struct Group {
 /// does. Without the tag, runc refuses a pod's default system call filter.
 pub(crate) const NODE: Group = Group {
     name: "node",
+    instead: "NODE_BIN_DIR",
     what: "containerd, runc, CNI plugins and crictl",
     takes: "five minutes",
     modules: &["tests/containerd/go/node", "tests/containerd/go/crictl"],
@@ -50,6 +53,7 @@ pub(crate) const NODE: Group = Group {
 /// Kubernetes, and etcd with it: they share most of what is compiled.
 pub(crate) const KUBERNETES: Group = Group {
     name: "kubernetes",
+    instead: "KUBERNETES_BIN_DIR",
     what: "Kubernetes and etcd",
     takes: "six minutes",
     modules: &["tests/cluster/go/kubernetes"],
@@ -63,6 +67,7 @@ pub(crate) const KUBERNETES: Group = Group {
 /// them, so that those are compiled once.
 pub(crate) const ADDONS: Group = Group {
     name: "addons",
+    instead: "ADDONS_BIN_DIR",
     what: "MetalLB, local-path-provisioner, CoreDNS and metrics-server",
     takes: "three minutes",
     modules: &[
@@ -86,11 +91,35 @@ const VERSION: &str = "k8s.io/component-base/version";
 impl Group {
     /// Why it cannot be built here, if it cannot: there is no Go, or it is too old.
     pub(crate) fn missing(&self) -> Option<String> {
-        self.go_versions().err().map(|error| format!("{error:#}"))
+        match self.given() {
+            Ok(None) => self.go_versions().err(),
+            given => given.err(),
+        }
+        .map(|error| format!("{error:#}"))
+    }
+
+    /// The directory that the environment names instead.
+    fn given(&self) -> Result<Option<PathBuf>> {
+        let Some(directory) = std::env::var_os(self.instead) else {
+            return Ok(None);
+        };
+        let directory = std::path::absolute(&directory)
+            .with_context(|| format!("{}={}", self.instead, directory.display()))?;
+        ensure!(
+            directory.is_dir(),
+            "{}={}: no such directory; it would hold {}",
+            self.instead,
+            directory.display(),
+            self.what
+        );
+        Ok(Some(directory))
     }
 
     /// Builds what is not there already; the directory of its programs.
     pub(crate) fn build(&self) -> Result<PathBuf> {
+        if let Some(given) = self.given()? {
+            return Ok(given);
+        }
         let directory = self.directory()?;
         if directory.is_dir() {
             return Ok(directory);
@@ -121,6 +150,9 @@ impl Group {
 
     /// The directory of its programs, if it is built.
     pub(crate) fn built(&self) -> Result<Option<PathBuf>> {
+        if let Some(given) = self.given()? {
+            return Ok(Some(given));
+        }
         let directory = self.directory()?;
         Ok(directory.is_dir().then_some(directory))
     }

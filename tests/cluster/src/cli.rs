@@ -34,7 +34,7 @@ enum Command {
     },
     /// End the cluster and remove everything it has left, its volumes too
     Down,
-    /// End all of the node's processes at once, as a power cut would
+    /// Kill all of the node's processes at once
     Stop,
     /// Start a stopped node
     Start,
