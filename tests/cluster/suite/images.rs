@@ -1,0 +1,67 @@
+//! Images that only the tests need, made by the crate that makes the counter's own.
+
+use crate::cluster::Cluster;
+use anyhow::{Context, Result};
+use preopen_image::Image;
+use std::path::Path;
+use tokio::sync::OnceCell;
+use visits_tests::artifacts;
+
+/// The counter once more, as a new version of it.
+const NEXT: &str = "localhost/visits:next";
+/// The component that misbehaves on request.
+const PROBE: &str = "localhost/probe:test";
+/// Native tools, as the cluster itself has them.
+pub(crate) const BUSYBOX: &str = "docker.io/library/busybox:1.37";
+
+const MANIFEST: &str = include_str!("../../../spin.toml");
+
+/// The counter once more: other bytes, the same component.
+pub(crate) async fn next(cluster: &Cluster) -> Result<&'static str> {
+    static IMPORTED: OnceCell<()> = OnceCell::const_new();
+    let import = async || {
+        let manifest = format!("# The next version.\n{MANIFEST}");
+        import(
+            cluster,
+            component(NEXT, &manifest, "visits", &artifacts::visits_wasm()?)?,
+        )
+        .await
+    };
+    IMPORTED.get_or_try_init(import).await.map(|()| NEXT)
+}
+
+/// The component that misbehaves on request. Of the volume that its pod mounts it knows nothing.
+pub(crate) async fn probe(cluster: &Cluster) -> Result<&'static str> {
+    static IMPORTED: OnceCell<()> = OnceCell::const_new();
+    let import = async || {
+        let manifest = "spin_manifest_version = 2\n\
+                        [application]\nname = \"probe\"\n\
+                        [[trigger.http]]\nroute = \"/...\"\ncomponent = \"probe\"\n\
+                        [component.probe]\nsource = \"probe.wasm\"\n";
+        import(
+            cluster,
+            component(PROBE, manifest, "probe", &artifacts::probe_wasm()?)?,
+        )
+        .await
+    };
+    IMPORTED.get_or_try_init(import).await.map(|()| PROBE)
+}
+
+fn component(name: &str, manifest: &str, component: &str, wasm: &Path) -> Result<Image> {
+    let wasm = std::fs::read(wasm).with_context(|| format!("read {}", wasm.display()))?;
+    Ok(Image::new(name)
+        .file("/app/spin.toml", manifest, 0o644)
+        .file(format!("/app/{component}.wasm"), wasm, 0o644)
+        .directory("/app/persistent", 65532, 65532, 0o755)
+        .entrypoint(["/app/spin.toml"])
+        .working_directory("/app")
+        .user("65532:65532")
+        .env("SPIN_HTTP_LISTEN_ADDR", "0.0.0.0:5000"))
+}
+
+async fn import(cluster: &Cluster, image: Image) -> Result<()> {
+    let directory = tempfile::tempdir().context("make a directory for an image")?;
+    let tar = directory.path().join("image.tar");
+    image.write_layout_tar(&tar)?;
+    cluster.import(&tar).await
+}

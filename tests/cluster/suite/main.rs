@@ -1,0 +1,40 @@
+//! The counter on a real Kubernetes: what its users and operators are promised, tried with the manifests as they are.
+//!
+//! The suite runs as root on Linux against a cluster of one node, which `KUBECONFIG` names and `CLUSTER_BIN` commands
+//! (`visits-cluster`). What it stands on:
+//!
+//! - [`cluster`]: the node, beside other tests or alone: commands in it, restarts, its logs
+//! - [`kubectl`]: the API, as operators use it
+//! - [`namespace`]: a namespace for each test, and [`diagnosis`], the report of it when the test fails
+//! - [`manifests`]: the manifests of `k8s/`, as they are or with a patch
+//! - [`counter`]: the counter in a namespace: applied, ready, visited, read
+//! - [`pods`]: one pod as the API and as the kernel have it
+//! - [`visitors`], [`load`]: who visits through the Service, what they were told, and whether that was counted
+//! - [`images`], [`disk`]: images made here, and volumes that really have a size
+//!
+//! Every test is ignored unless asked for, because it needs a cluster; `cargo xtask test cluster` asks where it can.
+#![cfg(target_os = "linux")]
+
+mod cluster;
+mod counter;
+mod diagnosis;
+mod disk;
+mod images;
+mod kubectl;
+mod load;
+mod manifests;
+mod namespace;
+mod pods;
+mod visitors;
+
+mod browser;
+mod figures;
+mod health;
+mod lifecycle;
+mod node;
+mod reading;
+mod rollout;
+mod security;
+mod strict;
+mod table;
+mod volumes;

@@ -1,0 +1,152 @@
+//! Who visits through the Service, and what they were told: which pod, which number.
+
+use crate::counter::REPLICAS;
+use anyhow::{Context, Result, ensure};
+use http::Request;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use visits_tests::client::empty;
+use visits_tests::{Connection, Reply};
+
+/// What visitors were told: the numbers of each pod.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Served(BTreeMap<String, Vec<u64>>);
+
+impl Served {
+    /// Adds an answer.
+    pub(crate) fn add(&mut self, pod: String, number: u64) {
+        self.0.entry(pod).or_default().push(number);
+    }
+
+    /// Adds all that another was told.
+    pub(crate) fn merge(&mut self, other: Self) {
+        for (pod, numbers) in other.0 {
+            self.0.entry(pod).or_default().extend(numbers);
+        }
+    }
+
+    /// How many answers there were.
+    pub(crate) fn total(&self) -> u64 {
+        self.0.values().map(|numbers| numbers.len() as u64).sum()
+    }
+
+    /// How many pods answered.
+    pub(crate) fn pods(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Checks that every pod has counted what it answered from `before` to `after`, each number once and nothing else.
+    pub(crate) fn were_counted(
+        &self,
+        before: [u64; REPLICAS],
+        after: [u64; REPLICAS],
+    ) -> Result<()> {
+        self.are_distinct()?;
+        for (number, (before, after)) in before.into_iter().zip(after).enumerate() {
+            let numbers = self.of(number);
+            let wanted = before + 1..=after;
+            ensure!(
+                numbers.len() as u64 == after - before
+                    && numbers.iter().all(|number| wanted.contains(number)),
+                "visits-{number} has counted from {before} to {after}, but answered {} visits, {:?} to {:?}",
+                numbers.len(),
+                numbers.iter().min(),
+                numbers.iter().max()
+            );
+        }
+        Ok(())
+    }
+
+    /// Checks that no pod has lost a visit that it answered, or counted more than `sent` in all.
+    pub(crate) fn were_not_lost(
+        &self,
+        before: [u64; REPLICAS],
+        after: [u64; REPLICAS],
+        sent: u64,
+    ) -> Result<()> {
+        self.are_distinct()?;
+        let mut counted = 0;
+        for (number, (before, after)) in before.into_iter().zip(after).enumerate() {
+            ensure!(
+                before <= after,
+                "visits-{number} went from {before} back to {after}"
+            );
+            counted += after - before;
+            let numbers = self.of(number);
+            let wanted = before + 1..=after;
+            ensure!(
+                numbers.iter().all(|number| wanted.contains(number)),
+                "visits-{number} has counted from {before} to {after}, but answered {:?}",
+                numbers.iter().max()
+            );
+        }
+        ensure!(
+            counted <= sent,
+            "{sent} visits were sent and {counted} counted"
+        );
+        Ok(())
+    }
+
+    fn are_distinct(&self) -> Result<()> {
+        for (pod, numbers) in &self.0 {
+            let mut numbers = numbers.clone();
+            numbers.sort_unstable();
+            let double = numbers.windows(2).find(|pair| pair[0] == pair[1]);
+            ensure!(double.is_none(), "{pod} gave a number twice: {double:?}");
+        }
+        Ok(())
+    }
+
+    fn of(&self, number: usize) -> &[u64] {
+        self.0
+            .get(&format!("visits-{number}"))
+            .map_or(&[], Vec::as_slice)
+    }
+}
+
+/// So many visits, each on a connection of its own, so that the Service spreads them over its pods.
+pub(crate) async fn visits(address: SocketAddr, count: u64) -> Result<Served> {
+    let mut served = Served::default();
+    for _ in 0..count {
+        let mut connection = Connection::open(address).await?;
+        let (pod, number) = visit(&mut connection).await?;
+        served.add(pod, number);
+    }
+    Ok(served)
+}
+
+/// Visits until each pod has answered some.
+pub(crate) async fn visits_to_all(address: SocketAddr) -> Result<Served> {
+    let mut served = visits(address, 40).await?;
+    for _ in 0..20 {
+        if served.pods() == REPLICAS {
+            return Ok(served);
+        }
+        served.merge(visits(address, 40).await?);
+    }
+    anyhow::bail!(
+        "the Service spreads its visitors over {} pods only",
+        served.pods()
+    )
+}
+
+/// One visit: the pod that answered, and its number.
+pub(crate) async fn visit(connection: &mut Connection) -> Result<(String, u64)> {
+    let request = Request::get("/").header("accept", "application/json");
+    told(&connection.call(request.body(empty())?).await?)
+}
+
+/// What an answer says.
+fn told(reply: &Reply) -> Result<(String, u64)> {
+    ensure!(reply.status == 200, "{}: {}", reply.status, reply.text());
+    let told: Value =
+        serde_json::from_slice(&reply.body).with_context(|| reply.text().to_owned())?;
+    let pod = told["pod"]
+        .as_str()
+        .with_context(|| reply.text().to_owned())?;
+    let number = told["visits"]
+        .as_u64()
+        .with_context(|| reply.text().to_owned())?;
+    Ok((pod.to_owned(), number))
+}
