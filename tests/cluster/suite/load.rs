@@ -137,7 +137,9 @@ async fn visit_on(shared: Arc<Shared>, keeps: bool) -> Report {
             }
             Err(_) => report.failures.push(format!("no answer within {VISIT:?}")),
         }
-        sleep(PAUSE).await;
+        if !keeps {
+            sleep(PAUSE).await;
+        }
     }
     report
 }
