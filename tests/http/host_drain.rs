@@ -98,6 +98,22 @@ async fn both_signals_finish_what_is_in_flight_and_close_what_is_idle() -> Resul
 }
 
 #[tokio::test]
+async fn a_client_that_uses_its_connection_is_told_to_take_another() -> Result<()> {
+    let (_app, host) = probe(&[]).await?;
+    let mut connection = Connection::open(host.address()).await?;
+    let reply = connection.get("/hello").await?;
+    ensure!(reply.header("connection").is_empty(), "{reply:?}");
+    draining_with(&host, Signal::TERM, 0).await?;
+    let reply = connection.get("/hello").await?;
+    ensure!(reply.status == 200, host.failed("it is not answered"));
+    ensure!(reply.header("connection") == "close", "{reply:?}");
+    connection.closed(DEADLINE).await?;
+    let exit = host.wait_exit(DEADLINE).await?;
+    ensure!(exit.code == Some(0), host.failed("it must exit with 0"));
+    Ok(())
+}
+
+#[tokio::test]
 async fn what_a_component_does_after_its_answer_is_finished() -> Result<()> {
     let (app, host) = probe(&[]).await?;
     let reply = visits_tests::get(host.address(), "/write-later?name=late").await?;

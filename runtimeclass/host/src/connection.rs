@@ -11,6 +11,7 @@ use crate::server::Service;
 use crate::settings::Limits;
 use bytes::Bytes;
 use http::Request;
+use http::header::{CONNECTION, HeaderValue};
 use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -21,7 +22,7 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -34,6 +35,9 @@ use tokio_io_timeout::TimeoutStream;
 const WRITE_STALL: Duration = Duration::from_secs(30);
 /// How long accepting pauses after an error like "too many open files", which ends only when a connection does.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// How long a connection is still served when the server drains. A client whose next request is on its way while an
+/// idle connection is closed gets no answer; one that is answered with `connection: close` takes another connection.
+const LINGER: Duration = Duration::from_secs(2);
 /// hyper's smallest buffer; larger heads get a larger one.
 const LEAST_BUFFER: usize = 8 << 10;
 /// Headers in a request.
@@ -47,6 +51,8 @@ pub(crate) struct Connections {
     /// Aborted on drop.
     tasks: JoinSet<()>,
     requests: Counter,
+    draining: Arc<AtomicBool>,
+    linger: Duration,
 }
 
 impl Connections {
@@ -65,6 +71,9 @@ impl Connections {
             graceful: GracefulShutdown::new(),
             tasks: JoinSet::new(),
             requests: Counter::default(),
+            draining: Arc::default(),
+            // Time must remain to close what is idle.
+            linger: LINGER.min(limits.drain_timeout / 2),
         }
     }
 
@@ -77,10 +86,15 @@ impl Connections {
         self.requests.clone()
     }
 
-    /// Lets every request in flight be answered, closes every idle connection, and waits for both.
+    /// Lets every request in flight be answered and closes every connection: one that is in use with its next answer,
+    /// one that is idle after a while; and waits for all.
     pub(crate) async fn finish(mut self) {
-        self.graceful.shutdown().await;
-        while self.tasks.join_next().await.is_some() {}
+        self.draining.store(true, Ordering::Relaxed);
+        let lingered = tokio::time::timeout(self.linger, ended(&mut self.tasks)).await;
+        if lingered.is_err() {
+            self.graceful.shutdown().await;
+            ended(&mut self.tasks).await;
+        }
     }
 
     fn open(
@@ -112,10 +126,16 @@ impl Connections {
         let mut stream = TimeoutStream::new(stream);
         stream.set_write_timeout(Some(WRITE_STALL));
         let requests = self.requests.clone();
+        let draining = self.draining.clone();
         let answer = service_fn(move |request| {
             let (answer, request_count) = (answer(request), requests.count());
+            let draining = draining.clone();
             async move {
-                let answer = answer.await;
+                let mut answer = answer.await;
+                if draining.load(Ordering::Relaxed) {
+                    let close = HeaderValue::from_static("close");
+                    answer.headers_mut().insert(CONNECTION, close);
+                }
                 Ok::<_, Infallible>(answer.map(|body| Counted {
                     body,
                     _count: request_count,
@@ -135,6 +155,10 @@ impl Connections {
         // The results of those that have ended.
         while self.tasks.try_join_next().is_some() {}
     }
+}
+
+async fn ended(tasks: &mut JoinSet<()>) {
+    while tasks.join_next().await.is_some() {}
 }
 
 /// Accepts connections for ever, one more only while there are fewer than allowed: the rest wait in the kernel.

@@ -1,4 +1,5 @@
-//! Clients that do not read, on connections in memory and a clock that runs only while everybody waits.
+//! Clients that do not read, and the end of connections, in memory and with a clock that runs only while everybody
+//! waits.
 
 use super::*;
 use http_body_util::Full;
@@ -54,4 +55,49 @@ async fn a_client_that_reads_slowly_gets_its_whole_response() {
         }
     }
     assert!(received > LENGTH, "{received} bytes");
+}
+
+const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nhost: a\r\n\r\n";
+
+/// A server with one connection, on which one request was answered, and the client's end of it.
+async fn answered() -> (Connections, DuplexStream) {
+    let mut connections = Connections::new(&Limits::default());
+    let (ours, mut theirs) = duplex(IN_FLIGHT);
+    let permit = connections.permits.clone().try_acquire_owned();
+    let peer = SocketAddr::from(([127, 0, 0, 1], 1));
+    connections.serve(ours, peer, permit.expect("a free permit"), |_| async {
+        http::Response::new(Body::Right(Full::new(Bytes::from_static(b"answer"))))
+    });
+    let head = exchange(&mut theirs).await;
+    assert!(!head.contains("connection:"), "{head}");
+    (connections, theirs)
+}
+
+/// Sends a request and reads its answer.
+async fn exchange(client: &mut DuplexStream) -> String {
+    client.write_all(REQUEST).await.expect("a connection");
+    let mut read = Vec::new();
+    while !read.ends_with(b"answer") {
+        assert!(client.read_buf(&mut read).await.expect("a connection") > 0);
+    }
+    String::from_utf8(read).expect("text")
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_asks_while_the_server_drains_is_answered_and_told_to_close() {
+    let (connections, mut client) = answered().await;
+    let started = Instant::now();
+    let (head, ()) = futures::join!(exchange(&mut client), connections.finish());
+    assert!(head.contains("\r\nconnection: close\r\n"), "{head}");
+    assert_eq!(client.read(&mut [0]).await.expect("an end"), 0);
+    assert!(started.elapsed() < LINGER, "it was kept open");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_asks_no_more_is_waited_for_a_while() {
+    let (connections, mut client) = answered().await;
+    let started = Instant::now();
+    connections.finish().await;
+    assert_eq!(started.elapsed().as_secs(), LINGER.as_secs());
+    assert_eq!(client.read(&mut [0]).await.expect("an end"), 0);
 }
