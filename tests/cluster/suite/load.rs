@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep, timeout};
 use visits_tests::{Connection, wait};
 
 /// Visitors of each kind.
-const VISITORS: usize = 4;
+const VISITORS: usize = 16;
 
 /// What a visitor pauses between two visits: the node has two cores, and other things to do on them.
 const PAUSE: Duration = Duration::from_millis(10);
