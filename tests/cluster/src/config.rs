@@ -1,4 +1,5 @@
-//! The files that configure the node's programs, below its own `/etc`, where an administrator would look for them.
+//! The files that configure the node's programs, in directories of its own below `/etc`, where an administrator would
+//! look for them.
 
 use crate::cgroup;
 use crate::images::PAUSE;
@@ -36,7 +37,7 @@ pub(crate) fn write(state: &State) -> Result<()> {
         (PROXY, proxy()),
     ] {
         let path = Path::new(path);
-        if path.exists() && fs::read_to_string(path).is_ok_and(|text| text.contains(MARK)) {
+        if path.exists() {
             continue;
         }
         let directory = path.parent().unwrap_or(Path::new("/"));
@@ -45,9 +46,6 @@ pub(crate) fn write(state: &State) -> Result<()> {
     }
     Ok(())
 }
-
-/// In every file of ours; the machine's own, below which ours lie, has no such word.
-const MARK: &str = "visits-cluster";
 
 fn containerd() -> String {
     format!(

@@ -1,7 +1,8 @@
 //! The node's file systems. `/usr` and most else are the machine's. `/var`, `/opt` and `/tmp` are the node's own, and so
 //! is what it changes in `/etc`: all on one ext4 in a file, which outlives a stop of the node and goes with the cluster.
 //! (kubelet and containerd want a real file system with a device of its own: overlayfs on overlayfs does not work, and
-//! without a device kubelet has no statistics of its disk.) `/run` is memory, as on every machine.
+//! without a device kubelet has no statistics of its disk.) `/run` is memory, as on every machine. And what kubelet sets for
+//! the whole kernel is set for nobody: see [`KERNEL`].
 
 use crate::programs::Binaries;
 use anyhow::{Context, Result, ensure};
@@ -27,6 +28,19 @@ pub(crate) const PROCESSES: &str = "/run/visits/processes";
 const DISK: &str = "/run/visits/disk";
 /// The disk's size; the file is sparse.
 const DISK_SIZE: u64 = 16 << 30;
+/// What of `/etc` is not even seen: a machine that is a node itself has networks and runtimes there, which are not this node's.
+const HIDDEN: [&str; 3] = ["cni", "containerd", "kubernetes"];
+/// Where the node's values of [`KERNEL`] are.
+const SETTINGS: &str = "/run/visits/settings";
+/// What kubelet sets on every node, below `/proc/sys`. There is no namespace for it: it would be the machine's.
+const KERNEL: [&str; 6] = [
+    "kernel/keys/root_maxbytes",
+    "kernel/keys/root_maxkeys",
+    "kernel/panic",
+    "kernel/panic_on_oops",
+    "vm/overcommit_memory",
+    "vm/panic_on_oom",
+];
 
 /// Makes the disk, where there is none.
 pub(crate) fn make_disk(path: &Path) -> Result<()> {
@@ -69,6 +83,7 @@ pub(crate) fn furnish(state: &Path) -> Result<()> {
     }
     mount_move(&mounts, "/run").context("move the node's /run into its place")?;
     own_directories()?;
+    own_settings()?;
     // What the pods' mounts hang below has to be shared, within the node.
     mount_change(
         "/",
@@ -118,8 +133,32 @@ fn own_directories() -> Result<()> {
         &*CString::new(layers)?,
     )
     .context("mount a layer of the node's own over /etc")?;
+    for name in HIDDEN {
+        let own = etc.join("own").join(name);
+        make(&own)?;
+        bind(&own, &Path::new("/etc").join(name))?;
+    }
     for name in ["opt", "tmp", "var"] {
         bind(&disk.join(name), &Path::new("/").join(name))?;
+    }
+    Ok(())
+}
+
+/// Lays a file over each setting: kubelet writes what it wants and finds it there, and the machine keeps what it has.
+fn own_settings() -> Result<()> {
+    make(Path::new(SETTINGS))?;
+    for name in KERNEL {
+        let setting = Path::new("/proc/sys").join(name);
+        // A kernel may be built without it.
+        if !setting.exists() {
+            continue;
+        }
+        let own = Path::new(SETTINGS).join(name.replace('/', "."));
+        let lay = || {
+            fs::write(&own, fs::read(&setting)?)?;
+            Ok::<_, std::io::Error>(mount_bind(&own, &setting)?)
+        };
+        lay().with_context(|| format!("mount {} on {}", own.display(), setting.display()))?;
     }
     Ok(())
 }

@@ -60,6 +60,26 @@ async fn containerd_restarts_and_no_visitor_notices() -> Result<()> {
 
 #[tokio::test]
 #[ignore = "needs a cluster"]
+async fn what_kubelet_sets_for_the_whole_kernel_is_not_set_on_the_machine() -> Result<()> {
+    let cluster = Cluster::shared().await?;
+    for name in [
+        "kernel/panic",
+        "kernel/panic_on_oops",
+        "vm/overcommit_memory",
+    ] {
+        let over = cluster
+            .shell(&format!("stat -fc %T /proc/sys/{name}"))
+            .await?;
+        ensure!(over.trim() == "tmpfs", "{name} is the machine's: {over}");
+    }
+    // kubelet has set what it wants all the same.
+    let panic = cluster.shell("cat /proc/sys/kernel/panic_on_oops").await?;
+    ensure!(panic.trim() == "1", "kernel/panic_on_oops is {panic}");
+    Ok(())
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster"]
 async fn a_node_that_is_cut_off_its_power_under_load_loses_no_visit_and_no_pod() -> Result<()> {
     let cluster = Cluster::alone().await?;
     Namespace::with(&cluster, async |namespace| {
