@@ -21,6 +21,8 @@ pub(crate) fn kubectl_for_people(state: &State) -> Result<Command> {
 /// The same with these arguments, and a deadline for each call of the API.
 pub(crate) fn kubectl(state: &State, arguments: &[&str]) -> Result<Command> {
     let mut command = kubectl_for_people(state)?;
+    // What it remembers of the API goes with the cluster: the next one has the same address, and may be of another version.
+    command.env("KUBECACHEDIR", state.path("kubectl"));
     command.arg("--request-timeout=30s").args(arguments);
     Ok(command)
 }

@@ -5,7 +5,7 @@ use crate::network::Network;
 use crate::programs::Binaries;
 use crate::state::State;
 use crate::{cgroup, wait};
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use std::fs::{self, File};
@@ -101,14 +101,15 @@ impl Node {
             .spawn()
             .context("run setsid, which is part of util-linux")?;
         let outer = Pid::from_child(&child);
+        // Or nothing, when it has ended already.
         let first = wait::until("the first process of the node", APPEAR, || {
-            ensure!(
-                child.try_wait()?.is_none(),
-                "it has ended; see {}",
-                log.display()
-            );
-            child_of(outer)
+            match child.try_wait()? {
+                Some(_) => Ok(Some(None)),
+                None => Ok(child_of(outer)?.map(Some)),
+            }
         })?;
+        let first = first
+            .with_context(|| format!("start the node: it has ended; see {}", log.display()))?;
         let node = Self {
             outer,
             first,
@@ -130,9 +131,14 @@ impl Node {
         if let Err(error) = connected {
             node.kill()?;
             let _ = child.wait();
-            return Err(error);
+            return Err(error).with_context(|| format!("start the node; see {}", log.display()));
         }
         Ok(node)
+    }
+
+    /// Whether its processes have ended, for whatever reason.
+    pub(crate) fn has_ended(&self) -> bool {
+        is_gone(self.first)
     }
 
     /// The first process inside, by its number on the machine.
@@ -150,7 +156,10 @@ impl Node {
             let _ = kill_process(pid, Signal::KILL);
         }
         wait::until("the end of the node's first process", APPEAR, || {
-            Ok(is_gone(self.first).then_some(()))
+            Ok([self.outer, self.first]
+                .into_iter()
+                .all(is_gone)
+                .then_some(()))
         })?;
         self.network.disconnect()
     }
@@ -161,9 +170,8 @@ impl Node {
         command
             .arg("--target")
             .arg(self.first().to_string())
-            .args([
-                "--mount", "--net", "--ipc", "--uts", "--pid", "--wdns=/", "--",
-            ])
+            // In its root directory, for that is where a process is that enters the mounts of another.
+            .args(["--mount", "--net", "--ipc", "--uts", "--pid", "--"])
             .arg(program);
         command
     }

@@ -21,9 +21,19 @@ const TAIL: usize = 15;
 /// Until containerd answers, so that images can be imported.
 pub(crate) fn containerd(state: &State, node: &Node) -> Result<()> {
     let socket = node.path(CONTAINERD);
-    until(state, "containerd answers", &["node", "containerd"], || {
-        Ok(UnixStream::connect(&socket).is_ok().then_some(()))
-    })
+    until(
+        state,
+        "containerd answers, or the node has ended",
+        &["node", "containerd"],
+        || Ok((UnixStream::connect(&socket).is_ok() || node.has_ended()).then_some(())),
+    )?;
+    // What kept it from starting is the last that it has said.
+    ensure!(
+        !node.has_ended(),
+        "the node has ended{}",
+        tails(state, &["node"])
+    );
+    Ok(())
 }
 
 /// Until the API does.

@@ -114,13 +114,16 @@ impl State {
 
     /// Removes the directory. Only what a cluster has made: a directory with anything else in it is not one.
     pub(crate) fn remove(&self) -> Result<()> {
-        const OURS: [&str; 9] = [
+        const OURS: [&str; 11] = [
             "network",
             "lock",
             "kubeconfig",
             "pki",
             "log",
             "disk.img",
+            // Of an `up` that was interrupted.
+            "disk.partial",
+            "kubectl",
             "mounts",
             "node.json",
             "addons",
