@@ -13,8 +13,8 @@ const K8S: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../k8s");
 #[derive(Debug)]
 pub(crate) struct Manifests {
     directory: PathBuf,
-    /// Holds the directory of one that was laid over another.
-    _overlay: Option<TempDir>,
+    /// Holds the directories of those that were laid over each other: they are read when they are applied.
+    overlays: Vec<TempDir>,
 }
 
 impl Manifests {
@@ -22,7 +22,7 @@ impl Manifests {
     pub(crate) fn base() -> Self {
         Self {
             directory: K8S.into(),
-            _overlay: None,
+            overlays: Vec::new(),
         }
     }
 
@@ -35,7 +35,7 @@ impl Manifests {
     pub(crate) fn overlay(name: &str) -> Self {
         Self {
             directory: Path::new(K8S).join("overlays").join(name),
-            _overlay: None,
+            overlays: Vec::new(),
         }
     }
 
@@ -77,7 +77,7 @@ impl Manifests {
         self.directory.to_string_lossy().into_owned()
     }
 
-    fn with(self, field: &str, value: Value) -> Result<Self> {
+    fn with(mut self, field: &str, value: Value) -> Result<Self> {
         let overlay = TempDir::new().context("make a directory for an overlay")?;
         let kustomization = json!({
             "apiVersion": "kustomize.config.k8s.io/v1beta1",
@@ -88,14 +88,9 @@ impl Manifests {
         let file = overlay.path().join("kustomization.yaml");
         std::fs::write(&file, kustomization.to_string())
             .with_context(|| format!("write {}", file.display()))?;
-        // Read in when they are applied; what they lie over must still be there then.
-        if let Some(below) = self._overlay {
-            let _ = below.keep();
-        }
-        Ok(Self {
-            directory: overlay.path().to_owned(),
-            _overlay: Some(overlay),
-        })
+        self.directory = overlay.path().to_owned();
+        self.overlays.push(overlay);
+        Ok(self)
     }
 }
 
