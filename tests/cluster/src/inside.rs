@@ -10,12 +10,16 @@ use std::io::Read;
 use std::path::Path;
 use std::process::Command;
 
+/// There once the node's file systems are its own: until then its paths still lead to the machine's.
+pub(crate) const FURNISHED: &str = "/run/visits/furnished";
+
 /// Runs until the node is killed, or its supervisor ends.
 pub(crate) fn run(state: &Path) -> Result<()> {
     // A path that still leads to this program when the node's own file systems hide the one it was found by.
     let program = "/proc/self/exe";
     root::furnish(state)?;
     config::write(&State::inside()?)?;
+    std::fs::write(FURNISHED, "").context(FURNISHED)?;
     rustix::system::sethostname(crate::programs::NODE.as_bytes()).context("name the node")?;
     let mut go = [0];
     std::io::stdin()

@@ -1,6 +1,7 @@
 //! The node as the machine sees it: one process, `unshare`, whose end is the end of all, and a child of it that is the
 //! first process in the node's namespaces.
 
+use crate::inside::FURNISHED;
 use crate::network::Network;
 use crate::programs::Binaries;
 use crate::state::State;
@@ -70,6 +71,8 @@ impl Node {
     /// Starts it. It goes on after this program's end.
     pub(crate) fn start(state: &State, binaries: &Binaries) -> Result<Self> {
         state.network.check_free()?;
+        // A power cut would have left no cgroup, but this machine runs on. kubelet would look into each for 3 s.
+        cgroup::remove(state.network)?;
         cgroup::make(state.network)?;
         let log = state.logs().join("node.log");
         let open = || {
@@ -126,7 +129,10 @@ impl Node {
                 .with_context(|| format!("write {}", file.display()))?;
             let mut go = child.stdin.take().context("its stdin is a pipe")?;
             go.write_all(b"\n")
-                .context("tell the node that its network is there")
+                .context("tell the node that its network is there")?;
+            wait::until("the node's file systems", APPEAR, || {
+                Ok(node.path(FURNISHED).exists().then_some(()))
+            })
         });
         if let Err(error) = connected {
             node.kill()?;
