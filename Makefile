@@ -30,7 +30,9 @@ bench: toolchain ## measure visits a second, beside a hello-world component
 fmt: toolchain ## format the code
 	@cargo fmt --all
 
+# The tests' cluster is there only when they were interrupted. Without its directory nothing could end it.
 clean: toolchain ## remove what was built; counts in persistent/ stay
+	@[ ! -e target/cluster-test ] || VISITS_CLUSTER_DIR=target/cluster-test cargo xtask cluster down
 	@cargo clean && rm -f visits.wasm
 
 # `rustup toolchain install` reads rust-toolchain.toml; it takes a tenth of a second when all is there already, and

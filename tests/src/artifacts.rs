@@ -1,5 +1,6 @@
-//! What the tests run: where the built host and components are, and a component made by hand. `cargo xtask test` builds them and names them in environment
-//! variables, so that `cargo test` alone never runs against a stale build without saying so.
+//! What the tests run: where the built host, shim, components and the programs of a node are, and a component made by
+//! hand. `cargo xtask test` builds them and names them in environment variables, so that `cargo test` alone never runs
+//! against a stale build without saying so.
 
 use anyhow::{Context, Result, ensure};
 use std::path::PathBuf;
