@@ -6,7 +6,7 @@ use crate::network::Network;
 use crate::programs::Binaries;
 use crate::state::State;
 use crate::{cgroup, wait};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use std::fs::{self, File};
@@ -131,8 +131,10 @@ impl Node {
             go.write_all(b"\n")
                 .context("tell the node that its network is there")?;
             wait::until("the node's file systems", APPEAR, || {
-                Ok(node.path(FURNISHED).exists().then_some(()))
-            })
+                Ok((node.path(FURNISHED).exists() || node.has_ended()).then_some(()))
+            })?;
+            ensure!(!node.has_ended(), "it has ended");
+            Ok(())
         });
         if let Err(error) = connected {
             node.kill()?;
