@@ -60,6 +60,8 @@ sandbox = "{PAUSE}"
 [plugins.'io.containerd.cri.v1.runtime']
 # Where CAP_SYS_RESOURCE is missing, a lower score than containerd's own is refused.
 restrict_oom_score_adj = true
+# Its profile would be loaded for the whole machine, and stay.
+disable_apparmor = true
 cdi_spec_dirs = []
 
 [plugins.'io.containerd.cri.v1.runtime'.cni]

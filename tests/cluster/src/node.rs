@@ -27,12 +27,14 @@ pub(crate) struct Node {
     outer: Pid,
     first: Pid,
     network: Network,
+    /// The file that names it.
+    note: PathBuf,
 }
 
 impl Node {
-    /// The node of this cluster, if it runs.
+    /// The node of this cluster, if it runs. What is left of one that has died by itself is removed.
     pub(crate) fn find(state: &State) -> Result<Option<Self>> {
-        let file = state.path("node.json");
+        let file = note(state);
         let text = match fs::read_to_string(&file) {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
@@ -49,11 +51,18 @@ impl Node {
             bail!("{} is not what this program wrote", file.display());
         };
         // Numbers of processes are used again; together with the time of the start they are not.
-        Ok((node["started"] == json!(started(outer))).then_some(Self {
+        let runs = node["started"] == json!(started(outer));
+        let node = Self {
             outer,
             first,
             network: state.network,
-        }))
+            note: file,
+        };
+        if runs {
+            return Ok(Some(node));
+        }
+        node.forget()?;
+        Ok(None)
     }
 
     /// The running node, else an error that says how to get one.
@@ -117,6 +126,7 @@ impl Node {
             outer,
             first,
             network: state.network,
+            note: note(state),
         };
         let connected = state.network.connect(&node).and_then(|()| {
             let note = json!({
@@ -124,9 +134,8 @@ impl Node {
                 "first": first.as_raw_nonzero().get(),
                 "started": started(outer),
             });
-            let file = state.path("node.json");
-            fs::write(&file, note.to_string())
-                .with_context(|| format!("write {}", file.display()))?;
+            fs::write(&node.note, note.to_string())
+                .with_context(|| format!("write {}", node.note.display()))?;
             let mut go = child.stdin.take().context("its stdin is a pipe")?;
             go.write_all(b"\n")
                 .context("tell the node that its network is there")?;
@@ -169,7 +178,18 @@ impl Node {
                 .all(is_gone)
                 .then_some(()))
         })?;
-        self.network.disconnect()
+        self.forget()
+    }
+
+    /// Removes what says that it runs: its interface, which another cluster may then have, and the note of it.
+    fn forget(&self) -> Result<()> {
+        self.network.disconnect()?;
+        match fs::remove_file(&self.note) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(error).with_context(|| format!("remove {}", self.note.display()))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// This program, in the node.
@@ -208,6 +228,10 @@ impl Node {
                 .map(drop))
         })
     }
+}
+
+fn note(state: &State) -> PathBuf {
+    state.path("node.json")
 }
 
 /// When a process was started, in the kernel's ticks since its own start; nothing if it has ended.

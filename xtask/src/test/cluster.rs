@@ -4,31 +4,35 @@ use crate::cargo;
 use crate::cluster::Cluster;
 use crate::workspace;
 use anyhow::{Context, Result};
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The network of the tests' cluster: that of a developer's own, who gives no number, is another.
-const NETWORK: &str = "1";
+/// The numbers that the tests' cluster can have, one that no other has: a developer's own, who gives no number, is 0.
+const NETWORKS: RangeInclusive<u8> = 1..=255;
 
 /// A cluster of the tests' own.
 pub(super) struct TestCluster {
     cluster: Cluster,
     state: PathBuf,
     logs: PathBuf,
+    network: String,
 }
 
 impl TestCluster {
     /// Builds what it takes, and removes what a run that was killed has left.
     pub(super) fn build() -> Result<Self> {
         let target = workspace::target()?;
-        let cluster = Self {
+        let mut cluster = Self {
             cluster: Cluster::build()?,
             state: target.join("cluster-test"),
             logs: target.join("cluster-test-logs"),
+            network: String::new(),
         };
         if cluster.state.exists() {
             cluster.down()?;
         }
+        cluster.network = free_network()?;
         if cluster.logs.exists() {
             std::fs::remove_dir_all(&cluster.logs)
                 .with_context(|| format!("remove {}", cluster.logs.display()))?;
@@ -71,10 +75,24 @@ impl TestCluster {
     }
 
     fn place(&self, command: &mut Command) {
-        command
-            .env("VISITS_CLUSTER_DIR", &self.state)
-            .env("VISITS_CLUSTER_NETWORK", NETWORK);
+        command.env("VISITS_CLUSTER_DIR", &self.state);
+        // One that was left by another run has its own.
+        if !self.network.is_empty() {
+            command.env("VISITS_CLUSTER_NETWORK", &self.network);
+        }
     }
+}
+
+/// The first number whose interface is not there.
+fn free_network() -> Result<String> {
+    NETWORKS
+        .map(|number| number.to_string())
+        .find(|number| {
+            !Path::new("/sys/class/net")
+                .join(format!("visits{number}"))
+                .exists()
+        })
+        .context("every network from 1 to 255 is a running cluster's: take some of them down")
 }
 
 fn copy(from: &Path, to: &Path) -> Result<()> {
