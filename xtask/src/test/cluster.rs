@@ -2,7 +2,7 @@
 
 use crate::cargo;
 use crate::cluster::Cluster;
-use crate::workspace;
+use crate::{dist, workspace};
 use anyhow::{Context, Result};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
@@ -16,6 +16,8 @@ pub(super) struct TestCluster {
     cluster: Cluster,
     state: PathBuf,
     logs: PathBuf,
+    /// What is released for nodes, the installer's image among it.
+    dist: PathBuf,
     network: String,
 }
 
@@ -27,6 +29,7 @@ impl TestCluster {
             cluster: Cluster::build()?,
             state: target.join("cluster-test"),
             logs: target.join("cluster-test-logs"),
+            dist: target.join("cluster-test-dist"),
             network: String::new(),
         };
         if cluster.state.exists() {
@@ -37,6 +40,7 @@ impl TestCluster {
             std::fs::remove_dir_all(&cluster.logs)
                 .with_context(|| format!("remove {}", cluster.logs.display()))?;
         }
+        dist::write(cluster.dist.clone())?;
         Ok(cluster)
     }
 
@@ -56,6 +60,7 @@ impl TestCluster {
         self.place(command);
         command
             .env("CLUSTER_BIN", self.cluster.program())
+            .env("DIST_DIR", &self.dist)
             .env("KUBECONFIG", self.state.join("kubeconfig"));
     }
 
