@@ -21,14 +21,10 @@ pub(crate) struct Options {
 
 /// Builds what is not up to date and writes it.
 pub(crate) fn run(options: Options) -> Result<()> {
-    match options.output {
-        Some(output) => write(output),
-        None => write(workspace::dist()?),
-    }
-}
-
-/// The same into this directory.
-pub(crate) fn write(output: PathBuf) -> Result<()> {
+    let output = match options.output {
+        Some(output) => output,
+        None => workspace::dist()?,
+    };
     setup::prepare_shim()?;
     let mut build = cargo::shim()?;
     build.args(["--bin", "preopen-dist"]);

@@ -30,7 +30,6 @@ mod visitors;
 mod browser;
 mod figures;
 mod health;
-mod installer;
 mod lifecycle;
 mod node;
 mod reading;

@@ -1,5 +1,4 @@
-//! The manifests of `k8s/` and `runtimeclass/`: as they are, or with what a test changes laid over them, as a user's own
-//! overlay would.
+//! The manifests of `k8s/`: as they are, or with what a test changes laid over them, as a user's own overlay would.
 
 use crate::namespace::Namespace;
 use anyhow::{Context, Result};
@@ -7,10 +6,8 @@ use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
-/// Where the counter's are.
+/// Where all of them are.
 const K8S: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../k8s");
-/// Where those that put the shim on nodes are.
-const RUNTIMECLASS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../runtimeclass");
 
 /// A directory that `kubectl apply -k` takes.
 #[derive(Debug)]
@@ -42,14 +39,6 @@ impl Manifests {
         }
     }
 
-    /// One of `runtimeclass`: `installer`, `uninstall`.
-    pub(crate) fn runtimeclass(name: &str) -> Self {
-        Self {
-            directory: Path::new(RUNTIMECLASS).join(name),
-            overlays: Vec::new(),
-        }
-    }
-
     /// All of `k8s/overlays`.
     pub(crate) fn overlays() -> Result<Vec<String>> {
         let directory = Path::new(K8S).join("overlays");
@@ -72,12 +61,8 @@ impl Manifests {
 
     /// The same with these operations of a JSON patch on the StatefulSet.
     pub(crate) fn with_patch(self, operations: Value) -> Result<Self> {
-        self.with_patch_of("StatefulSet", operations)
-    }
-
-    /// The same on whatever is of this kind.
-    pub(crate) fn with_patch_of(self, kind: &str, operations: Value) -> Result<Self> {
-        let patch = json!({ "target": { "kind": kind }, "patch": operations.to_string() });
+        let target = json!({ "kind": "StatefulSet", "name": "visits" });
+        let patch = json!({ "target": target, "patch": operations.to_string() });
         self.with("patches", json!([patch]))
     }
 

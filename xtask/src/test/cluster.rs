@@ -2,7 +2,7 @@
 
 use crate::cargo;
 use crate::cluster::Cluster;
-use crate::{dist, workspace};
+use crate::workspace;
 use anyhow::{Context, Result};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
@@ -16,8 +16,6 @@ pub(super) struct TestCluster {
     cluster: Cluster,
     state: PathBuf,
     logs: PathBuf,
-    /// What is released for nodes, the installer's image among it.
-    dist: PathBuf,
     network: String,
 }
 
@@ -29,7 +27,6 @@ impl TestCluster {
             cluster: Cluster::build()?,
             state: target.join("cluster-test"),
             logs: target.join("cluster-test-logs"),
-            dist: target.join("cluster-test-dist"),
             network: String::new(),
         };
         if cluster.state.exists() {
@@ -40,7 +37,6 @@ impl TestCluster {
             std::fs::remove_dir_all(&cluster.logs)
                 .with_context(|| format!("remove {}", cluster.logs.display()))?;
         }
-        dist::write(cluster.dist.clone())?;
         Ok(cluster)
     }
 
@@ -60,7 +56,6 @@ impl TestCluster {
         self.place(command);
         command
             .env("CLUSTER_BIN", self.cluster.program())
-            .env("DIST_DIR", &self.dist)
             .env("KUBECONFIG", self.state.join("kubeconfig"));
     }
 
