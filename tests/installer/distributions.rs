@@ -111,7 +111,10 @@ async fn with_two_distributions_one_has_to_be_named() -> Result<()> {
     let script = Script::new()?;
     let before = node.files()?;
     let error = script.run(&node, &["install"]).await?.error()?;
-    assert!(error.contains("more than one is here: k3s containerd"), "{error}");
+    assert!(
+        error.contains("more than one is here: k3s containerd"),
+        "{error}"
+    );
     assert!(error.contains("--distribution"), "{error}");
     assert_eq!(node.files()?.changed_since(&before, node.root()), [""; 0]);
     script

@@ -5,7 +5,7 @@
 use crate::setup::{self, NODE};
 use crate::{cargo, workspace};
 use anyhow::{Context, Result};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// What `dist` takes.
@@ -25,6 +25,11 @@ pub(crate) fn run(options: Options) -> Result<()> {
         Some(output) => output,
         None => workspace::dist()?,
     };
+    pack(&output)
+}
+
+/// The same, here; the installer's image is `preopen-node-oci.tar`.
+pub(crate) fn pack(output: &Path) -> Result<()> {
     setup::prepare_shim()?;
     let mut build = cargo::shim()?;
     build.args(["--bin", "preopen-dist"]);

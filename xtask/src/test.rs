@@ -246,6 +246,9 @@ fn cluster(report: &mut Report, environment: &mut Environment) -> Result<()> {
     if passed {
         cluster.apply(&mut command);
         command.args(["--", "--include-ignored", "--test-threads", THREADS]);
+        if !cluster.has_installer() {
+            command.args(["--skip", INSTALLER]);
+        }
         passed = report.tests(CLUSTER, command);
     }
     if !passed {

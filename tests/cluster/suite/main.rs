@@ -30,6 +30,7 @@ mod visitors;
 mod browser;
 mod figures;
 mod health;
+mod installer;
 mod lifecycle;
 mod node;
 mod reading;

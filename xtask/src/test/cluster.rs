@@ -2,7 +2,7 @@
 
 use crate::cargo;
 use crate::cluster::Cluster;
-use crate::workspace;
+use crate::{dist, workspace};
 use anyhow::{Context, Result};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
@@ -17,6 +17,7 @@ pub(super) struct TestCluster {
     state: PathBuf,
     logs: PathBuf,
     network: String,
+    installer: Option<PathBuf>,
 }
 
 impl TestCluster {
@@ -28,6 +29,7 @@ impl TestCluster {
             state: target.join("cluster-test"),
             logs: target.join("cluster-test-logs"),
             network: String::new(),
+            installer: installer(),
         };
         if cluster.state.exists() {
             cluster.down()?;
@@ -57,6 +59,14 @@ impl TestCluster {
         command
             .env("CLUSTER_BIN", self.cluster.program())
             .env("KUBECONFIG", self.state.join("kubeconfig"));
+        if let Some(installer) = &self.installer {
+            command.env("INSTALLER_IMAGE", installer);
+        }
+    }
+
+    /// Whether there is the installer's image, too.
+    pub(super) fn has_installer(&self) -> bool {
+        self.installer.is_some()
     }
 
     /// Keeps what the node's programs have logged, for whoever looks into a failure.
@@ -93,6 +103,18 @@ fn free_network() -> Result<String> {
                 .exists()
         })
         .context("every network from 1 to 255 is a running cluster's: take some of them down")
+}
+
+/// The installer's image; nothing, with a note, where it cannot be made.
+fn installer() -> Option<PathBuf> {
+    let pack = || -> Result<PathBuf> {
+        let directory = workspace::dist()?;
+        dist::pack(&directory)?;
+        Ok(directory.join("preopen-node-oci.tar"))
+    };
+    pack()
+        .inspect_err(|error| eprintln!("note: the installer's tests are left out: {error:#}"))
+        .ok()
 }
 
 fn copy(from: &Path, to: &Path) -> Result<()> {

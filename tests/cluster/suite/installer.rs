@@ -1,0 +1,245 @@
+//! The installer on a real node: from one that knows nothing of the shim to a pod that counts, and back.
+
+use crate::cluster::Cluster;
+use crate::kubectl::{self, POD};
+use crate::namespace::Namespace;
+use anyhow::{Context, Result, ensure};
+use serde_json::json;
+use std::path::PathBuf;
+use std::time::Duration;
+use visits_tests::command::{Bounded, run_beside};
+use visits_tests::wait;
+
+/// Where its manifests are.
+const RUNTIMECLASS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../runtimeclass");
+const SYSTEM: &str = "--namespace=preopen-system";
+const DAEMONSET: &str = "daemonset/preopen-node";
+/// What restarts containerd on this node, which has no systemd: its supervisor starts it again.
+const RESTART: &str = "kill $(cat /run/visits/processes/containerd)";
+/// Whom the policy is about.
+const ACCOUNT: &str = "--as=system:serviceaccount:preopen-system:preopen-node";
+const NODE_NAME: &str = "authentication.kubernetes.io/node-name";
+
+/// A node without the shim; it has the one that it came with again on drop.
+struct Bare<'c>(&'c Cluster);
+
+impl<'c> Bare<'c> {
+    async fn make(cluster: &'c Cluster) -> Result<Self> {
+        let bare = Self(cluster);
+        let lines = "mkdir -p /var/aside; mv /opt/preopen /var/aside/; mv /etc/containerd/conf.d/preopen.toml /var/aside/";
+        cluster.shell(lines).await?;
+        kubectl::run(["label", "node", "node", "preopen/shim-"]).await?;
+        cluster.restart("containerd").await?;
+        Ok(bare)
+    }
+}
+
+impl Drop for Bare<'_> {
+    fn drop(&mut self) {
+        // The next test wants a containerd that answers.
+        let lines = format!(
+            "rm -rf /opt/preopen /etc/containerd/conf.d/90-preopen.toml\n\
+             mv /var/aside/preopen /opt/; mv /var/aside/preopen.toml /etc/containerd/conf.d/\n\
+             {RESTART}\n\
+             for try in $(seq 300); do\n\
+               sleep 0.1; /run/visits/node/ctr version >/dev/null 2>&1 && exit\n\
+             done\n\
+             exit 1"
+        );
+        // Before that, nobody who would install it again.
+        drop(Applied);
+        let restored = self.0.shell_now(&lines).map(drop);
+        let label = ["label", "node", "node", "--overwrite", "preopen/shim=ready"];
+        let labelled = kubectl::command(label).and_then(visits_tests::command::run);
+        for restored in [restored, labelled.map(drop)] {
+            if let Err(error) = restored {
+                eprintln!("note: the node is not as it came: {error:#}");
+            }
+        }
+    }
+}
+
+/// The installer's objects in the API, which are deleted on drop.
+struct Applied;
+
+impl Drop for Applied {
+    fn drop(&mut self) {
+        let directory = format!("{RUNTIMECLASS}/installer");
+        let delete = ["delete", "--ignore-not-found", "--kustomize", &directory];
+        let deleted =
+            kubectl::command(delete).and_then(|command| Bounded::new(command).within(POD).run());
+        if let Err(error) = deleted {
+            eprintln!("note: the installer is left behind: {error:#}");
+        }
+    }
+}
+
+/// Applies one of the two, with what restarts containerd on this node.
+async fn apply(what: &str, command: &str) -> Result<()> {
+    let directory = format!("{RUNTIMECLASS}/{what}");
+    let yaml = kubectl::run(["kustomize", &directory]).await?;
+    let arguments = format!("- args:\n        - {command}\n");
+    ensure!(
+        yaml.contains(&arguments),
+        "{what} does not say {command}: {yaml}"
+    );
+    let more = format!("{arguments}        - --restart\n        - {RESTART}\n");
+    let apply = kubectl::command(["apply", "--filename=-"])?;
+    let yaml = yaml.replace(&arguments, &more);
+    Bounded::new(apply).input(yaml).run_beside().await.map(drop)
+}
+
+async fn rolled_out() -> Result<()> {
+    let rolled = kubectl::wait(POD, [SYSTEM, "rollout", "status", DAEMONSET]).await;
+    match rolled {
+        Ok(_) => Ok(()),
+        Err(error) => Err(error.context(log("install").await)),
+    }
+}
+
+/// What a container of the DaemonSet has said.
+async fn log(container: &str) -> String {
+    let log = kubectl::run([SYSTEM, "logs", DAEMONSET, "--container", container]).await;
+    log.unwrap_or_else(|error| format!("(no log: {error:#})"))
+}
+
+async fn label() -> Result<String> {
+    let path = "--output=jsonpath={.metadata.labels.preopen/shim}";
+    kubectl::run(["get", "node", "node", path]).await
+}
+
+/// Everything that the installer may touch on the node.
+async fn files(cluster: &Cluster) -> Result<String> {
+    cluster
+        .shell("find /opt /etc/containerd ! -path '/opt/containerd*' -exec ls -ld --time-style=+ {} +; md5sum /etc/containerd/*.toml")
+        .await
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster"]
+async fn the_installer_brings_the_shim_to_a_node_and_takes_it_away_when_no_pod_needs_it()
+-> Result<()> {
+    let image = std::env::var_os("INSTALLER_IMAGE").map(PathBuf::from);
+    let image = image.context("INSTALLER_IMAGE is not set: run `cargo xtask test cluster`")?;
+    let cluster = Cluster::alone().await?;
+    cluster.import(&image).await?;
+    Namespace::with(&cluster, async |namespace| {
+        let _bare = Bare::make(&cluster).await?;
+        let before = files(&cluster).await?;
+
+        apply("installer", "install").await?;
+        rolled_out().await?;
+        ensure!(label().await? == "ready", "no label: {}", log("label").await);
+        namespace
+            .apply(json!({
+                "apiVersion": "v1",
+                "kind": "Pod",
+                "metadata": { "name": "counts" },
+                "spec": {
+                    "runtimeClassName": "preopen",
+                    "securityContext": { "fsGroup": 65532 },
+                    "containers": [{
+                        "name": "visits",
+                        "image": "localhost/visits:0.1.0",
+                        "readinessProbe": { "httpGet": { "path": "/", "port": 5000 }, "periodSeconds": 1 },
+                        "volumeMounts": [{ "name": "volume", "mountPath": "/app/persistent" }],
+                    }],
+                    "volumes": [{ "name": "volume", "emptyDir": {} }],
+                },
+            }))
+            .await?;
+        namespace.wait(POD, ["wait", "--for=condition=Ready", "pod/counts"]).await?;
+
+        apply("uninstall", "uninstall").await?;
+        wait::until_every(Duration::from_secs(1), "the script says what it waits for", POD, async || {
+            Ok(log("install").await.contains("remove the pods").then_some(()))
+        })
+        .await?;
+        ensure!(label().await?.is_empty(), "new pods may still come");
+        namespace.kubectl(["get", "--raw", &format!("/api/v1/namespaces/{}/pods/counts:5000/proxy/livez", namespace.name())]).await?;
+
+        namespace.wait(POD, ["delete", "pod", "counts"]).await?;
+        rolled_out().await?;
+        let after = files(&cluster).await?;
+        ensure!(after == before, "the node had:\n{before}\nand has:\n{after}");
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster"]
+async fn the_installers_account_can_change_one_label_of_its_own_node() -> Result<()> {
+    // Alone, for the other test applies the same.
+    let _cluster = Cluster::alone().await?;
+    let _applied = Applied;
+    for file in ["namespace", "account", "own-node-only"] {
+        let file = format!("--filename={RUNTIMECLASS}/installer/{file}.yaml");
+        kubectl::run(["apply", &file]).await?;
+    }
+    let patch = async |node: &str, patch: serde_json::Value| {
+        let node = format!("--as-user-extra={NODE_NAME}={node}");
+        let patch = format!("--patch={patch}");
+        let command = kubectl::command([
+            ACCOUNT,
+            &node,
+            "patch",
+            "node",
+            "node",
+            "--type=merge",
+            // Nothing is to be changed, for what is there already is no change.
+            "--dry-run=server",
+            &patch,
+        ])?;
+        run_beside(command).await
+    };
+    let labels =
+        |name: &str, value: Option<&str>| json!({ "metadata": { "labels": { name: value } } });
+    // The API takes a moment to see a policy.
+    let other = || labels("x", Some("y"));
+    wait::until_every(
+        Duration::from_millis(500),
+        "the policy holds",
+        POD,
+        async || Ok(patch("node", other()).await.is_err().then_some(())),
+    )
+    .await?;
+    patch("node", labels("preopen/shim", Some("ready"))).await?;
+    patch("node", labels("preopen/shim", None)).await?;
+    for (node, refused, says) in [
+        ("node", other(), "only set the label"),
+        (
+            "node",
+            labels("kubernetes.io/os", None),
+            "only set the label",
+        ),
+        (
+            "node",
+            labels("preopen/shim", Some("other")),
+            "only set the label",
+        ),
+        (
+            "node",
+            json!({ "metadata": { "annotations": { "x": "y" } } }),
+            "nothing of a node but a label",
+        ),
+        (
+            "node",
+            json!({ "spec": { "unschedulable": true } }),
+            "nothing of a node but a label",
+        ),
+        (
+            "other",
+            labels("preopen/shim", Some("ready")),
+            "the node that it runs on",
+        ),
+    ] {
+        let error = patch(node, refused.clone()).await.err();
+        let error = error.with_context(|| format!("{refused} was taken from {node}"))?;
+        ensure!(format!("{error:#}").contains(says), "{refused}: {error:#}");
+    }
+    // Nor anything else that a node's kubelet may see.
+    let list = kubectl::command([ACCOUNT, "get", "secrets", "--all-namespaces"])?;
+    ensure!(run_beside(list).await.is_err(), "it may read secrets");
+    Ok(())
+}
