@@ -105,7 +105,7 @@ fn native() -> Result<Image> {
         .entrypoint(["/tools/sh", "-c"])
         .env("PATH", "/tools")
         .directory("/tmp", 0, 0, 0o777);
-    let names = ["sh", "sleep", "env", "httpd", "cat", "chown", "ls"];
+    let names = ["sh", "sleep", "env", "httpd", "cat", "chown", "ls", "mknod"];
     Ok(names.iter().fold(image, |image, name| {
         image.file(format!("/tools/{name}"), busybox.clone(), 0o755)
     }))

@@ -27,6 +27,7 @@ mod counts;
 mod cycles;
 mod debian;
 mod density;
+mod devices;
 mod drain;
 mod environment;
 mod exits;

@@ -6,12 +6,15 @@
 //! - `compile`: machine code that is not there yet, made by a process without rights
 //! - `executor`: what a container's process does: become a native program, or serve a component
 //! - `spec`: the bundle's specification, made plain for libcontainer
+//! - `devices`, `bpf`: which devices a container may use, on cgroup version 2
 //! - `making`: that somebody makes a container now
 //! - `delete`: what is left of a container, removed
 
+mod bpf;
 mod compile;
 mod create;
 mod delete;
+mod devices;
 mod executor;
 mod making;
 mod prepare;

@@ -1,7 +1,7 @@
 //! From a bundle to a container whose process waits to be started.
 
 use super::executor::Executor;
-use super::{making, prepare, spec};
+use super::{devices, making, prepare, spec};
 use crate::request::Create;
 use crate::stdio;
 use anyhow::{Context, Result};
@@ -51,6 +51,7 @@ pub(super) fn create(request: &Create) -> Result<i32> {
         .build()
         .map_err(|error| anyhow::Error::new(error).context("make the container"))?;
     let pid = container.pid().context("the container has no process")?;
+    devices::confine(&spec, pid.as_raw())?;
     Ok(pid.as_raw())
 }
 
