@@ -56,6 +56,26 @@ async fn a_component_reaches_its_own_ceiling_before_the_containers_limit() -> Re
     Ok(())
 }
 
+#[tokio::test]
+#[ignore = "needs root"]
+async fn a_program_that_runs_out_of_memory_is_called_oomkilled_every_time() -> Result<()> {
+    let node = Node::shared().await?;
+    let pod = Pod::start(&node, HANDLER).await?;
+    for cycle in 0..20 {
+        let setup = Setup::native("exec cat /dev/zero > /dev/shm/all").memory(16 << 20);
+        let container = pod.run(&node, setup).await?;
+        let status = container.ended(&node).await?;
+        assert_eq!(status["reason"], "OOMKilled", "{cycle}: {status}");
+    }
+    // One that is killed for another reason, beside them.
+    let container = pod.run(&node, Setup::native("sleep 1000")).await?;
+    container.stop(0).await?;
+    let status = container.ended(&node).await?;
+    assert_eq!(status["exitCode"], 137, "{status}");
+    assert_eq!(status["reason"], "Error", "{status}");
+    Ok(())
+}
+
 /// Whether two figures are the same but for what changes while one looks twice.
 #[track_caller]
 fn assert_close(told: u64, counted: u64) {

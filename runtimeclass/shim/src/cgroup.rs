@@ -68,16 +68,26 @@ impl Cgroup {
         self.controller("memory")
     }
 
-    /// How many of its processes the kernel has killed because memory ran out. Survives the processes, not the cgroup.
-    pub(crate) fn oom_kills(&self) -> u64 {
+    /// How many of its processes the kernel has killed because memory ran out. Survives the processes, not the cgroup;
+    /// `None` when that is gone.
+    pub(crate) fn oom_kills(&self) -> Option<u64> {
         let events = if self.is_unified() {
             "memory.events"
         } else {
             "memory.oom_control"
         };
-        fields(&self.memory().join(events))
-            .get("oom_kill")
-            .copied()
+        let path = self.memory().join(events);
+        // Between the two looks it may go.
+        let kills = fields(&path).get("oom_kill").copied();
+        kills.or_else(|| path.exists().then_some(0))
+    }
+
+    /// The same of the cgroup above it, the pod's, and all that is in there. Only version 2 counts so.
+    pub(crate) fn oom_kills_above(&self) -> u64 {
+        let above = self.unified.parent().filter(|_| self.is_unified());
+        let events = above.map(|above| fields(&above.join("memory.events")));
+        events
+            .and_then(|events| events.get("oom_kill").copied())
             .unwrap_or(0)
     }
 
@@ -110,6 +120,26 @@ pub(crate) fn number(path: &Path) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_removed_cgroup_counted_is_not_known_and_its_pods_count_is() {
+        let pod = tempfile::tempdir().expect("a temporary directory");
+        let unified = pod.path().join("one.scope");
+        std::fs::create_dir(&unified).expect("it can be made");
+        let events = |directory: &Path, kills: u64| {
+            let text = format!("oom 1\noom_kill {kills}\n");
+            std::fs::write(directory.join("memory.events"), text).expect("it can be written");
+        };
+        events(pod.path(), 3);
+        events(&unified, 1);
+        let cgroup = Cgroup {
+            controllers: BTreeMap::new(),
+            unified: unified.clone(),
+        };
+        assert_eq!((cgroup.oom_kills(), cgroup.oom_kills_above()), (Some(1), 3));
+        std::fs::remove_dir_all(&unified).expect("it can be removed");
+        assert_eq!((cgroup.oom_kills(), cgroup.oom_kills_above()), (None, 3));
+    }
 
     #[test]
     fn the_directories_are_found_in_both_versions_and_in_a_hybrid() {

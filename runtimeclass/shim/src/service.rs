@@ -200,7 +200,8 @@ impl containerd_shim::Task for Service {
 
     async fn pids(&self, _: &TtrpcContext, request: PidsRequest) -> TtrpcResult<PidsResponse> {
         let task = self.task(&request.id, "")?;
-        let mut processes = task.cgroup.processes().map_err(failed)?;
+        // systemd removes the cgroup of a container that has ended.
+        let mut processes = task.cgroup.processes().unwrap_or_default();
         // A containerd that comes back takes a task without processes for a leak, and forgets how it ended.
         if processes.is_empty() {
             processes.push(task.pid);

@@ -13,11 +13,15 @@ use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open, pidfd_send_signal};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 use tokio::sync::{Mutex, watch};
 
 /// How long a killed process may take to be gone. The kernel needs that long only when a file call hangs.
 const KILLED: Duration = Duration::from_secs(20);
+
+/// What a process ends with that was killed: 128 and SIGKILL.
+const KILLED_CODE: i32 = 137;
 
 /// What has become of the container's process.
 #[derive(Clone, Debug, PartialEq)]
@@ -46,6 +50,10 @@ pub(crate) struct Task {
     pub(crate) pid: i32,
     pub(crate) cgroup: Cgroup,
     process: OwnedFd,
+    /// How often memory had run out in the pod when the container was made.
+    oom_kills_above: u64,
+    /// Whether somebody has asked to have it killed.
+    killed: AtomicBool,
     state: watch::Sender<State>,
     /// Held while the task is started or removed: one at a time, and the end is told after the start.
     changing: Mutex<()>,
@@ -76,6 +84,8 @@ impl Task {
             }
         };
         let task = Arc::new(Self {
+            oom_kills_above: cgroup.oom_kills_above(),
+            killed: AtomicBool::new(false),
             place,
             stdio,
             pid,
@@ -130,8 +140,7 @@ impl Task {
             code: code as u32,
             at: now(),
         };
-        // Counted before the process is killed, and gone with the cgroup, which is there until the task is deleted.
-        let out_of_memory = self.cgroup.oom_kills() > 0;
+        let out_of_memory = self.ran_out_of_memory(code);
         self.state.send_replace(State::Stopped(exit.clone()));
         let _changing = self.changing.lock().await;
         let id = &self.place.id;
@@ -160,6 +169,20 @@ impl Task {
             .await;
     }
 
+    /// Whether it ended because memory ran out: counted before the process is killed, in its cgroup, which is there until
+    /// the task is deleted, but where systemd made it. That removes it when the last process is gone, and what stays is the
+    /// count of the pod's. When that has risen, a container that was killed though nobody asked for it was its reason.
+    fn ran_out_of_memory(&self, code: i32) -> bool {
+        match self.cgroup.oom_kills() {
+            Some(kills) => kills > 0,
+            None => {
+                code == KILLED_CODE
+                    && !self.killed.load(Ordering::Relaxed)
+                    && self.cgroup.oom_kills_above() > self.oom_kills_above
+            }
+        }
+    }
+
     /// Its state now.
     pub(crate) fn state(&self) -> State {
         self.state.borrow().clone()
@@ -186,6 +209,9 @@ impl Task {
     pub(crate) fn signal(&self, number: u32, all: bool) -> Result<bool> {
         let signal = i32::try_from(number).ok().and_then(Signal::from_named_raw);
         let signal = signal.with_context(|| format!("there is no signal {number}"))?;
+        if signal == Signal::KILL {
+            self.killed.store(true, Ordering::Relaxed);
+        }
         if all {
             for pid in self.cgroup.processes().unwrap_or_default() {
                 // One that has ended meanwhile needs no signal.
