@@ -2,7 +2,7 @@
 //!
 //! - [`environment`]: what the tests find in their environment: the built things, the browser, a cache
 //! - [`node`], [`debian`]: the containerd that the shim is tested under, and Debian's
-//! - [`cluster`]: the Kubernetes that the whole is tested on
+//! - [`mod@cluster`]: the Kubernetes that the whole is tested on
 //! - [`report`]: steps with their durations, cargo's result lines, the closing line
 //!
 //! The order is that of the shortest way to a first failure: formatting takes a second, the builds are needed by

@@ -13,6 +13,10 @@ use visits_tests::{DEADLINE, get, wait};
 /// How many pods the manifests ask for.
 pub(crate) const REPLICAS: usize = 4;
 
+/// How long the balancer may take to announce an address. On a node that starts, its speaker may be up before the network
+/// to the API is: it waits for that 30 s, ends, and is started again 10 s later.
+const ANNOUNCED: Duration = Duration::from_secs(180);
+
 /// The port of the Service.
 const PORT: u16 = 5000;
 
@@ -71,7 +75,7 @@ impl<'n> Counter<'n> {
         let address = SocketAddr::new(address, PORT);
         // Given is not yet announced.
         let what = format!("the balancer's {address} answers");
-        wait::until_every(Duration::from_millis(200), &what, DEADLINE, async || {
+        wait::until_every(Duration::from_millis(200), &what, ANNOUNCED, async || {
             let ask = tokio::time::timeout(Duration::from_secs(2), get(address, "/livez"));
             let answered = matches!(ask.await, Ok(Ok(reply)) if reply.status == 200);
             Ok(answered.then_some(address))
