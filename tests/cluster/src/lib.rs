@@ -9,14 +9,14 @@
 //!   STATE/ kubeconfig pki log disk.img   │   visits-cluster supervise   etcd … kubelet, started again when they end
 //! ```
 //!
-//! - [`cli`]: the commands
-//! - [`state`], [`network`]: one cluster's directory with its lock, and its addresses
-//! - [`up`], [`apply`], [`ready`]: from nothing to counting pods, and what is waited for on the way
-//! - [`node`], [`inside`], [`root`], [`supervise`]: the node as the machine sees it; its first process; its file systems;
+//! - `cli`: the commands
+//! - `state`, `network`: one cluster's directory with its lock, and its addresses
+//! - `up`, `apply`, `ready`: from nothing to counting pods, and what is waited for on the way
+//! - `node`, `inside`, `root`, `supervise`: the node as the machine sees it; its first process; its file systems;
 //!   what starts its programs
-//! - [`programs`], [`config`], [`pki`]: the programs with their arguments; their files; certificates and kubeconfigs
-//! - [`images`]: the images on the node, made here, for no registry is asked
-//! - [`cgroup`], [`wait`]: the cgroup that all pods are below; waiting
+//! - `programs`, `config`, `pki`: the programs with their arguments; their files; certificates and kubeconfigs
+//! - `images`: the images on the node, made here, for no registry is asked
+//! - `cgroup`, `wait`: the cgroup that all pods are below; waiting
 #![cfg(target_os = "linux")]
 
 mod apply;

@@ -6,8 +6,9 @@ use http::Request;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::time::Duration;
 use visits_tests::client::empty;
-use visits_tests::{Connection, Reply};
+use visits_tests::{Connection, DEADLINE, Reply, wait};
 
 /// What visitors were told: the numbers of each pod.
 #[derive(Clone, Debug, Default)]
@@ -116,19 +117,16 @@ pub(crate) async fn visits(address: SocketAddr, count: u64) -> Result<Served> {
     Ok(served)
 }
 
-/// Visits until each pod has answered some.
+/// Visits until each pod has answered some. A pod that is ready gets visitors once kube-proxy has learnt of it.
 pub(crate) async fn visits_to_all(address: SocketAddr) -> Result<Served> {
-    let mut served = visits(address, 40).await?;
-    for _ in 0..20 {
-        if served.pods() == REPLICAS {
-            return Ok(served);
-        }
+    let mut served = Served::default();
+    let what = "the Service spreads its visitors over all pods";
+    wait::until_every(Duration::from_millis(200), what, DEADLINE, async || {
         served.merge(visits(address, 40).await?);
-    }
-    anyhow::bail!(
-        "the Service spreads its visitors over {} pods only",
-        served.pods()
-    )
+        Ok((served.pods() == REPLICAS).then_some(()))
+    })
+    .await?;
+    Ok(served)
 }
 
 /// One visit: the pod that answered, and its number.
