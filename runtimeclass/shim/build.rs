@@ -1,3 +1,6 @@
+//! Finds the packed toolbox for the shim: the file that `PREOPEN_TOOLBOX` names, as `cargo xtask` sets it, else an empty
+//! one, so that a plain `cargo check` needs no toolbox.
+//!
 //! Links the shim with libseccomp's archive, where there is one, instead of the shared library: a node then needs no
 //! libseccomp, which few nodes have, and whoever tests the shim tests what `cargo xtask dist` packs.
 
@@ -5,15 +8,18 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 const ARCHIVE: &str = "libseccomp.a";
+/// The environment variable that names the packed toolbox.
+const TOOLBOX: &str = "PREOPEN_TOOLBOX";
 
 fn main() -> std::io::Result<()> {
     println!("cargo:rerun-if-changed=build.rs");
+    toolbox()?;
     let Some(archive) = archive() else {
         return Ok(());
     };
     println!("cargo:rerun-if-changed={}", archive.display());
     // A directory in which a linker finds nothing else: beside the archive lies the shared library, which it prefers.
-    let directory = PathBuf::from(std::env::var_os("OUT_DIR").unwrap_or_default());
+    let directory = output();
     let link = directory.join(ARCHIVE);
     if link.symlink_metadata().is_ok() {
         std::fs::remove_file(&link)?;
@@ -22,6 +28,29 @@ fn main() -> std::io::Result<()> {
     std::os::unix::fs::symlink(archive, link)?;
     println!("cargo:rustc-link-search=native={}", directory.display());
     Ok(())
+}
+
+/// Passes the packed toolbox's path to the crate, under the same name.
+fn toolbox() -> std::io::Result<()> {
+    println!("cargo:rerun-if-env-changed={TOOLBOX}");
+    let packed = match std::env::var_os(TOOLBOX).filter(|path| !path.is_empty()) {
+        Some(path) => {
+            println!("cargo:rerun-if-changed={}", path.display());
+            PathBuf::from(path)
+        }
+        None => {
+            let empty = output().join("no-toolbox");
+            std::fs::write(&empty, "")?;
+            empty
+        }
+    };
+    println!("cargo:rustc-env={TOOLBOX}={}", packed.display());
+    Ok(())
+}
+
+/// Where this script may write.
+fn output() -> PathBuf {
+    PathBuf::from(std::env::var_os("OUT_DIR").unwrap_or_default())
 }
 
 /// Where the C compiler would find it.

@@ -3,10 +3,13 @@
 //! with other features, than the tests do.
 
 use crate::setup;
-use crate::workspace::{self, GUEST_PROFILE, GUEST_TARGET};
+use crate::workspace::{self, GUEST_PROFILE, GUEST_TARGET, TOOLBOX_PROFILE};
 use anyhow::{Context, Result, ensure};
 use std::path::PathBuf;
 use std::process::Command;
+
+/// The environment variable that names the packed toolbox to the shim's build script.
+const TOOLBOX: &str = "PREOPEN_TOOLBOX";
 
 /// `cargo SUBCOMMAND --locked`, run at the repository's top.
 pub(crate) fn command(subcommand: &str) -> Result<Command> {
@@ -26,6 +29,11 @@ pub(crate) fn command(subcommand: &str) -> Result<Command> {
 pub(crate) fn native(subcommand: &str) -> Result<Command> {
     let mut command = command(subcommand)?;
     command.args(["--release", "--workspace"]);
+    // Set for every subcommand: if one call set it and the next did not, each would build the shim again.
+    let toolbox = workspace::packed_toolbox()?;
+    if toolbox.is_file() {
+        command.env(TOOLBOX, toolbox);
+    }
     if !setup::shim_links() {
         command.args(["--exclude", "containerd-shim-preopen"]);
     }
@@ -34,8 +42,17 @@ pub(crate) fn native(subcommand: &str) -> Result<Command> {
 
 /// The same on these guests, for the target they run on.
 pub(crate) fn guests(subcommand: &str, packages: &[&str]) -> Result<Command> {
+    wasm(subcommand, GUEST_PROFILE, packages)
+}
+
+/// The same on the toolbox.
+pub(crate) fn toolbox(subcommand: &str) -> Result<Command> {
+    wasm(subcommand, TOOLBOX_PROFILE, &["preopen-toolbox"])
+}
+
+fn wasm(subcommand: &str, profile: &str, packages: &[&str]) -> Result<Command> {
     let mut command = command(subcommand)?;
-    command.args(["--target", GUEST_TARGET, "--profile", GUEST_PROFILE]);
+    command.args(["--target", GUEST_TARGET, "--profile", profile]);
     for package in packages {
         command.args(["--package", package]);
     }
@@ -63,7 +80,14 @@ pub(crate) fn host() -> Result<Command> {
     Ok(command)
 }
 
-/// The build of the shim.
+/// The build of the program that packs the toolbox.
+pub(crate) fn packer() -> Result<Command> {
+    let mut command = native("build")?;
+    command.args(["--bin", "preopen-toolbox-pack"]);
+    Ok(command)
+}
+
+/// The build of the shim, with the toolbox as it was packed last (see [`crate::toolbox`]).
 pub(crate) fn shim() -> Result<Command> {
     let mut command = native("build")?;
     command.args(["--bin", "containerd-shim-preopen-v1"]);

@@ -3,7 +3,7 @@
 //! what it does.
 
 use crate::setup::{self, CLUSTER};
-use crate::{cargo, go, image, workspace};
+use crate::{cargo, go, image, toolbox, workspace};
 use anyhow::{Context, Result, bail, ensure};
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
@@ -82,6 +82,8 @@ pub(crate) struct Cluster {
 impl Cluster {
     /// Builds what is not up to date.
     pub(crate) fn build() -> Result<Self> {
+        eprintln!("==> the toolbox");
+        toolbox::run()?;
         eprintln!("==> the programs: the shim, visits-image, visits-cluster");
         let mut build = cargo::shim()?;
         build.args(["--bin", "visits-image", "--bin", "visits-cluster"]);

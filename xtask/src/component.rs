@@ -19,7 +19,7 @@ pub(crate) fn run() -> Result<()> {
 
 /// Says how to get the guests' target before cargo fails with "can't find crate for `core`". (A missing C linker
 /// is the Makefile's to tell: without one this very program cannot be linked.)
-fn require_target() -> Result<()> {
+pub(crate) fn require_target() -> Result<()> {
     let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let libraries = Command::new(rustc)
         .args(["--print", "target-libdir", "--target", GUEST_TARGET])

@@ -3,7 +3,7 @@
 //! without its symbols; one small program is built once more, for it has to run where there is no libc.
 
 use crate::setup::{self, NODE};
-use crate::{cargo, workspace};
+use crate::{cargo, toolbox, workspace};
 use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -31,6 +31,7 @@ pub(crate) fn run(options: Options) -> Result<()> {
 /// The same, here; the installer's image is `preopen-node-oci.tar`.
 pub(crate) fn pack(output: &Path) -> Result<()> {
     setup::prepare_shim()?;
+    toolbox::run()?;
     let mut build = cargo::shim()?;
     build.args(["--bin", "preopen-dist"]);
     cargo::run(build)?;

@@ -4,7 +4,7 @@
 //! - [`workspace`]: where things are: the repository, what is built and where it ends up
 //! - [`cargo`]: calls of cargo with the options that let all of them share one set of compiled crates
 //! - [`go`]: programs of a Kubernetes node and of a cluster, which the tests run
-//! - [`component`], [`up`], [`mod@image`], [`dist`], [`cluster`], [`mod@test`], [`screenshots`], [`setup`], [`mod@bench`]: one
+//! - [`component`], [`toolbox`], [`up`], [`mod@image`], [`dist`], [`cluster`], [`mod@test`], [`screenshots`], [`setup`], [`mod@bench`]: one
 //!   command each
 
 mod bench;
@@ -17,6 +17,7 @@ mod image;
 mod screenshots;
 mod setup;
 mod test;
+mod toolbox;
 mod up;
 mod workspace;
 
@@ -36,6 +37,8 @@ struct Arguments {
 enum Command {
     /// Build the component into ./visits.wasm
     Component,
+    /// Build the tools that the shim brings for `kubectl exec`, into target/toolbox.xz
+    Toolbox,
     /// Build everything and serve the counter
     Up(up::Options),
     /// Build the counter's OCI image and its wasm artifact, into target/image/
@@ -57,6 +60,7 @@ enum Command {
 fn run() -> Result<ExitCode> {
     match Arguments::parse().command {
         Command::Component => component::run()?,
+        Command::Toolbox => toolbox::run()?,
         Command::Up(options) => up::run(options)?,
         Command::Image(options) => image::run(options)?,
         Command::Dist(options) => dist::run(options)?,

@@ -18,7 +18,7 @@ mod report;
 pub(crate) use environment::Environment;
 
 use crate::setup::{self, BROWSER as BROWSER_PACKAGES};
-use crate::{cargo, component, workspace};
+use crate::{cargo, component, toolbox, workspace};
 use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
 use cluster::TestCluster;
@@ -126,12 +126,16 @@ fn build(report: &mut Report, kind: Kind) -> bool {
     if kind == Kind::Unit {
         return true;
     }
+    // Before anything compiles the shim, which would be built again with it.
+    let needs_shim =
+        matches!(kind, Kind::All | Kind::Containerd | Kind::Cluster) && setup::shim_links();
     // The counter alone first: what is tested is then, bit for bit, what `up` serves.
     report.build("the component", component::run)
         & report.build("the other guests", || {
             cargo::run(cargo::guests("build", &GUESTS[1..])?)
         })
         & report.build("the host", || cargo::run(cargo::host()?))
+        & (!needs_shim || report.build("the toolbox", toolbox::run))
 }
 
 /// One run of `cargo test`, with ignored tests where this machine can run them.
@@ -291,6 +295,11 @@ fn lint(report: &mut Report) {
     });
     report.check("cargo clippy, the guests", || {
         let mut clippy = cargo::guests("clippy", &GUESTS)?;
+        clippy.args(["--", "-D", "warnings"]);
+        cargo::run(clippy)
+    });
+    report.check("cargo clippy, the toolbox", || {
+        let mut clippy = cargo::toolbox("clippy")?;
         clippy.args(["--", "-D", "warnings"]);
         cargo::run(clippy)
     });

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 /// The profile that the guests are built with (see Cargo.toml).
 pub(crate) const GUEST_PROFILE: &str = "release-wasm";
+/// The profile of the toolbox (see Cargo.toml).
+pub(crate) const TOOLBOX_PROFILE: &str = "toolbox";
 /// The target that the guests are built for.
 pub(crate) const GUEST_TARGET: &str = "wasm32-wasip2";
 
@@ -34,6 +36,17 @@ pub(crate) fn preopen() -> Result<PathBuf> {
 /// The built shim.
 pub(crate) fn shim() -> Result<PathBuf> {
     Ok(target()?.join("release/containerd-shim-preopen-v1"))
+}
+
+/// The built toolbox, a component.
+pub(crate) fn toolbox() -> Result<PathBuf> {
+    let directory = target()?.join(GUEST_TARGET).join(TOOLBOX_PROFILE);
+    Ok(directory.join("toolbox.wasm"))
+}
+
+/// The toolbox's machine code, packed for the shim.
+pub(crate) fn packed_toolbox() -> Result<PathBuf> {
+    Ok(target()?.join("toolbox.xz"))
 }
 
 /// The built program that keeps a cluster.
@@ -94,6 +107,16 @@ pub(crate) fn copy_atomically(from: &Path, to: &Path) -> Result<()> {
         let _ = std::fs::remove_file(&partial);
     }
     copied.with_context(|| format!("copy {} to {}", from.display(), to.display()))
+}
+
+/// Whether this file is there and was written after these.
+pub(crate) fn is_newer(file: &Path, than: &[&Path]) -> bool {
+    let modified = |path: &Path| path.metadata().and_then(|file| file.modified()).ok();
+    let Some(written) = modified(file) else {
+        return false;
+    };
+    than.iter()
+        .all(|other| modified(other).is_some_and(|other| other < written))
 }
 
 /// A path as people read it: below the repository's top, without the way there.

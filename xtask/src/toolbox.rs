@@ -1,0 +1,25 @@
+//! `cargo xtask toolbox`: builds the toolbox, compiles it for the nodes and packs the machine code for the shim.
+
+use crate::{cargo, component, workspace};
+use anyhow::{Context, Result};
+use std::process::Command;
+
+/// Builds what is not up to date. Packing takes some seconds, so it is skipped if neither the component nor the packer
+/// has changed. The packer leaves the file untouched if it would be the same, so a second file has the time.
+pub(crate) fn run() -> Result<()> {
+    component::require_target()?;
+    cargo::run(cargo::toolbox("build")?)?;
+    cargo::run(cargo::packer()?)?;
+    let component = workspace::toolbox()?;
+    let packer = workspace::target()?.join("release/preopen-toolbox-pack");
+    let packed = workspace::packed_toolbox()?;
+    let stamp = packed.with_extension("stamp");
+    if packed.exists() && workspace::is_newer(&stamp, &[&component, &packer]) {
+        return Ok(());
+    }
+    eprintln!("==> compiling and packing the toolbox");
+    let mut pack = Command::new(packer);
+    pack.arg(component).arg(packed);
+    cargo::run(pack)?;
+    std::fs::write(&stamp, "").with_context(|| stamp.display().to_string())
+}
