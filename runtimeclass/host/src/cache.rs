@@ -24,8 +24,8 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
-use wasmtime::Engine;
 use wasmtime::component::Component;
+use wasmtime::{Engine, Module};
 
 /// How the name of an entry ends.
 const ENTRY: &str = ".cwasm";
@@ -79,12 +79,26 @@ impl Cache {
         }))
     }
 
-    /// The compiled code of the component with these bytes, when it is here and usable.
+    /// Returns the compiled code of the component with these bytes if it is here and usable.
     pub fn load(&self, engine: &Engine, wasm: &[u8]) -> Option<Component> {
+        self.load_with(engine, wasm, map)
+    }
+
+    /// Returns the compiled code of the core module with these bytes if it is here and usable.
+    pub fn load_module(&self, engine: &Engine, wasm: &[u8]) -> Option<Module> {
+        self.load_with(engine, wasm, map_module)
+    }
+
+    fn load_with<T>(
+        &self,
+        engine: &Engine,
+        wasm: &[u8],
+        map: fn(&Engine, &File) -> wasmtime::Result<T>,
+    ) -> Option<T> {
         let key = key(engine, wasm);
         for name in self.names(&key) {
-            match self.load_entry(engine, &key, &name) {
-                Ok(component) => return Some(component),
+            match self.load_entry(engine, &key, &name, map) {
+                Ok(code) => return Some(code),
                 Err(error) => {
                     let entry = self.path.join(name);
                     tracing::warn!(entry = %entry.display(), error = %format!("{error:#}"), "recompiling: the cached code is unusable");
@@ -106,7 +120,13 @@ impl Cache {
             .collect()
     }
 
-    fn load_entry(&self, engine: &Engine, key: &str, name: &str) -> Result<Component> {
+    fn load_entry<T>(
+        &self,
+        engine: &Engine,
+        key: &str,
+        name: &str,
+        map: fn(&Engine, &File) -> wasmtime::Result<T>,
+    ) -> Result<T> {
         let mut file = self.open_entry(name)?;
         let digest = digest(&mut file).context("read it")?;
         ensure!(
@@ -231,14 +251,22 @@ fn only_ours(owner: u32, mode: u32) -> bool {
     owner == rustix::process::geteuid().as_raw() && mode & 0o022 == 0
 }
 
+/// Returns a path of an open file: the very inode whose owner was checked.
+fn path_of(file: &File) -> PathBuf {
+    PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()))
+}
+
 fn map(engine: &Engine, file: &File) -> wasmtime::Result<Component> {
-    // The open file again, by the name the kernel gives it: the very inode whose owner was looked at.
-    let path = PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()));
     // SAFETY: the bytes must come from `Component::serialize` of a compatible engine. Only this user can have
     // written the file or put it into the directory (`only_ours`, both looked at after opening), and this user's
     // hosts write nothing there but whole results of `serialize` under a name that says for which engine; wasmtime
     // checks its header and version itself. Nothing changes an entry in place, so the mapping stays as it is.
-    unsafe { Component::deserialize_file(engine, path) }
+    unsafe { Component::deserialize_file(engine, path_of(file)) }
+}
+
+fn map_module(engine: &Engine, file: &File) -> wasmtime::Result<Module> {
+    // SAFETY: as in `map`; wasmtime's header tells a module from a component.
+    unsafe { Module::deserialize_file(engine, path_of(file)) }
 }
 
 /// The hash of the component and of what shapes its code.

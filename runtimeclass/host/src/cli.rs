@@ -18,7 +18,7 @@ use crate::descriptors;
 use crate::logs::{self, Format};
 use crate::manifest::Manifest;
 use crate::server::{Drained, serve};
-use crate::settings::Limits;
+use crate::settings::{Limits, MemoryLimit};
 use crate::signals::Signals;
 use anyhow::{Context, Result};
 use clap::Parser;
@@ -224,11 +224,14 @@ impl Arguments {
             Some(connections) => descriptors::make_room(connections)?,
             None => descriptors::make_room_up_to(default.connections)?,
         };
-        let memory = container.map_or(default.memory, |container| {
-            container.memory_below_limit(default.memory)
-        });
+        let memory = match self.memory_limit {
+            Some(bytes) => MemoryLimit::Fixed(bytes),
+            None => container
+                .and_then(Container::memory_limit)
+                .unwrap_or(default.memory),
+        };
         Ok(Limits {
-            memory: self.memory_limit.unwrap_or(memory),
+            memory,
             request_timeout: self.request_timeout,
             drain_timeout: self.drain_timeout,
             connections,

@@ -9,6 +9,12 @@ use sha2::{Digest, Sha256};
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
+/// The first eight bytes of every component: magic, version 13, layer 1.
+pub const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
+
+/// The first eight bytes of every core module: magic, version 1, layer 0.
+pub const CORE_MODULE: &[u8] = b"\0asm\x01\0\0\0";
+
 /// Where [`crate::App::load`] takes machine code from.
 #[derive(Clone, Copy, Debug)]
 pub enum Code<'a> {
@@ -48,8 +54,13 @@ impl Mapped {
     }
 }
 
-/// Machine code for `wasm`, as bytes for [`Cache::keep`].
+/// Compiles `wasm`, a component or a core module, to machine code for [`Cache::keep`].
 pub fn compile(engine: &Engine, wasm: &[u8]) -> Result<Vec<u8>> {
+    if wasm.starts_with(CORE_MODULE) {
+        return engine
+            .precompile_module(wasm)
+            .map_err(|error| anyhow!("not a valid module: {error:#}"));
+    }
     engine
         .precompile_component(wasm)
         .map_err(|error| anyhow!("not a valid component: {error:#}"))

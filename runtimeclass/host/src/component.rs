@@ -1,6 +1,6 @@
 //! From a wasm file to a component that is ready to be instantiated, or to one line that says what is wrong with it.
 
-use crate::code::Code;
+use crate::code::{COMPONENT, CORE_MODULE, Code};
 use crate::state::State;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use std::path::Path;
@@ -8,11 +8,6 @@ use std::time::Instant;
 use wasmtime::Engine;
 use wasmtime::component::{Component, Linker};
 use wasmtime_wasi_http::p3::bindings::ServicePre;
-
-/// The first eight bytes of every component: magic, version 13, layer 1.
-const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
-/// The first eight bytes of every core module: magic, version 1, layer 0.
-const CORE_MODULE: &[u8] = b"\0asm\x01\0\0\0";
 
 /// Loads the component at `path`, with the code that `code` gives.
 pub(crate) fn load(engine: &Engine, path: &Path, code: Code<'_>) -> Result<ServicePre<State>> {

@@ -27,7 +27,10 @@
 //! - `body`: bodies on their way in and out
 //! - `answer`: the responses the host sends
 //!
-//! The command:
+//! Running a WASI command, beside the served component:
+//! - [`command`]: from code in the cache to an exit code
+//!
+//! The command `preopen`:
 //! - [`cli`]: its options, and what it does
 //! - [`logs`]: its log
 //! - [`signals`]: how it is stopped
@@ -40,6 +43,7 @@ pub mod app;
 pub mod cache;
 pub mod cli;
 pub mod code;
+pub mod command;
 pub mod descriptors;
 pub mod engine;
 pub mod logs;
@@ -62,4 +66,4 @@ mod watch;
 
 pub use app::{App, Overrides};
 pub use server::{Drained, serve};
-pub use settings::Limits;
+pub use settings::{Limits, MemoryLimit};

@@ -1,12 +1,55 @@
 //! What bounds a served application, each with the value it has unless the caller says otherwise.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+
+/// Bytes of memory of an instance if nothing else is said.
+const DEFAULT_MEMORY: usize = 128 << 20;
+
+/// What the host itself needs beside the component, at least, in bytes.
+const HOST_MEMORY: u64 = 16 << 20;
+
+/// How much memory an instance may have.
+#[derive(Clone, Copy, Debug)]
+pub enum MemoryLimit {
+    /// As many bytes.
+    Fixed(usize),
+    /// What the container's limit, in bytes, leaves beside the host. The limit may change at any time.
+    BelowContainer(&'static AtomicU64),
+}
+
+impl MemoryLimit {
+    /// Returns the limit now, in bytes. Below a container's limit that is a quarter less, or by what the host needs if
+    /// that is more: a component that reaches its own limit fails its requests with a message, one that reaches the
+    /// container's is killed without one.
+    pub fn bytes(self) -> usize {
+        match self {
+            Self::Fixed(bytes) => bytes,
+            Self::BelowContainer(limit) => {
+                let limit = limit.load(Ordering::Acquire);
+                let rest = limit.saturating_sub(HOST_MEMORY.max(limit / 4));
+                usize::try_from(rest).map_or(DEFAULT_MEMORY, |rest| rest.min(DEFAULT_MEMORY))
+            }
+        }
+    }
+
+    /// Describes what set the limit, and so what to change.
+    pub(crate) fn source(self) -> String {
+        match self {
+            Self::Fixed(_) => "--memory-limit".into(),
+            Self::BelowContainer(limit) => {
+                let limit = limit.load(Ordering::Acquire);
+                format!("what the container's memory limit of {limit} leaves it")
+            }
+        }
+    }
+}
 
 /// The limits of the server and of the component behind it.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// Bytes of memory an instance may have.
-    pub memory: usize,
+    /// How much memory an instance may have.
+    pub memory: MemoryLimit,
     /// How long the component may take until the head of its response is made.
     pub request_timeout: Duration,
     /// How long a stopping server waits for requests in flight.
@@ -26,7 +69,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            memory: 128 << 20,
+            memory: MemoryLimit::Fixed(DEFAULT_MEMORY),
             request_timeout: Duration::from_secs(30),
             drain_timeout: Duration::from_secs(25),
             connections: 1024,
@@ -35,5 +78,27 @@ impl Default for Limits {
             header_size: 32 << 10,
             access_log: false,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_component_stays_below_the_containers_limit_and_follows_it() {
+        let container: &'static AtomicU64 = Box::leak(Box::new(AtomicU64::new(u64::MAX)));
+        let limit = MemoryLimit::BelowContainer(container);
+        for (container_bytes, bytes) in [
+            (u64::MAX, 128 << 20),
+            (1 << 30, 128 << 20),
+            (128 << 20, 96 << 20),
+            (32 << 20, 16 << 20),
+            (1 << 20, 0),
+        ] {
+            container.store(container_bytes, Ordering::Release);
+            assert_eq!(limit.bytes(), bytes, "{container_bytes}");
+        }
+        assert!(limit.source().contains("1048576"));
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::app::App;
 use crate::outbound::Allowed;
+use crate::settings::MemoryLimit;
 use anyhow::{Result, anyhow};
 use wasmtime::{ResourceLimiter, format_err};
 use wasmtime_wasi::{FsPerms, ResourceTable, WasiCtx, WasiCtxView, WasiView};
@@ -18,7 +19,7 @@ pub(crate) struct State {
 
 impl State {
     /// A fresh world: the preopened directories, the environment, stdout and stderr; no sockets, nothing inherited.
-    pub(crate) fn new(app: &App, memory_limit: usize) -> Result<Self> {
+    pub(crate) fn new(app: &App, memory_limit: MemoryLimit) -> Result<Self> {
         let mut wasi = WasiCtx::builder();
         wasi.inherit_stdout()
             .inherit_stderr()
@@ -69,17 +70,19 @@ impl WasiHttpView for State {
 /// Counts the memory of an instance over all its linear memories and tables. Growing beyond the limit traps instead
 /// of failing softly, for then the log says that it was the limit, and not whatever the component does without memory.
 pub(crate) struct Memory {
-    limit: usize,
+    limit: MemoryLimit,
     used: usize,
 }
 
 impl Memory {
     fn grow(&mut self, more: usize) -> wasmtime::Result<bool> {
         let wanted = self.used.saturating_add(more);
-        if wanted > self.limit {
+        // Read each time: the limit of a container may change while it runs.
+        let limit = self.limit.bytes();
+        if wanted > limit {
             return Err(format_err!(
-                "the component asked for {wanted} bytes of memory, its limit is {} (--memory-limit)",
-                self.limit
+                "the component asked for {wanted} bytes of memory, its limit is {limit} ({})",
+                self.limit.source()
             ));
         }
         self.used = wanted;

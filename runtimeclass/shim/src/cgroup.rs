@@ -1,11 +1,20 @@
 //! What the kernel says of a container through its cgroup: its processes, whether memory ran out, and its files for
 //! [`crate::stats`]. Version 1 has a hierarchy for each controller, version 2 one for all, a hybrid both.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 const MOUNT: &str = "/sys/fs/cgroup";
+
+/// The controller of version 1 that freezes.
+const FREEZER: &str = "freezer";
+
+/// How long the kernel may take to freeze all processes. One in a file call that hangs cannot be frozen.
+const FROZEN: Duration = Duration::from_secs(10);
+/// How often it is asked meanwhile: version 1 has no event for it.
+const ASKED: Duration = Duration::from_millis(5);
 
 /// The cgroup of a container.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,6 +63,33 @@ impl Cgroup {
         cgroup
     }
 
+    /// Returns whether it is the one that a container's configuration names, or one that the container made in it. The
+    /// name is a path, or `SLICE:PREFIX:NAME` if systemd made it.
+    pub(crate) fn is_at(&self, path: &Path, systemd: bool) -> bool {
+        let path = path.to_string_lossy();
+        let name = path.rsplit(':').next().unwrap_or_default();
+        self.memory().ancestors().any(|directory| {
+            let unit = directory.file_name().unwrap_or_default();
+            match systemd {
+                true => unit.to_string_lossy().contains(name),
+                false => directory.ends_with(path.trim_start_matches('/')),
+            }
+        })
+    }
+
+    /// Moves a process into it.
+    pub(crate) fn add(&self, pid: i32) -> Result<()> {
+        let directories = self.controllers.values().chain([&self.unified]);
+        for directory in directories.filter(|directory| *directory != Path::new(MOUNT)) {
+            let path = directory.join("cgroup.procs");
+            if path.exists() {
+                std::fs::write(&path, pid.to_string())
+                    .with_context(|| format!("cannot add a process to {}", directory.display()))?;
+            }
+        }
+        Ok(())
+    }
+
     /// Whether memory is counted by version 2.
     pub(crate) fn is_unified(&self) -> bool {
         !self.controllers.contains_key("memory")
@@ -89,6 +125,78 @@ impl Cgroup {
         events
             .and_then(|events| events.get("oom_kill").copied())
             .unwrap_or(0)
+    }
+
+    /// Freezes all processes in it. Fails, and thaws them, if that takes too long.
+    pub(crate) async fn freeze(&self) -> Result<()> {
+        let frozen = async {
+            while !self.is_frozen()? {
+                // Once more: version 1 may miss a process that was just made.
+                self.set_frozen(true)?;
+                tokio::time::sleep(ASKED).await;
+            }
+            Ok(())
+        };
+        let frozen = tokio::time::timeout(FROZEN, frozen).await;
+        let result = frozen.unwrap_or_else(|_| {
+            Err(anyhow!(
+                "cannot freeze {}: not done within {FROZEN:?} (a process in a file call that hangs cannot be frozen)",
+                self.freezer().display()
+            ))
+        });
+        if result.is_err() {
+            let _ = self.thaw();
+        }
+        result
+    }
+
+    /// Thaws all processes in it.
+    pub(crate) fn thaw(&self) -> Result<()> {
+        self.set_frozen(false)
+    }
+
+    fn set_frozen(&self, frozen: bool) -> Result<()> {
+        let value = match (self.controllers.contains_key(FREEZER), frozen) {
+            (true, true) => "FROZEN",
+            (true, false) => "THAWED",
+            (false, true) => "1",
+            (false, false) => "0",
+        };
+        let path = self.freezer();
+        std::fs::write(&path, value)
+            .with_context(|| format!("cannot write {value} to {}", path.display()))
+    }
+
+    fn is_frozen(&self) -> Result<bool> {
+        if !self.controllers.contains_key(FREEZER) {
+            let events = fields(&self.unified.join("cgroup.events"));
+            return Ok(events.get("frozen") == Some(&1));
+        }
+        let path = self.freezer();
+        let state = std::fs::read_to_string(&path)
+            .with_context(|| format!("cannot read {}", path.display()))?;
+        Ok(state.trim() == "FROZEN")
+    }
+
+    /// Returns the file that freezes its processes.
+    fn freezer(&self) -> PathBuf {
+        match self.controllers.get(FREEZER) {
+            Some(directory) => directory.join("freezer.state"),
+            None => self.unified.join("cgroup.freeze"),
+        }
+    }
+
+    /// Returns the bytes of memory in use that the kernel cannot take back, if it says so: without the page cache.
+    pub(crate) fn memory_in_use(&self) -> Option<u64> {
+        let stat = fields(&self.memory().join("memory.stat"));
+        let of = |name: &str| stat.get(name).copied().unwrap_or(0);
+        if self.is_unified() {
+            let used = number(&self.memory().join("memory.current"))?;
+            Some(used.saturating_sub(of("active_file") + of("inactive_file")))
+        } else {
+            let used = number(&self.memory().join("memory.usage_in_bytes"))?;
+            Some(used.saturating_sub(of("total_active_file") + of("total_inactive_file")))
+        }
     }
 
     /// The processes in it.
@@ -157,5 +265,17 @@ mod tests {
         assert!(v2.is_unified() && !v1.is_unified());
         let hybrid = Cgroup::parse("4:memory:/pod/one\n0::/\n");
         assert_eq!(hybrid.memory(), v1.memory());
+    }
+
+    #[test]
+    fn a_cgroup_is_known_by_the_path_or_the_unit_that_was_asked_for() {
+        let fs = Cgroup::parse("4:memory:/kubepods/pod/one\n");
+        assert!(fs.is_at(Path::new("/kubepods/pod/one"), false));
+        assert!(!fs.is_at(Path::new("/kubepods/pod/two"), false));
+        let inner = Cgroup::parse("4:memory:/kubepods/pod/one/init\n");
+        assert!(inner.is_at(Path::new("/kubepods/pod/one"), false));
+        let systemd = Cgroup::parse("0::/kubepods.slice/cri-containerd-one.scope\n");
+        assert!(systemd.is_at(Path::new("kubepods.slice:cri-containerd:one"), true));
+        assert!(!systemd.is_at(Path::new("kubepods.slice:cri-containerd:two"), true));
     }
 }

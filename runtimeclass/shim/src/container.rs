@@ -1,24 +1,42 @@
 //! What happens in a process of its own: making, starting and removing containers with libcontainer, and, in what that
-//! forks, the container's process itself. One thread, no environment, its request on standard input.
+//! forks, the container's processes themselves. One thread, no environment, its request on standard input.
 //!
 //! - `create`: from a bundle to a process that waits to be started
 //! - `prepare`: the component's machine code, mapped before the container is entered
 //! - `compile`: machine code that is not there yet, made by a process without rights
-//! - `executor`: what a container's process does: become a native program, or serve a component
+//! - `exec`: a second process in a container that runs
+//! - `program`: which program an exec means: native, a WASI command, or one of the toolbox
+//! - `toolbox`: the programs that this shim brings for containers without any
+//! - `executor`: what a container's process does: become a native program, serve a component, run a command
+//! - `capabilities`: what executing a program takes from a process, for one that executes nothing
+//! - `gate`: a process waits for the one that made it
+//! - `console`: a terminal on its way from the container to the server
+//! - `inside`: files of a container or an image, opened from outside
 //! - `spec`: the bundle's specification, made plain for libcontainer
 //! - `devices`, `bpf`: which devices a container may use, on cgroup version 2
+//! - `memory_limit`: the container's memory limit, where the host inside can see it change
+//! - `update`: new limits for a container that runs
 //! - `making`: that somebody makes a container now
 //! - `delete`: what is left of a container, removed
 
 mod bpf;
+mod capabilities;
 mod compile;
+mod console;
 mod create;
 mod delete;
 mod devices;
+mod exec;
 mod executor;
+mod gate;
+mod inside;
 mod making;
+mod memory_limit;
 mod prepare;
+mod program;
 mod spec;
+mod toolbox;
+mod update;
 
 pub(crate) use delete::delete;
 
@@ -62,6 +80,13 @@ fn answer() -> Result<()> {
         },
         Request::Start(place) => {
             start(&place)?;
+            Response::default()
+        }
+        Request::Exec(request) => Response {
+            pid: Some(exec::exec(&request)?),
+        },
+        Request::Update(request) => {
+            update::update(&request)?;
             Response::default()
         }
         Request::Delete(place) => {

@@ -27,7 +27,7 @@ impl Exits {
                 return Ok(event.exit_code);
             }
         }
-        bail!("nobody tells any more how processes end")
+        bail!("the subscription to the ends of processes was closed")
     }
 }
 

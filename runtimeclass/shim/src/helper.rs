@@ -1,11 +1,23 @@
-//! Calls of this binary in a process of its own, which libcontainer wants (see the crate's documentation).
+//! Calls of this binary in a process of its own, which libcontainer needs (see the crate's documentation).
+//!
+//! The request goes over a socket that is the process's standard input, and descriptors come back over it: a process
+//! that was made, and its terminal. The answer itself comes over standard output.
 
 use crate::exits::Exits;
+use crate::process::Handle;
 use crate::request::{Request, Response};
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use rustix::fs::{MemfdFlags, OFlags, fcntl_setfl, memfd_create};
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
+};
 use std::fs::File;
-use std::io::{Read, Seek, Write};
+use std::io::{IoSlice, IoSliceMut, Read, Seek, Write};
+use std::mem::MaybeUninit;
+use std::net::Shutdown;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -15,10 +27,10 @@ use tokio::net::unix::pipe::Receiver;
 /// The first argument of the binary in this role.
 pub(crate) const ROLE: &str = "container";
 
-/// The running binary itself, even when the file has been replaced by a newer one since.
+/// The running binary itself, even if the file has been replaced by a newer one since.
 pub(crate) const MYSELF: &str = "/proc/self/exe";
 
-/// What tells the allocator, when a process starts, not to ask for huge pages: each pod has a few processes that touch
+/// Keeps the allocator from asking for huge pages when a process starts: each pod has a few processes that touch
 /// little of what a huge page brings. Without it a pod takes three times the memory.
 pub(crate) const SMALL_PAGES: (&str, &str) = ("MIMALLOC_ALLOW_THP", "0");
 
@@ -26,7 +38,27 @@ pub(crate) const SMALL_PAGES: (&str, &str) = ("MIMALLOC_ALLOW_THP", "0");
 /// below this one.
 const DEADLINE: Duration = Duration::from_secs(150);
 
-/// This binary, to be started with these arguments in a process that knows nothing of this one's environment.
+/// Descriptors that come with an answer, at most: a process and its terminal.
+const MAX_DESCRIPTORS: usize = 2;
+
+/// What a call has made.
+#[derive(Default)]
+pub(crate) struct Made {
+    /// The process, if one was made.
+    pub(crate) process: Option<Handle>,
+    /// The master side of its terminal, if it has one.
+    pub(crate) terminal: Option<OwnedFd>,
+}
+
+impl Made {
+    /// Returns the process and its terminal. Fails if no process was made.
+    pub(crate) fn process(self) -> Result<(Handle, Option<OwnedFd>)> {
+        let process = self.process.context("no process was made")?;
+        Ok((process, self.terminal))
+    }
+}
+
+/// Returns this binary, to be started with these arguments in a process without this one's environment.
 pub(crate) fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(MYSELF);
     command
@@ -38,19 +70,15 @@ pub(crate) fn command(arguments: &[&str]) -> Command {
     command
 }
 
-/// Has `request` answered, and logs what the process had to say on the way.
-pub(crate) async fn call(request: &Request) -> Result<Response> {
-    let (verb, id) = match request {
-        Request::Create(create) => ("create", &create.place.id),
-        Request::Start(place) => ("start", &place.id),
-        Request::Delete(place) => ("delete", &place.id),
-    };
+/// Has `request` answered, and logs what the process reported on the way.
+pub(crate) async fn call(request: &Request) -> Result<Made> {
+    let (verb, id) = request.name();
     // Before the process exists, so that its end cannot be missed.
     let mut exits = Exits::subscribe().await?;
     // Memory and no pipe: the container's process keeps it open while it waits to be started.
     let mut said = memory("said")?;
-    let mut child = spawn(verb, id, request, said.try_clone()?)
-        .with_context(|| format!("start {MYSELF} to {verb} {id}"))?;
+    let (mut child, socket) = spawn(verb, id, request, said.try_clone()?)
+        .with_context(|| format!("cannot start {MYSELF} to {verb} {id}"))?;
     let answered = tokio::time::timeout(DEADLINE, answer(&mut child, &mut exits)).await;
     let Ok(answered) = answered else {
         // Not reaped before its exit was seen, so the id is still this process's.
@@ -61,45 +89,52 @@ pub(crate) async fn call(request: &Request) -> Result<Response> {
     let mut text = String::new();
     said.rewind()?;
     said.read_to_string(&mut text)?;
-    if code == 0 {
-        for line in text.lines() {
-            log::warn!("{verb} {id}: {line}");
-        }
-        return serde_json::from_slice(&output)
-            .with_context(|| format!("the answer to {verb} {id}"));
+    if code != 0 {
+        log::debug!("{verb} {id}: {text}");
+        return Err(anyhow!("{}", reason(verb, id, &text, code)));
     }
-    log::debug!("{verb} {id}: {text}");
-    Err(anyhow!(
-        "cannot {verb} the container {id}: {}",
-        reason(&text, code)
-    ))
+    for line in text.lines() {
+        log::warn!("{verb} {id}: {line}");
+    }
+    let response: Response = serde_json::from_slice(&output)
+        .with_context(|| format!("cannot read the answer to {verb} {id}"))?;
+    made(&response, &socket).with_context(|| format!("cannot {verb} the container {id}"))
 }
 
-/// What went wrong, of all that was said: the last line is the error, the first what it came from.
-fn reason(said: &str, code: i32) -> String {
+/// Describes what went wrong, from all that was written: the last line is the error, the first what it came from.
+fn reason(verb: &str, id: &str, said: &str, code: i32) -> String {
     let mut lines = said.lines().map(str::trim).filter(|line| !line.is_empty());
-    match (lines.next(), lines.next_back()) {
+    let reason = match (lines.next(), lines.next_back()) {
         (None, _) => format!("the process that does it ended with {code}"),
+        // What runc reports of an exec is what people and programs look for.
+        (Some(only), None) if verb == "exec" => return only.to_owned(),
         (Some(only), None) => only.to_owned(),
         (Some(first), Some(last)) => format!("{last}: {first}"),
-    }
+    };
+    format!("cannot {verb} the container {id}: {reason}")
 }
 
-fn spawn(verb: &str, id: &str, request: &Request, said: File) -> Result<Child> {
+fn spawn(verb: &str, id: &str, request: &Request, said: File) -> Result<(Child, UnixStream)> {
     let text = serde_json::to_vec(request)?;
-    let mut child = command(&[verb, id])
-        .stdin(Stdio::piped())
+    let (mut socket, its) = UnixStream::pair()?;
+    let child = command(&[verb, id])
+        .stdin(OwnedFd::from(its))
         .stdout(Stdio::piped())
         .stderr(said)
         .spawn()?;
-    // It reads all of it before it does anything else. Dropped, so that it sees the end.
-    let mut stdin = child.stdin.take().context("its standard input")?;
-    stdin.write_all(&text).context("hand over the request")?;
-    Ok(child)
+    // It reads all of it before it does anything else.
+    socket
+        .write_all(&text)
+        .context("cannot hand over the request")?;
+    socket.shutdown(Shutdown::Write)?;
+    Ok((child, socket))
 }
 
 async fn answer(child: &mut Child, exits: &mut Exits) -> Result<(i32, Vec<u8>)> {
-    let stdout = child.stdout.take().context("its standard output")?;
+    let stdout = child
+        .stdout
+        .take()
+        .context("the process has no standard output")?;
     let mut output = Vec::new();
     let mut stdout = Receiver::from_owned_fd(stdout.into())?;
     let pid = i32::try_from(child.id())?;
@@ -108,10 +143,68 @@ async fn answer(child: &mut Child, exits: &mut Exits) -> Result<(i32, Vec<u8>)> 
     Ok((code?, output))
 }
 
-/// A file that is nowhere but in memory, written at its end only.
+fn made(response: &Response, socket: &UnixStream) -> Result<Made> {
+    let Some(pid) = response.pid else {
+        return Ok(Made::default());
+    };
+    let mut descriptors = receive(socket)?.into_iter();
+    let fd = descriptors
+        .next()
+        .context("the new process was not handed over")?;
+    Ok(Made {
+        process: Some(Handle { pid, fd }),
+        terminal: descriptors.next(),
+    })
+}
+
+/// Sends descriptors over this process's standard input, in the role of the helper.
+pub(crate) fn hand_over(descriptors: &[BorrowedFd<'_>]) -> Result<()> {
+    send(std::io::stdin().as_fd(), descriptors).context("cannot hand over descriptors")
+}
+
+fn send(socket: BorrowedFd<'_>, descriptors: &[BorrowedFd<'_>]) -> Result<()> {
+    ensure!(
+        descriptors.len() <= MAX_DESCRIPTORS,
+        "at most {MAX_DESCRIPTORS} descriptors can be sent"
+    );
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    control.push(SendAncillaryMessage::ScmRights(descriptors));
+    // Descriptors travel with a byte, at least.
+    sendmsg(
+        socket,
+        &[IoSlice::new(b"+")],
+        &mut control,
+        SendFlags::NOSIGNAL,
+    )?;
+    Ok(())
+}
+
+/// Receives the descriptors that one [`send`] has sent. Does not wait.
+pub(crate) fn receive(socket: impl AsFd) -> Result<Vec<OwnedFd>> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let mut bytes = [0; 4096];
+    recvmsg(
+        socket,
+        &mut [IoSliceMut::new(&mut bytes)],
+        &mut control,
+        RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC,
+    )
+    .context("cannot receive descriptors")?;
+    let mut descriptors = Vec::new();
+    for message in control.drain() {
+        if let RecvAncillaryMessage::ScmRights(received) = message {
+            descriptors.extend(received);
+        }
+    }
+    Ok(descriptors)
+}
+
+/// Makes a file that is nowhere but in memory, written at its end only.
 pub(crate) fn memory(name: &str) -> Result<File> {
-    let memory =
-        memfd_create(name, MemfdFlags::CLOEXEC).context("memory for a process's output")?;
+    let memory = memfd_create(name, MemfdFlags::CLOEXEC)
+        .context("cannot get memory for a process's output")?;
     fcntl_setfl(&memory, OFlags::APPEND)?;
     Ok(File::from(memory))
 }

@@ -6,7 +6,7 @@
 //! ```text
 //! containerd ──start──► the shim's server, one a pod            for every container it makes:
 //!                       └─ task API: create, start, kill, … ──► container create ─forks─► the container's process
-//!                                                               container start │ delete   (a child of the server)
+//!                                                               container start │ exec │ …  (a child of the server)
 //!                                                               └─ container compile, without any rights
 //! ```
 //!
@@ -17,20 +17,24 @@
 //!
 //! The server:
 //! - [`mod@shim`]: what containerd asks of the binary: start a server, clean up after one that died
-//! - `service`: the task API over the tasks
-//! - `task`: one container: its states, its signals, its end
-//! - `tasks`: all of them
+//! - `features`: what this runtime can do, for containerd and Kubernetes
+//! - `service`: the task API, call by call
+//! - `task`: one container: its states, its signals, its pauses, its end
+//! - `exec`: one more process of a container
+//! - `process`: what the two have in common: a process, its state, its exit
+//! - `registry`: tasks and processes by their ids
+//! - `streams`, `stdio`, `terminal`: a process's standard streams, and the server's side of them
 //! - `exits`: which child process ended how
-//! - `cgroup`: what the kernel says of a container: its processes, whether memory ran out
-//! - `stats`: its figures, as containerd wants them
-//! - `events`: what containerd is told without asking
+//! - `cgroup`: what the kernel knows of a container: its processes, whether memory ran out; and its freezer
+//! - `stats`: a container's figures, as containerd takes them
+//! - `events`: what containerd is told unasked
+//! - `refusal`: errors with containerd's codes
 //! - `options`: the runtime's options in containerd's configuration
-//! - `stdio`: a container's standard streams
 //! - `helper`: calls of this binary in the role below
 //!
 //! A process of its own, and a container's:
 //! - [`request`]: what the server asks of it
-//! - `container`: making, starting and removing containers, and what runs inside
+//! - `container`: making, starting, entering and removing containers, and what runs inside
 //!
 //! # Why not containerd-shim-wasm or containerd-shimkit
 //!
@@ -39,13 +43,6 @@
 //! killed shim is left undone, container and all; and a panic in the container's process returns into the zygote's
 //! loop, after which the task can be neither stopped nor deleted. So this crate stands on the two that those crates
 //! stand on themselves: `containerd-shim` (the protocol) and `libcontainer` (the container).
-//!
-//! # Where exec will go
-//!
-//! `Task/Exec` adds a second process to a container. A [`request::Request`] of its own, which libcontainer's
-//! `as_tenant` answers in a process of its own like the others; `task` keeps such processes beside the first one by
-//! their exec id, and every call that now refuses an exec id ([`service`](shim)) looks there. What runs is up to the
-//! executor in `container`, as for the first process.
 #![cfg(target_os = "linux")]
 
 pub mod request;
@@ -54,14 +51,20 @@ pub mod shim;
 mod cgroup;
 mod container;
 mod events;
+mod exec;
 mod exits;
+mod features;
 mod helper;
 mod options;
+mod process;
+mod refusal;
+mod registry;
 mod service;
 mod stats;
 mod stdio;
+mod streams;
 mod task;
-mod tasks;
+mod terminal;
 
 use std::process::ExitCode;
 

@@ -1,65 +1,174 @@
-//! The task API: each call looks up its task, has it do the thing, and answers in containerd's terms. What containerd
-//! makes of an error depends on its code: "not found" is an end it was waiting for, anything else is tried again.
+//! The task API: each call finds its process, does what was requested, and answers in containerd's terms.
+//!
+//! Every call of the API is here: the library's own answer to one that is left out is "not found", which containerd
+//! takes for "has ended already" and reports as success.
+
+mod answers;
 
 use crate::events::Events;
+use crate::exec::Exec;
 use crate::options::Options;
+use crate::process::{Process, State};
+use crate::refusal::{self, answer, not_found};
+use crate::registry::Registry;
 use crate::request::{Create, Mount, Place, Stdio};
 use crate::stats;
-use crate::task::{State, Task};
-use crate::tasks::Tasks;
+use crate::task::Task;
+use anyhow::{Context, Result};
 use async_trait::async_trait;
-use containerd_shim::protos::api::{CloseIORequest, ResizePtyRequest};
 use containerd_shim::protos::api::{
-    ConnectRequest, ConnectResponse, CreateTaskRequest, CreateTaskResponse, DeleteRequest,
-    DeleteResponse, Empty, ExecProcessRequest, KillRequest, PidsRequest, PidsResponse, ProcessInfo,
-    ShutdownRequest, StartRequest, StartResponse, StateRequest, StateResponse, StatsRequest,
-    StatsResponse, Status, WaitRequest, WaitResponse,
+    CheckpointTaskRequest, CloseIORequest, ConnectRequest, ConnectResponse, CreateTaskRequest,
+    CreateTaskResponse, DeleteRequest, DeleteResponse, Empty, ExecProcessRequest, KillRequest,
+    PauseRequest, PidsRequest, PidsResponse, ResizePtyRequest, ResumeRequest, ShutdownRequest,
+    StartRequest, StartResponse, StateRequest, StateResponse, StatsRequest, StatsResponse,
+    UpdateTaskRequest, WaitRequest, WaitResponse,
 };
-use containerd_shim::protos::events::task::{TaskCreate, TaskDelete, TaskIO};
-use containerd_shim::protos::ttrpc::{Code, Error, get_status};
+use containerd_shim::protos::events::task::TaskExecAdded;
 use containerd_shim::util::convert_to_any;
 use containerd_shim::{ExitSignal, TtrpcContext, TtrpcResult};
+use rustix::process::Signal;
 use std::path::Path;
 use std::sync::Arc;
 
 /// The service behind one server.
 pub(crate) struct Service {
     namespace: String,
-    tasks: Tasks,
+    tasks: Registry<Task>,
     events: Arc<Events>,
     exit: Arc<ExitSignal>,
+}
+
+/// The process that a call is about.
+enum Target {
+    /// A container's first process.
+    Init(Arc<Task>),
+    /// A second one.
+    Exec(Arc<Task>, Arc<Exec>),
+}
+
+impl Target {
+    fn process(&self) -> &Process {
+        match self {
+            Self::Init(task) => &task.process,
+            Self::Exec(_, exec) => &exec.process,
+        }
+    }
 }
 
 impl Service {
     pub(crate) fn new(namespace: &str, events: Events, exit: Arc<ExitSignal>) -> Self {
         Self {
             namespace: namespace.to_owned(),
-            tasks: Tasks::default(),
+            tasks: Registry::default(),
             events: Arc::new(events),
             exit,
         }
     }
 
-    /// The task `id`; a second process of it does not exist yet.
-    fn task(&self, id: &str, exec_id: &str) -> TtrpcResult<Arc<Task>> {
-        if !exec_id.is_empty() {
-            return Err(refused(
-                Code::NOT_FOUND,
-                format!("{id} has no process {exec_id}: this runtime cannot exec yet"),
-            ));
-        }
+    fn task(&self, id: &str) -> Result<Arc<Task>> {
         let task = self.tasks.get(id);
-        task.ok_or_else(|| refused(Code::NOT_FOUND, format!("there is no task {id}")))
+        task.ok_or_else(|| not_found(format!("there is no task {id}")))
     }
-}
 
-fn refused(code: Code, message: String) -> Error {
-    Error::RpcStatus(get_status(code, message))
-}
+    fn target(&self, id: &str, exec_id: &str) -> Result<Target> {
+        let task = self.task(id)?;
+        if exec_id.is_empty() {
+            return Ok(Target::Init(task));
+        }
+        let exec = task.execs.get(exec_id);
+        let exec = exec.ok_or_else(|| not_found(format!("{id} has no process {exec_id}")))?;
+        Ok(Target::Exec(task, exec))
+    }
 
-fn failed(error: anyhow::Error) -> Error {
-    log::error!("{error:#}");
-    refused(Code::UNKNOWN, format!("{error:#}"))
+    async fn create_task(&self, request: &CreateTaskRequest) -> Result<Arc<Task>> {
+        let id = &request.id;
+        if !request.checkpoint.is_empty() {
+            return Err(refusal::unimplemented(format!(
+                "{id}: this runtime restores no checkpoints"
+            )));
+        }
+        if self.tasks.get(id).is_some() {
+            return Err(refusal::already_exists(format!(
+                "there is a task {id} already"
+            )));
+        }
+        let options = Options::of(request.options.as_ref())
+            .map_err(|error| refusal::invalid(format!("{error:#}")))?;
+        let create = Create {
+            place: Place::new(&self.namespace, id, Path::new(&request.bundle)),
+            rootfs: request.rootfs.iter().map(mount).collect(),
+            stdio: Stdio {
+                stdin: request.stdin.clone(),
+                stdout: request.stdout.clone(),
+                stderr: request.stderr.clone(),
+            },
+            terminal: request.terminal,
+            systemd_cgroup: options.systemd_cgroup,
+            cache: options.cache_directory,
+        };
+        let task = Task::create(create, self.events.clone()).await?;
+        log::info!("{id}: created, process {}", task.process.pid());
+        self.tasks.insert(id, task.clone());
+        Ok(task)
+    }
+
+    async fn add_exec(&self, request: ExecProcessRequest) -> Result<()> {
+        let task = self.task(&request.id)?;
+        let description = text(&request.spec.value).context("the process to run")?;
+        let stdio = Stdio {
+            stdin: request.stdin,
+            stdout: request.stdout,
+            stderr: request.stderr,
+        };
+        let exec = Exec::new(&request.exec_id, stdio, request.terminal, description);
+        if !task.execs.insert(&request.exec_id, Arc::new(exec)) {
+            return Err(refusal::already_exists(format!(
+                "{} has a process {} already",
+                request.id, request.exec_id
+            )));
+        }
+        let added = TaskExecAdded {
+            container_id: request.id,
+            exec_id: request.exec_id,
+            ..Default::default()
+        };
+        self.events.publish(added).await;
+        Ok(())
+    }
+
+    async fn delete_target(&self, target: Target) -> Result<DeleteResponse> {
+        match target {
+            Target::Init(task) => {
+                let exit = task.delete().await?;
+                self.tasks.remove(&task.place.id);
+                let pid = task.process.pid();
+                self.events
+                    .publish(answers::deleted(&task.place.id, pid, &exit))
+                    .await;
+                Ok(answers::delete(pid, Some(exit)))
+            }
+            Target::Exec(task, exec) => {
+                let exit = exec.delete().await?;
+                task.execs.remove(&exec.id);
+                Ok(answers::delete(exec.process.pid(), exit))
+            }
+        }
+    }
+
+    async fn kill_target(&self, target: &Target, request: &KillRequest) -> Result<()> {
+        let signal = i32::try_from(request.signal)
+            .ok()
+            .and_then(Signal::from_named_raw)
+            .ok_or_else(|| refusal::invalid(format!("there is no signal {}", request.signal)))?;
+        let delivered = match target {
+            Target::Init(task) => task.signal(signal, request.all).await?,
+            Target::Exec(_, exec) => exec.signal(signal).await?,
+        };
+        if !delivered {
+            return Err(not_found("the process has ended already"));
+        }
+        Ok(())
+    }
 }
 
 #[async_trait]
@@ -69,73 +178,43 @@ impl containerd_shim::Task for Service {
         _: &TtrpcContext,
         request: CreateTaskRequest,
     ) -> TtrpcResult<CreateTaskResponse> {
-        let id = &request.id;
-        if request.terminal {
-            return Err(refused(
-                Code::UNIMPLEMENTED,
-                format!("{id}: this runtime has no terminals: leave out tty"),
-            ));
-        }
-        if !request.checkpoint.is_empty() {
-            return Err(refused(
-                Code::UNIMPLEMENTED,
-                format!("{id}: this runtime restores no checkpoints"),
-            ));
-        }
-        if self.tasks.get(id).is_some() {
-            return Err(refused(
-                Code::ALREADY_EXISTS,
-                format!("there is a task {id} already"),
-            ));
-        }
-        let options = Options::of(request.options.as_ref())
-            .map_err(|error| refused(Code::INVALID_ARGUMENT, format!("{error:#}")))?;
-        let create = Create {
-            place: Place::new(&self.namespace, id, Path::new(&request.bundle)),
-            rootfs: request.rootfs.iter().map(mount).collect(),
-            stdio: Stdio {
-                stdin: request.stdin.clone(),
-                stdout: request.stdout.clone(),
-                stderr: request.stderr.clone(),
-            },
-            systemd_cgroup: options.systemd_cgroup,
-            cache: options.cache_directory,
-        };
-        let task = Task::create(create, self.events.clone())
-            .await
-            .map_err(failed)?;
-        log::info!("{id}: created, process {}", task.pid);
-        self.tasks.insert(task.clone());
-        self.events.publish(created(&request, &task)).await;
+        let task = self.create_task(&request).await.map_err(answer)?;
+        let pid = task.process.pid();
+        self.events.publish(answers::created(&request, pid)).await;
         Ok(CreateTaskResponse {
-            pid: task.pid as u32,
+            pid: pid as u32,
             ..Default::default()
         })
     }
 
     async fn start(&self, _: &TtrpcContext, request: StartRequest) -> TtrpcResult<StartResponse> {
-        let task = self.task(&request.id, &request.exec_id)?;
-        task.start(&self.events).await.map_err(failed)?;
+        let target = self.target(&request.id, &request.exec_id).map_err(answer)?;
+        let started = match &target {
+            Target::Init(task) => task.start(&self.events).await,
+            Target::Exec(task, exec) => exec.start(task, &self.events).await,
+        };
+        started.map_err(answer)?;
         Ok(StartResponse {
-            pid: task.pid as u32,
+            pid: target.process().pid() as u32,
             ..Default::default()
         })
     }
 
+    async fn exec(&self, _: &TtrpcContext, request: ExecProcessRequest) -> TtrpcResult<Empty> {
+        self.add_exec(request).await.map_err(answer)?;
+        Ok(Empty::new())
+    }
+
     async fn kill(&self, _: &TtrpcContext, request: KillRequest) -> TtrpcResult<Empty> {
-        let task = self.task(&request.id, &request.exec_id)?;
-        let delivered = task.signal(request.signal, request.all).map_err(failed)?;
-        if !delivered {
-            return Err(refused(
-                Code::NOT_FOUND,
-                format!("the process of {} has finished already", request.id),
-            ));
-        }
+        let target = self.target(&request.id, &request.exec_id).map_err(answer)?;
+        let killed = self.kill_target(&target, &request).await;
+        killed.map_err(answer)?;
         Ok(Empty::new())
     }
 
     async fn wait(&self, _: &TtrpcContext, request: WaitRequest) -> TtrpcResult<WaitResponse> {
-        let exit = self.task(&request.id, &request.exec_id)?.wait().await;
+        let target = self.target(&request.id, &request.exec_id).map_err(answer)?;
+        let exit = target.process().wait().await;
         Ok(WaitResponse {
             exit_status: exit.code,
             exited_at: Some(exit.at).into(),
@@ -148,81 +227,31 @@ impl containerd_shim::Task for Service {
         _: &TtrpcContext,
         request: DeleteRequest,
     ) -> TtrpcResult<DeleteResponse> {
-        let task = self.task(&request.id, &request.exec_id)?;
-        if task.state() == State::Running {
-            return Err(refused(
-                Code::FAILED_PRECONDITION,
-                format!("the container {} is running", request.id),
-            ));
-        }
-        let exit = task.delete().await.map_err(failed)?;
-        self.tasks.remove(&request.id);
-        let deleted = TaskDelete {
-            container_id: request.id.clone(),
-            id: request.id,
-            pid: task.pid as u32,
-            exit_status: exit.code,
-            exited_at: Some(exit.at.clone()).into(),
-            ..Default::default()
-        };
-        self.events.publish(deleted).await;
-        Ok(DeleteResponse {
-            pid: task.pid as u32,
-            exit_status: exit.code,
-            exited_at: Some(exit.at).into(),
-            ..Default::default()
-        })
+        let target = self.target(&request.id, &request.exec_id).map_err(answer)?;
+        self.delete_target(target).await.map_err(answer)
     }
 
     async fn state(&self, _: &TtrpcContext, request: StateRequest) -> TtrpcResult<StateResponse> {
-        let task = self.task(&request.id, &request.exec_id)?;
-        let mut response = StateResponse {
-            id: request.id,
-            bundle: task.place.bundle.display().to_string(),
-            pid: task.pid as u32,
-            stdin: task.stdio.stdin.clone(),
-            stdout: task.stdio.stdout.clone(),
-            stderr: task.stdio.stderr.clone(),
-            ..Default::default()
-        };
-        response.status = match task.state() {
-            State::Created => Status::CREATED,
-            State::Running => Status::RUNNING,
-            State::Stopped(exit) => {
-                response.exit_status = exit.code;
-                response.exited_at = Some(exit.at).into();
-                Status::STOPPED
-            }
-        }
-        .into();
-        Ok(response)
+        let target = self.target(&request.id, &request.exec_id).map_err(answer)?;
+        Ok(match &target {
+            Target::Init(task) => answers::state(task, task.is_paused().await),
+            Target::Exec(task, exec) => answers::exec_state(task, exec),
+        })
     }
 
     async fn pids(&self, _: &TtrpcContext, request: PidsRequest) -> TtrpcResult<PidsResponse> {
-        let task = self.task(&request.id, "")?;
-        // systemd removes the cgroup of a container that has ended.
-        let mut processes = task.cgroup.processes().unwrap_or_default();
-        // A containerd that comes back takes a task without processes for a leak, and forgets how it ended.
-        if processes.is_empty() {
-            processes.push(task.pid);
-        }
-        let process = |pid: i32| ProcessInfo {
-            pid: pid as u32,
-            ..Default::default()
-        };
+        let task = self.task(&request.id).map_err(answer)?;
         Ok(PidsResponse {
-            processes: processes.into_iter().map(process).collect(),
+            processes: answers::processes(&task)?,
             ..Default::default()
         })
     }
 
     async fn stats(&self, _: &TtrpcContext, request: StatsRequest) -> TtrpcResult<StatsResponse> {
-        let task = self.task(&request.id, "")?;
-        if let State::Stopped(_) = task.state() {
-            return Err(refused(
-                Code::NOT_FOUND,
-                format!("the process of {} has finished", request.id),
-            ));
+        let task = self.task(&request.id).map_err(answer)?;
+        if let State::Stopped(_) = task.process.state() {
+            let ended = not_found(format!("the process of {} has ended", request.id));
+            return Err(answer(ended));
         }
         let metrics = convert_to_any(stats::collect(&task.cgroup))?;
         Ok(StatsResponse {
@@ -236,34 +265,67 @@ impl containerd_shim::Task for Service {
         _: &TtrpcContext,
         request: ConnectRequest,
     ) -> TtrpcResult<ConnectResponse> {
-        let task_pid = self.task(&request.id, "")?.pid as u32;
+        let task = self.task(&request.id).map_err(answer)?;
         Ok(ConnectResponse {
             shim_pid: std::process::id(),
-            task_pid,
+            task_pid: task.process.pid() as u32,
             version: env!("CARGO_PKG_VERSION").into(),
             ..Default::default()
         })
     }
 
-    async fn exec(&self, _: &TtrpcContext, request: ExecProcessRequest) -> TtrpcResult<Empty> {
-        let _ = self.task(&request.id, "")?;
-        Err(refused(
-            Code::UNIMPLEMENTED,
-            format!("{}: this runtime cannot exec yet", request.id),
-        ))
-    }
-
     async fn resize_pty(&self, _: &TtrpcContext, request: ResizePtyRequest) -> TtrpcResult<Empty> {
-        Err(refused(
-            Code::UNIMPLEMENTED,
-            format!("{}: this runtime has no terminals", request.id),
-        ))
+        let (columns, rows) = (request.width, request.height);
+        let target = self.target(&request.id, &request.exec_id).map_err(answer)?;
+        let resized = match target {
+            Target::Init(task) => task.streams.resize(columns, rows),
+            Target::Exec(_, exec) => exec.resize(columns, rows),
+        };
+        resized.map_err(answer)?;
+        Ok(Empty::new())
     }
 
-    /// The writing end of the input is containerd's; there is nothing of it here to be closed.
     async fn close_io(&self, _: &TtrpcContext, request: CloseIORequest) -> TtrpcResult<Empty> {
-        let _ = self.task(&request.id, &request.exec_id)?;
+        let target = self.target(&request.id, &request.exec_id).map_err(answer)?;
+        if request.stdin {
+            match target {
+                Target::Init(task) => task.streams.close_input(),
+                Target::Exec(_, exec) => exec.close_input(),
+            }
+        }
         Ok(Empty::new())
+    }
+
+    async fn pause(&self, _: &TtrpcContext, request: PauseRequest) -> TtrpcResult<Empty> {
+        let task = self.task(&request.id).map_err(answer)?;
+        task.pause(&self.events).await.map_err(answer)?;
+        Ok(Empty::new())
+    }
+
+    async fn resume(&self, _: &TtrpcContext, request: ResumeRequest) -> TtrpcResult<Empty> {
+        let task = self.task(&request.id).map_err(answer)?;
+        task.resume(&self.events).await.map_err(answer)?;
+        Ok(Empty::new())
+    }
+
+    async fn update(&self, _: &TtrpcContext, request: UpdateTaskRequest) -> TtrpcResult<Empty> {
+        let task = self.task(&request.id).map_err(answer)?;
+        let resources = text(&request.resources.value).context("the new limits");
+        let updated = task.update(resources.map_err(answer)?).await;
+        updated.map_err(answer)?;
+        Ok(Empty::new())
+    }
+
+    async fn checkpoint(
+        &self,
+        _: &TtrpcContext,
+        request: CheckpointTaskRequest,
+    ) -> TtrpcResult<Empty> {
+        self.task(&request.id).map_err(answer)?;
+        Err(answer(refusal::unimplemented(format!(
+            "{}: this runtime makes no checkpoints",
+            request.id
+        ))))
     }
 
     async fn shutdown(&self, _: &TtrpcContext, request: ShutdownRequest) -> TtrpcResult<Empty> {
@@ -282,19 +344,7 @@ fn mount(mount: &containerd_shim::protos::types::mount::Mount) -> Mount {
     }
 }
 
-fn created(request: &CreateTaskRequest, task: &Task) -> TaskCreate {
-    TaskCreate {
-        container_id: request.id.clone(),
-        bundle: request.bundle.clone(),
-        rootfs: request.rootfs.clone(),
-        io: Some(TaskIO {
-            stdin: request.stdin.clone(),
-            stdout: request.stdout.clone(),
-            stderr: request.stderr.clone(),
-            ..Default::default()
-        })
-        .into(),
-        pid: task.pid as u32,
-        ..Default::default()
-    }
+/// Reads a message that containerd sends as JSON.
+fn text(bytes: &[u8]) -> Result<String> {
+    String::from_utf8(bytes.to_vec()).map_err(|error| refusal::invalid(error.to_string()))
 }

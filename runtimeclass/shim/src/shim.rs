@@ -7,7 +7,7 @@
 use crate::events::Events;
 use crate::request::Place;
 use crate::service::Service;
-use crate::{RUNTIME, container, helper, task};
+use crate::{RUNTIME, container, features, helper, process};
 use anyhow::{Context, Result, ensure};
 use async_trait::async_trait;
 use containerd_shim::protos::api::DeleteResponse;
@@ -62,7 +62,8 @@ fn failed(error: &dyn std::fmt::Display) -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// Tells containerd 2 what this is; what containerd says of the runtime's options on standard input does not matter.
+/// Describes this runtime to containerd 2. The runtime's options, which containerd sends on standard input, do not
+/// matter.
 fn info() -> ExitCode {
     let info = RuntimeInfo {
         name: RUNTIME.into(),
@@ -71,6 +72,7 @@ fn info() -> ExitCode {
             ..Default::default()
         })
         .into(),
+        features: Some(features::any()).into(),
         ..Default::default()
     };
     let written = info
@@ -131,7 +133,7 @@ impl containerd_shim::Shim for Shim {
         self.remove_dead_socket();
         Ok(DeleteResponse {
             exit_status: KILLED,
-            exited_at: Some(task::now()).into(),
+            exited_at: Some(process::now()).into(),
             ..Default::default()
         })
     }

@@ -1,9 +1,12 @@
-//! A container's standard streams: named pipes of containerd's, files, or nothing.
+//! A process's standard streams as containerd names them: named pipes, files, or nothing.
 //!
-//! The container writes straight into containerd's pipes; nothing copies. But a pipe that nobody reads breaks for
-//! whoever writes: so the server holds a reading end of each, which is never read, until the container has ended.
-//! While containerd restarts, its output waits in the pipe. A *writing* end would do the same and keep containerd from
-//! ever seeing the end.
+//! The process writes straight into containerd's pipes; nothing copies. But a pipe that nobody reads breaks for
+//! whoever writes: so the server holds a reading end of each, which is never read, until the process has ended. While
+//! containerd restarts, the output waits in the pipe. A *writing* end would do the same and keep containerd from ever
+//! seeing the end.
+//!
+//! Of the input the server holds a writing end: a pipe that nobody has open for writing reads as ended, and containerd
+//! opens its end in its own time. The input ends when containerd closes it (`CloseIO`).
 
 use crate::request::Stdio;
 use anyhow::{Context, Result, bail};
@@ -12,25 +15,37 @@ use std::os::fd::OwnedFd;
 
 const NOTHING: &str = "/dev/null";
 
-/// Reading ends of the pipes that a container writes into, held until this is dropped.
-#[derive(Debug)]
-pub(crate) struct Held {
-    _ends: Vec<OwnedFd>,
-}
-
-/// Holds the output pipes open.
-pub(crate) fn hold(stdio: &Stdio) -> Result<Held> {
+/// Opens the reading ends that keep a process's output pipes whole.
+pub(crate) fn hold_outputs(stdio: &Stdio) -> Result<Vec<OwnedFd>> {
     let mut ends = Vec::new();
     for path in [&stdio.stdout, &stdio.stderr] {
         if let Stream::Pipe(path) = Stream::of(path)? {
             ends.push(open(path, OFlags::RDONLY | OFlags::NONBLOCK)?);
         }
     }
-    Ok(Held { _ends: ends })
+    Ok(ends)
 }
 
-/// The three streams, open, for the container's process: input, output, errors. Pipes become the container's user's:
-/// programs open `/dev/stdout` by its name.
+/// Opens the writing end that keeps a process's input from ending before it is closed.
+pub(crate) fn hold_input(stdio: &Stdio) -> Result<Option<OwnedFd>> {
+    match Stream::of(&stdio.stdin)? {
+        // Not for writing alone: that fails while nobody reads.
+        Stream::Pipe(path) => open(path, OFlags::RDWR | OFlags::NONBLOCK).map(Some),
+        Stream::File(_) | Stream::Nothing => Ok(None),
+    }
+}
+
+/// Returns the path of a terminal's input or output pipe, if there is one.
+pub(crate) fn pipe(uri: &str) -> Result<Option<&str>> {
+    match Stream::of(uri)? {
+        Stream::Pipe(path) => Ok(Some(path)),
+        Stream::Nothing => Ok(None),
+        Stream::File(path) => bail!("{path}: a terminal's streams are named pipes, not files"),
+    }
+}
+
+/// Opens the three streams for a process in the container: input, output, errors. Pipes are given to the process's
+/// user, because programs open `/dev/stdout` by its name.
 pub(crate) fn open_all(stdio: &Stdio, user: u32) -> Result<[OwnedFd; 3]> {
     let streams = [
         input(&stdio.stdin)?,

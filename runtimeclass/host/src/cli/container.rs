@@ -3,26 +3,26 @@
 
 use crate::code::Mapped;
 use crate::manifest::Manifest;
+use crate::settings::MemoryLimit;
 use anyhow::{Result, bail};
 use std::collections::BTreeMap;
 use std::env::VarError;
+use std::sync::atomic::AtomicU64;
 
 /// The variables that always reach the component: by them it knows which replica it is.
 const ALWAYS: [&str; 2] = ["POD_NAME", "HOSTNAME"];
-
-/// What the host itself needs beside the component, at least, in bytes.
-const HOST_MEMORY: u64 = 16 << 20;
 
 /// What a container brings beside its arguments and its environment.
 #[derive(Debug, Default)]
 pub struct Container {
     code: Option<Mapped>,
-    memory_limit: Option<u64>,
+    memory_limit: Option<&'static AtomicU64>,
 }
 
 impl Container {
-    /// A container with a memory limit in bytes, if it has one, and with code that was mapped for it.
-    pub fn new(memory_limit: Option<u64>, code: Option<Mapped>) -> Self {
+    /// Returns a container with code that was mapped for it, and with its memory limit in bytes, which may change while
+    /// it runs.
+    pub fn new(memory_limit: Option<&'static AtomicU64>, code: Option<Mapped>) -> Self {
         Self { code, memory_limit }
     }
 
@@ -30,15 +30,9 @@ impl Container {
         self.code.as_ref()
     }
 
-    /// The memory that the component gets by default: less than the limit by a quarter, or by what the host needs if
-    /// that is more. A component that reaches its own ceiling fails its requests with a message; one that reaches
-    /// the container's is killed without one.
-    pub(super) fn memory_below_limit(&self, default: usize) -> usize {
-        let Some(limit) = self.memory_limit else {
-            return default;
-        };
-        let rest = limit.saturating_sub(HOST_MEMORY.max(limit / 4));
-        usize::try_from(rest).map_or(default, |rest| rest.min(default))
+    /// Returns the limit of the component that follows from the container's.
+    pub(super) fn memory_limit(&self) -> Option<MemoryLimit> {
+        self.memory_limit.map(MemoryLimit::BelowContainer)
     }
 
     /// Adds the values that the container's environment has for the variables of the manifest and those of every
@@ -63,20 +57,5 @@ impl Container {
             }
         }
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_component_stays_below_the_containers_limit() {
-        let below = |limit| Container::new(limit, None).memory_below_limit(128 << 20);
-        assert_eq!(below(None), 128 << 20);
-        assert_eq!(below(Some(1 << 30)), 128 << 20);
-        assert_eq!(below(Some(128 << 20)), 96 << 20);
-        assert_eq!(below(Some(32 << 20)), 16 << 20);
-        assert_eq!(below(Some(1 << 20)), 0);
     }
 }

@@ -34,8 +34,8 @@ const CODE: u64 = 512 << 20;
 /// The user and the group that own nothing.
 const NOBODY: u32 = 65534;
 
-/// Has the component compiled by a process of its own.
-pub(super) fn apart(wasm: &[u8]) -> Result<Vec<u8>> {
+/// Has a component or a module compiled by a process of its own, whose id `confine` gets at once.
+pub(super) fn apart(wasm: &[u8], confine: impl Fn(i32) -> Result<()>) -> Result<Vec<u8>> {
     let mut input = helper::memory("wasm")?;
     input.write_all(wasm)?;
     input.rewind()?;
@@ -49,6 +49,11 @@ pub(super) fn apart(wasm: &[u8]) -> Result<Vec<u8>> {
         .spawn()
         .context("start the compiler")?;
     let pid = Pid::from_child(&child);
+    if let Err(error) = confine(pid.as_raw_nonzero().get()) {
+        child.kill().context("stop the compiler")?;
+        child.wait()?;
+        return Err(error);
+    }
     let process = pidfd_open(pid, PidfdFlags::empty()).context("the compiler's process")?;
     let deadline = Timespec {
         tv_sec: DEADLINE.as_secs() as i64,

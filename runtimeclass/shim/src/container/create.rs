@@ -1,7 +1,9 @@
 //! From a bundle to a container whose process waits to be started.
 
-use super::executor::Executor;
-use super::{devices, making, prepare, spec};
+use super::console::Console;
+use super::executor::{Executor, manifest_of};
+use super::{devices, making, memory_limit, prepare, spec};
+use crate::helper::hand_over;
 use crate::request::Create;
 use crate::stdio;
 use anyhow::{Context, Result};
@@ -10,6 +12,8 @@ use libcontainer::container::builder::ContainerBuilder;
 use libcontainer::oci_spec::runtime::Spec;
 use libcontainer::syscall::syscall::SyscallType;
 use preopen_host::cli::Container;
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use std::os::fd::AsFd;
 use std::os::unix::fs::DirBuilderExt;
 
 /// Makes the container and returns the id of its process, a child of this process's parent.
@@ -32,17 +36,30 @@ pub(super) fn create(request: &Create) -> Result<i32> {
     spec::make_plain(&path)?;
     let spec = Spec::load(&path).with_context(|| path.display().to_string())?;
     let code = prepare::code(&spec, &place.bundle, &request.cache);
-    let [stdin, stdout, stderr] = stdio::open_all(&request.stdio, user(&spec))?;
-    let container = ContainerBuilder::new(place.id.clone(), SyscallType::default())
-        .with_executor(Executor::new(
-            Container::new(memory_limit(&spec), code),
-            making,
-        ))
+    let limit = memory_limit(&spec);
+    let limit = match manifest_of(&spec) {
+        Some(_) => Some(memory_limit::publish(place, limit)?),
+        None => None,
+    };
+    let user = user(&spec);
+    let mut builder = ContainerBuilder::new(place.id.clone(), SyscallType::default())
+        .with_executor(Executor::init(Container::new(limit, code), making))
         .with_root_path(&place.state)
-        .context("the directory of containers")?
-        .with_stdin(stdin)
-        .with_stdout(stdout)
-        .with_stderr(stderr)
+        .context("the directory of containers")?;
+    let console = match request.terminal {
+        true => Some(Console::listen(place)?),
+        false => None,
+    };
+    if console.is_some() {
+        builder = builder.with_console_socket(Some(place.console()));
+    } else {
+        let [stdin, stdout, stderr] = stdio::open_all(&request.stdio, user)?;
+        builder = builder
+            .with_stdin(stdin)
+            .with_stdout(stdout)
+            .with_stderr(stderr);
+    }
+    let container = builder
         .validate_id()
         .context("the container's id")?
         .as_init(&place.bundle)
@@ -52,6 +69,16 @@ pub(super) fn create(request: &Create) -> Result<i32> {
         .map_err(|error| anyhow::Error::new(error).context("make the container"))?;
     let pid = container.pid().context("the container has no process")?;
     devices::confine(&spec, pid.as_raw())?;
+    let terminal = console.map(|console| console.take(place, user));
+    let terminal = terminal.transpose()?;
+    let process = pidfd_open(
+        Pid::from_raw(pid.as_raw()).context("no process id")?,
+        PidfdFlags::empty(),
+    )
+    .context("the container's process has ended already")?;
+    let mut descriptors = vec![process.as_fd()];
+    descriptors.extend(terminal.iter().map(AsFd::as_fd));
+    hand_over(&descriptors)?;
     Ok(pid.as_raw())
 }
 

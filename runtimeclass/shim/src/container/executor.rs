@@ -1,16 +1,25 @@
-//! What a container's process does once it is isolated: become the native program, or serve the component.
+//! What a container's process does once it is isolated: become the native program, serve the component, or run a WASI
+//! command.
 //!
-//! A container serves a component when its first argument names a manifest, a file ending in `.toml`; everything else
-//! is a native program. libcontainer calls [`Executor::validate`] and [`Executor::setup_envs`] before the container counts
-//! as created, and [`Executor::exec`] when it is started.
+//! A container serves a component if its first argument names a manifest, a file ending in `.toml`; everything else is
+//! a native program. What a second process runs is found before it is made (see `super::program`). libcontainer calls
+//! [`Executor::validate`] and [`Executor::setup_envs`] before a process counts as made, and [`Executor::exec`] when it
+//! is started.
 
+use super::capabilities;
+use super::gate::Gate;
 use super::prepare::absolute;
+use super::program::DEFAULT_PATH;
 use libcontainer::oci_spec::runtime::Spec;
 use libcontainer::workload::default::DefaultExecutor;
-use libcontainer::workload::{self, ExecutorError, ExecutorSetEnvsError, ExecutorValidationError};
+use libcontainer::workload::{
+    self, Executor as _, ExecutorError, ExecutorSetEnvsError, ExecutorValidationError,
+};
 use preopen_host::cli;
+use preopen_host::command::{Command, Invocation};
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::ffi::CString;
 use std::fs::File;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -19,19 +28,46 @@ use std::rc::Rc;
 /// The exit code of a process that cannot run what it should.
 const FAILED: i32 = 1;
 
+/// The exit code of a second process whose program could not be executed, as a shell reports it.
+const CANNOT_RUN: i32 = 126;
+
 /// Runs a container's process. Clones share what was mapped for it.
 #[derive(Clone)]
 pub(super) struct Executor {
-    container: Rc<cli::Container>,
-    /// Open in the container's process too, until that is made.
-    making: Rc<RefCell<Option<File>>>,
+    workload: Rc<Workload>,
+}
+
+/// Which process it runs.
+enum Workload {
+    /// The container's first.
+    Init {
+        container: cli::Container,
+        /// Open in the container's process too, until that is made.
+        making: RefCell<Option<File>>,
+    },
+    /// A second one.
+    Exec {
+        /// What it runs, if that is WebAssembly.
+        command: Option<Command>,
+        gate: Rc<Gate>,
+    },
 }
 
 impl Executor {
-    pub(super) fn new(container: cli::Container, making: File) -> Self {
+    /// Returns the executor of a container's first process.
+    pub(super) fn init(container: cli::Container, making: File) -> Self {
+        let making = RefCell::new(Some(making));
+        Self::of(Workload::Init { container, making })
+    }
+
+    /// Returns the executor of a second process, which waits at the gate when it is started.
+    pub(super) fn exec(command: Option<Command>, gate: Rc<Gate>) -> Self {
+        Self::of(Workload::Exec { command, gate })
+    }
+
+    fn of(workload: Workload) -> Self {
         Self {
-            container: Rc::new(container),
-            making: Rc::new(RefCell::new(Some(making))),
+            workload: Rc::new(workload),
         }
     }
 }
@@ -39,6 +75,10 @@ impl Executor {
 impl workload::Executor for Executor {
     /// Inside the container, as its user: what is wrong here is why it cannot be created.
     fn validate(&self, spec: &Spec) -> Result<(), ExecutorValidationError> {
+        if let Workload::Exec { gate, .. } = &*self.workload {
+            gate.give_up();
+            return Ok(());
+        }
         if manifest_of(spec).is_some() {
             // That the manifest and its component are there is for the host to look at: what it says goes to the
             // container's log.
@@ -62,26 +102,42 @@ impl workload::Executor for Executor {
             // SAFETY: as above.
             unsafe { std::env::set_var(name, value) };
         }
-        // This process is where it belongs, and whoever cleans up will find it.
-        drop(self.making.take());
+        if let Workload::Init { making, .. } = &*self.workload {
+            // This process is where it belongs, and whoever cleans up will find it.
+            drop(making.take());
+        }
         Ok(())
     }
 
     /// Never returns into the process that was forked: it ends here, whatever happens.
     fn exec(&self, spec: &Spec) -> Result<(), ExecutorError> {
-        if manifest_of(spec).is_some() {
-            std::process::exit(serve(&self.container, arguments(spec)));
-        }
-        restore_inherited();
-        let failed = DefaultExecutor {}.exec(spec);
-        if let Err(error) = failed {
-            eprintln!(
-                "error: {}: {error}",
-                arguments(spec).first().map_or("", String::as_str)
-            );
-        }
-        std::process::exit(FAILED)
+        std::process::exit(match &*self.workload {
+            Workload::Init { container, .. } if manifest_of(spec).is_some() => {
+                serve(container, arguments(spec))
+            }
+            Workload::Init { .. } => execute(spec, FAILED),
+            Workload::Exec { command, gate } => match (gate.wait(), command) {
+                (Err(error), _) => report(&error),
+                (Ok(()), Some(command)) => run(command, arguments(spec)),
+                (Ok(()), None) => execute(spec, CANNOT_RUN),
+            },
+        })
     }
+}
+
+/// Becomes a native program. Returns the exit code if that fails.
+fn execute(spec: &Spec, failed: i32) -> i32 {
+    restore_inherited();
+    if let Err(error) = (DefaultExecutor {}).exec(spec) {
+        let program = arguments(spec).first().map_or("", String::as_str);
+        eprintln!("error: {program}: {error}");
+    }
+    failed
+}
+
+fn report(error: &anyhow::Error) -> i32 {
+    eprintln!("error: {error:#}");
+    FAILED
 }
 
 /// The home directory of this process's user in the image's `/etc/passwd`, whose sixth field it is, or the root.
@@ -110,25 +166,51 @@ fn arguments(spec: &Spec) -> &[String] {
         .unwrap_or_default()
 }
 
-/// Serves the component on a thread of its own, for this one runs on the small stack that libcontainer forked it
-/// with. Returns the process's exit code.
-fn serve(container: &Rc<cli::Container>, arguments: &[String]) -> i32 {
+/// Serves the component. Returns the process's exit code.
+fn serve(container: &cli::Container, arguments: &[String]) -> i32 {
     close_inherited();
-    // Where the process list would else show libcontainer's name; that it does is no reason to fail.
-    let _ = rustix::thread::set_name(c"preopen");
-    let arguments = arguments.to_owned();
-    // Borrowed for a thread that is waited for; `Rc` itself cannot be sent.
-    let container: &cli::Container = container;
+    if let Err(error) = capabilities::reduce_as_by_execve() {
+        return report(&error);
+    }
+    on_a_thread("preopen", || i32::from(cli::main_in(container, arguments)))
+}
+
+/// Runs a WASI command. Returns its exit code.
+fn run(command: &Command, arguments: &[String]) -> i32 {
+    close_inherited();
+    restore_inherited();
+    if let Err(error) = capabilities::reduce_as_by_execve() {
+        return report(&error);
+    }
+    let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
+        Some((name.into_string().ok()?, value.into_string().ok()?))
+    };
+    let invocation = Invocation {
+        arguments: arguments.to_owned(),
+        environment: std::env::vars_os().filter_map(text).collect(),
+    };
+    let name = arguments.first().map_or("", String::as_str);
+    let name = name.rsplit('/').next().unwrap_or(name);
+    on_a_thread(name, || command.run(&invocation))
+}
+
+/// Does the work on a thread of its own, because this one runs on the small stack that libcontainer forked it with.
+/// The process list shows `name`.
+fn on_a_thread(name: &str, work: impl FnOnce() -> i32 + Send) -> i32 {
+    if let Ok(name) = CString::new(name) {
+        // Else the process list shows libcontainer's name, which is no reason to fail.
+        let _ = rustix::thread::set_name(&name);
+    }
     std::thread::scope(|scope| {
-        let served = std::thread::Builder::new()
-            .name("serve".into())
-            .spawn_scoped(scope, move || cli::main_in(container, &arguments));
-        match served.map(|thread| thread.join()) {
-            Ok(Ok(code)) => i32::from(code),
+        let worked = std::thread::Builder::new()
+            .name("main".into())
+            .spawn_scoped(scope, work);
+        match worked.map(|thread| thread.join()) {
+            Ok(Ok(code)) => code,
             // The panic has had its message on standard error already.
             Ok(Err(_)) => FAILED,
             Err(error) => {
-                eprintln!("error: start a thread: {error}");
+                eprintln!("error: cannot start a thread: {error}");
                 FAILED
             }
         }
@@ -143,11 +225,18 @@ fn close_inherited() {
     unsafe { libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, 0) };
 }
 
-/// What a program would inherit from this one: Rust programs ignore SIGPIPE, so `yes | head` would not end; and the
-/// allocator has turned huge pages off for the process.
+/// Restores what a program would inherit from this one:
+/// - Rust programs ignore SIGPIPE, so `yes | head` would not end.
+/// - glibc ignores its two internal signals in a process that `posix_spawn` makes, as the helper is one.
+/// - The allocator has turned huge pages off for the process.
 fn restore_inherited() {
-    // SAFETY: sets the default action, not a handler, in a process with one thread.
-    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
+    for signal in [libc::SIGPIPE, 32, 33] {
+        // The kernel's `struct sigaction`, all zeros: the default action, no flags, an empty mask.
+        let default = [0u64; 4];
+        // SAFETY: sets the default action, not a handler, in a process with one thread. `default` is as large as the
+        // kernel's structure, and 8 is the size of its mask. (libc's `signal` refuses glibc's internal signals.)
+        unsafe { libc::syscall(libc::SYS_rt_sigaction, signal, &default, 0, 8) };
+    }
     // SAFETY: takes numbers, no memory. Where the kernel does not know it there is nothing to restore.
     unsafe { libc::prctl(libc::PR_SET_THP_DISABLE, 0, 0, 0, 0) };
 }
@@ -165,7 +254,7 @@ fn check_program(spec: &Spec) -> Result<(), String> {
         .unwrap_or_default()
         .iter()
         .find_map(|variable| variable.strip_prefix("PATH="))
-        .unwrap_or("/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+        .unwrap_or(DEFAULT_PATH);
     let found = if program.contains('/') {
         Some(absolute(spec, program)).filter(|file| file.exists())
     } else {

@@ -9,24 +9,21 @@
 //! Code of an image is compiled once and mapped by all pods of it, so no pod may have a hand in making it: see
 //! `super::compile`.
 
-use super::compile;
 use super::executor::manifest_of;
-use anyhow::{Context, Result, ensure};
+use super::{compile, inside};
+use anyhow::{Context, Result};
 use libcontainer::oci_spec::runtime::Spec;
 use preopen_host::cache::Cache;
 use preopen_host::code::Mapped;
 use preopen_host::engine::engine;
 use preopen_host::manifest::Manifest;
-use rustix::fs::{Mode, OFlags, ResolveFlags};
 use std::fs::File;
-use std::io::Read;
-use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
 /// More is no manifest.
 const LARGEST_MANIFEST: u64 = 1 << 20;
 /// More is not compiled on the node's account.
-const LARGEST_COMPONENT: u64 = 64 << 20;
+pub(super) const LARGEST_COMPONENT: u64 = 64 << 20;
 
 /// The code of the component that the container will serve, if it serves one. That there is none is said on standard
 /// error, which is the shim's log, and is no failure.
@@ -48,10 +45,10 @@ fn map(spec: &Spec, bundle: &Path, manifest: &Path, cache: &Path) -> Result<Opti
         .context("the container has no root file system")?;
     let root = bundle.join(root.path());
     let root = File::open(&root).with_context(|| root.display().to_string())?;
-    let text = read_below(&root, manifest, LARGEST_MANIFEST)?;
+    let text = inside::read(&root, manifest, LARGEST_MANIFEST)?;
     let text = String::from_utf8(text).context("the manifest is not UTF-8")?;
     let component = Manifest::parse(manifest, &text)?.component;
-    let wasm = read_below(&root, &component, LARGEST_COMPONENT)?;
+    let wasm = inside::read(&root, &component, LARGEST_COMPONENT)?;
     let engine = engine()?;
     let Some(cache) = Cache::open(cache)? else {
         return Ok(None);
@@ -64,38 +61,11 @@ fn map(spec: &Spec, bundle: &Path, manifest: &Path, cache: &Path) -> Result<Opti
     if let Some(mapped) = Mapped::from_cache(&cache, &engine, &wasm) {
         return Ok(Some(mapped));
     }
-    let code = compile::apart(&wasm)?;
+    let code = compile::apart(&wasm, |_| Ok(()))?;
     cache.keep(&engine, &wasm, &code)?;
     let mapped =
         Mapped::from_cache(&cache, &engine, &wasm).context("the code just kept is not usable")?;
     Ok(Some(mapped))
-}
-
-/// Reads a file of the image, which cannot lead out of it.
-fn read_below(root: &File, path: &Path, largest: u64) -> Result<Vec<u8>> {
-    let file = rustix::fs::openat2(
-        root.as_fd(),
-        path,
-        OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK,
-        Mode::empty(),
-        ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS,
-    )
-    .with_context(|| format!("{} in the image", path.display()))?;
-    let file = File::from(file);
-    let metadata = file.metadata()?;
-    ensure!(
-        metadata.is_file(),
-        "{} in the image is not a file",
-        path.display()
-    );
-    let mut bytes = Vec::new();
-    file.take(largest + 1).read_to_end(&mut bytes)?;
-    ensure!(
-        bytes.len() as u64 <= largest,
-        "{} in the image has more than {largest} bytes",
-        path.display()
-    );
-    Ok(bytes)
 }
 
 /// A path of the container's, made absolute.
@@ -105,39 +75,4 @@ pub(super) fn absolute(spec: &Spec, path: &str) -> PathBuf {
         .as_ref()
         .map(|process| process.cwd().as_path());
     directory.unwrap_or(Path::new("/")).join(path)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_link_in_the_image_does_not_lead_out_of_it() {
-        let directory = tempfile::tempdir().expect("a temporary directory");
-        let outside = directory.path().join("secret");
-        std::fs::write(&outside, "secret").expect("it can be written");
-        let image = directory.path().join("image");
-        std::fs::create_dir_all(image.join("app")).expect("it can be made");
-        let link = |to: &Path, name: &str| {
-            std::os::unix::fs::symlink(to, image.join("app").join(name)).expect("it can be linked")
-        };
-        link(&outside, "absolute");
-        link(Path::new("../../secret"), "relative");
-        link(Path::new("/app/spin.toml"), "inside");
-        std::fs::write(image.join("app/spin.toml"), "manifest").expect("it can be written");
-        let root = File::open(&image).expect("it is there");
-        let read = |path: &str| read_below(&root, Path::new(path), 100);
-        assert!(read("/app/absolute").is_err());
-        assert!(read("/app/relative").is_err());
-        assert!(read("/../secret").is_err());
-        assert!(read("/app").is_err(), "a directory");
-        assert_eq!(
-            read("/app/inside").expect("it is in the image"),
-            b"manifest"
-        );
-        assert!(
-            read_below(&root, Path::new("/app/inside"), 7).is_err(),
-            "too large"
-        );
-    }
 }

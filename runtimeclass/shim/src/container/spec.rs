@@ -48,7 +48,12 @@ pub(super) fn make_plain(path: &Path) -> Result<()> {
 }
 
 fn set_capabilities(spec: &mut Value) {
-    let Some(process) = spec["process"].as_object_mut() else {
+    make_process_plain(&mut spec["process"]);
+}
+
+/// Makes the description of a process plain.
+pub(super) fn make_process_plain(process: &mut Value) {
+    let Some(process) = process.as_object_mut() else {
         return;
     };
     let sets = process.entry("capabilities").or_insert(Value::Null);

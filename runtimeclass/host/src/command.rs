@@ -1,0 +1,208 @@
+//! Runs a WASI command: a program with arguments, an environment, standard streams and an exit code.
+//!
+//! The shim uses it for `kubectl exec`. It loads the code on the node, as root, forks into the container, and calls
+//! [`Command::run`] there, as the container's user. What the command then sees is in `world`.
+//!
+//! Three worlds are supported: components that export `wasi:cli/run` 0.2 or 0.3, and core modules of preview 1, which
+//! export `_start`.
+
+mod world;
+
+use crate::cache::Cache;
+use crate::code::CORE_MODULE;
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use wasmtime::component::{Component, Linker as ComponentLinker};
+use wasmtime::{Engine, Linker, Module, Store};
+use wasmtime_wasi::p1::{self, WasiP1Ctx};
+use wasmtime_wasi::{I32Exit, p2, p3};
+use world::World;
+
+/// The exit code of a command that could not be run, as a shell reports it.
+const CANNOT_RUN: i32 = 126;
+
+/// The exit code of a command that trapped: 128 and SIGABRT, as of a native program that aborts.
+const TRAPPED: i32 = 134;
+
+/// The name of preview 1 among a core module's imports.
+const PREVIEW1: &str = "wasi_snapshot_preview1";
+
+/// The exported function of a core module that runs it.
+const START: &str = "_start";
+
+/// An epoch that is never reached: a command may run as long as it likes.
+const NEVER: u64 = u64::MAX / 2;
+
+/// A command whose machine code is mapped.
+pub struct Command {
+    engine: Engine,
+    code: Code,
+}
+
+/// The code, by the world that the command was built for.
+enum Code {
+    Preview1(Module),
+    Preview2(Component),
+    Preview3(Component),
+}
+
+/// What a command is run with.
+#[derive(Clone, Debug, Default)]
+pub struct Invocation {
+    /// Its name, then its arguments.
+    pub arguments: Vec<String>,
+    /// All of its environment.
+    pub environment: Vec<(String, String)>,
+}
+
+impl std::fmt::Debug for Command {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Command").finish_non_exhaustive()
+    }
+}
+
+impl Command {
+    /// Returns the command with these bytes if `cache` has its code. Fails if it is no command.
+    pub fn from_cache(cache: &Cache, engine: &Engine, wasm: &[u8]) -> Result<Option<Self>> {
+        if wasm.starts_with(CORE_MODULE) {
+            let module = cache.load_module(engine, wasm);
+            return module.map(Self::from_module).transpose();
+        }
+        let component = cache.load(engine, wasm);
+        component.map(Self::from_component).transpose()
+    }
+
+    /// Makes a command of a core module. Fails if it does not export `_start`.
+    pub fn from_module(module: Module) -> Result<Self> {
+        ensure!(
+            module.get_export(START).is_some(),
+            "a WebAssembly module without {START}: it is a library, not a command"
+        );
+        Ok(Self {
+            engine: module.engine().clone(),
+            code: Code::Preview1(module),
+        })
+    }
+
+    /// Makes a command of a component. Fails if it does not export `wasi:cli/run` 0.2 or 0.3.
+    pub fn from_component(component: Component) -> Result<Self> {
+        let engine = component.engine().clone();
+        let component_type = component.component_type();
+        let exports = |version: &str| {
+            let mut exports = component_type.exports(&engine);
+            exports.any(|(name, _)| name.starts_with(version))
+        };
+        let code = if exports("wasi:cli/run@0.3.") {
+            Code::Preview3(component)
+        } else if exports("wasi:cli/run@0.2.") {
+            Code::Preview2(component)
+        } else {
+            bail!(
+                "a WebAssembly component that exports no wasi:cli/run of 0.2 or 0.3: it is not a command"
+            );
+        };
+        Ok(Self { engine, code })
+    }
+
+    /// Runs the command to its end, on the calling thread, with this process's standard streams, directories and
+    /// network. Returns its exit code; a reason for a failure of the engine goes to standard error.
+    pub fn run(&self, invocation: &Invocation) -> i32 {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_io()
+            .enable_time()
+            .build();
+        let ended = runtime
+            .context("cannot start the runtime")
+            .and_then(|runtime| runtime.block_on(self.call(invocation)));
+        match ended {
+            Ok(code) => code,
+            Err(error) => {
+                eprintln!("error: {error:#}");
+                CANNOT_RUN
+            }
+        }
+    }
+
+    async fn call(&self, invocation: &Invocation) -> Result<i32> {
+        let ended = match &self.code {
+            Code::Preview1(module) => self.call_module(module, invocation).await,
+            Code::Preview2(component) => self.call_component(component, invocation).await,
+            Code::Preview3(component) => self.call_concurrent(component, invocation).await,
+        };
+        match ended? {
+            Ok(code) => Ok(code),
+            Err(error) => match error.downcast_ref::<I32Exit>() {
+                Some(exit) => Ok(exit.0),
+                None => {
+                    eprintln!("error: the command trapped: {:#}", error.root_cause());
+                    Ok(TRAPPED)
+                }
+            },
+        }
+    }
+
+    async fn call_module(&self, module: &Module, invocation: &Invocation) -> Result<Ended> {
+        let mut linker: Linker<WasiP1Ctx> = Linker::new(&self.engine);
+        p1::add_to_linker_async(&mut linker, |state| state).map_err(missing)?;
+        // wasmtime's own traps on a code above 125.
+        linker.allow_shadowing(true);
+        linker
+            .func_wrap(PREVIEW1, "proc_exit", |code: i32| -> wasmtime::Result<()> {
+                Err(I32Exit(code & 0xff).into())
+            })
+            .map_err(missing)?;
+        let mut store = self.store(world::builder(invocation).build_p1());
+        let instance = linker.instantiate_async(&mut store, module).await;
+        let instance = instance.map_err(missing)?;
+        let start = instance
+            .get_typed_func::<(), ()>(&mut store, START)
+            .map_err(missing)?;
+        Ok(start.call_async(&mut store, ()).await.map(|()| 0))
+    }
+
+    async fn call_component(
+        &self,
+        component: &Component,
+        invocation: &Invocation,
+    ) -> Result<Ended> {
+        let mut linker: ComponentLinker<World> = ComponentLinker::new(&self.engine);
+        p2::add_to_linker_async(&mut linker).map_err(missing)?;
+        let mut store = self.store(World::new(invocation));
+        let command = p2::bindings::Command::instantiate_async(&mut store, component, &linker);
+        let command = command.await.map_err(missing)?;
+        let ended = command.wasi_cli_run().call_run(&mut store).await;
+        Ok(ended.map(|result| i32::from(result.is_err())))
+    }
+
+    async fn call_concurrent(
+        &self,
+        component: &Component,
+        invocation: &Invocation,
+    ) -> Result<Ended> {
+        let mut linker: ComponentLinker<World> = ComponentLinker::new(&self.engine);
+        // Rust's standard library imports 0.2 in components of 0.3 too.
+        p2::add_to_linker_async(&mut linker).map_err(missing)?;
+        p3::add_to_linker(&mut linker).map_err(missing)?;
+        let mut store = self.store(World::new(invocation));
+        let command = p3::bindings::Command::instantiate_async(&mut store, component, &linker);
+        let command = command.await.map_err(missing)?;
+        let ended = store
+            .run_concurrent(async move |store| command.wasi_cli_run().call_run(store).await)
+            .await
+            .and_then(|ended| ended);
+        Ok(ended.map(|result| i32::from(result.is_err())))
+    }
+
+    fn store<T: 'static>(&self, data: T) -> Store<T> {
+        let mut store = Store::new(&self.engine, data);
+        store.set_epoch_deadline(NEVER);
+        store
+    }
+}
+
+/// How a command that could be started has ended: its code, or why it stopped.
+type Ended = wasmtime::Result<i32>;
+
+/// Describes why a command could not be started.
+fn missing(error: wasmtime::Error) -> anyhow::Error {
+    anyhow!("the command does not start: {error:#}")
+}

@@ -1,0 +1,85 @@
+//! What a command sees: the files that this process sees, as this process's user.
+//!
+//! - `/` is read-only, and each directory in it is preopened once more, writable. So a command can change what its user
+//!   may change, except entries of `/` itself.
+//! - `/proc` and `/sys` stay read-only: through `/proc/self/mem` a command could rewrite the process that runs it.
+//! - `.` is the working directory.
+//!
+//! Paths are resolved by WASI's rules: a symbolic link is followed only if it is relative and stays below its preopened
+//! directory.
+
+use super::Invocation;
+use std::path::Path;
+use wasmtime_wasi::{FsPerms, ResourceTable, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
+
+/// The file systems through which the kernel shows and changes processes.
+const KERNEL: [&str; 2] = ["/proc", "/sys"];
+
+/// The data of a component's store.
+pub(super) struct World {
+    wasi: WasiCtx,
+    table: ResourceTable,
+}
+
+impl World {
+    pub(super) fn new(invocation: &Invocation) -> Self {
+        Self {
+            wasi: builder(invocation).build(),
+            table: ResourceTable::new(),
+        }
+    }
+}
+
+impl WasiView for World {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView {
+            ctx: &mut self.wasi,
+            table: &mut self.table,
+        }
+    }
+}
+
+/// Returns a builder of the world of one invocation.
+pub(super) fn builder(invocation: &Invocation) -> WasiCtxBuilder {
+    let mut wasi = WasiCtx::builder();
+    wasi.inherit_stdio()
+        .inherit_network()
+        .allow_tcp(true)
+        .allow_udp(true)
+        .allow_ip_name_lookup(true)
+        // Nothing else runs on this thread.
+        .allow_blocking_current_thread(true)
+        .args(&invocation.arguments);
+    for (name, value) in &invocation.environment {
+        wasi.env(name, value);
+    }
+    let mut preopen = |host: &Path, guest: &str, perms| {
+        // A directory that this user may not open is one that the command does not see.
+        let _ = wasi.preopened_dir(host, guest, perms);
+    };
+    preopen(Path::new("/"), "/", FsPerms::ReadOnly);
+    for entry in std::fs::read_dir("/").into_iter().flatten().flatten() {
+        let path = entry.path();
+        if let Some(guest) = path.to_str()
+            && path.is_dir()
+            && !KERNEL.contains(&guest)
+        {
+            preopen(&path, guest, FsPerms::ReadWrite);
+        }
+    }
+    if let Ok(directory) = std::env::current_dir() {
+        preopen(&directory, ".", permissions(&directory));
+        wasi.initial_cwd(directory.to_string_lossy());
+    }
+    wasi
+}
+
+/// Returns what a command may do in its working directory: as much as by the directory's absolute path.
+fn permissions(directory: &Path) -> FsPerms {
+    let kernel = KERNEL.iter().any(|root| directory.starts_with(root));
+    if kernel || directory == Path::new("/") {
+        FsPerms::ReadOnly
+    } else {
+        FsPerms::ReadWrite
+    }
+}

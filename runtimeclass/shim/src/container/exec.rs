@@ -1,0 +1,254 @@
+//! A second process in a container that runs.
+//!
+//! libcontainer's own way, `as_tenant`, forgets the system call filter and the user namespace, and leaves a socket
+//! behind for every call. So this calls the same public parts with arguments of its own:
+//!
+//! - The container is known by what is opened of its first process, and that is compared with its cgroup afterwards:
+//!   a process id alone may by now be another process's.
+//! - The process passes libcontainer's gate at once, because that was opened in advance, and waits at one of ours
+//!   ([`Gate`]) until it is known to the server.
+
+use super::executor::{Executor, manifest_of};
+use super::gate::Gate;
+use super::program::{self, Container as Where};
+use super::{console, spec};
+use crate::cgroup::Cgroup;
+use crate::helper::hand_over;
+use crate::request::Exec;
+use crate::stdio;
+use anyhow::{Context, Result, ensure};
+use libcgroups::common::CgroupConfig;
+use libcontainer::config::YoukiConfig;
+use libcontainer::container::Container;
+use libcontainer::notify_socket::{NotifyListener, NotifySocket};
+use libcontainer::oci_spec::runtime::{
+    LinuxNamespace, LinuxNamespaceBuilder, LinuxNamespaceType, Process, Spec,
+};
+use libcontainer::process::args::{ContainerArgs, ContainerType};
+use libcontainer::process::container_main_process::container_main_process;
+use libcontainer::syscall::syscall::SyscallType;
+use preopen_host::command::Command;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use std::fs::File;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+const ENDED: &str = "the container's process has ended";
+
+/// Starts the process and returns its id. Its pidfd, and its terminal if it has one, are handed over.
+pub(super) fn exec(request: &Exec) -> Result<i32> {
+    let place = &request.place;
+    let container = Container::load(place.container()).context("cannot load the container")?;
+    let config = YoukiConfig::load(place.container()).context("cannot load the container")?;
+    let cgroup = CgroupConfig {
+        cgroup_path: config.cgroup_path,
+        systemd_cgroup: container.systemd(),
+        container_name: place.id.clone(),
+    };
+    let mut spec = Spec::load(place.bundle.join("config.json"))?;
+    let serves = manifest_of(&spec).is_some();
+    let process = process(&request.process)?;
+    let user = process.user().uid();
+
+    let init = Init::open(request.init, &spec, &cgroup)?;
+    let command = program::find(
+        &process,
+        &Where {
+            root: init.root.try_clone()?,
+            serves,
+            cache: &request.cache,
+            confine: &|pid| init.cgroup.add(pid),
+        },
+    )?;
+    let command = match command {
+        program::Program::Native => None,
+        program::Program::Wasm(command) => Some(command),
+    };
+    if let Some(score) = process.oom_score_adj() {
+        std::fs::write("/proc/self/oom_score_adj", score.to_string())
+            .context("cannot set the process's OOM score")?;
+    }
+    spec.set_process(Some(process));
+    reduce(&mut spec, init.namespaces()?)?;
+    Starting {
+        request,
+        container,
+        cgroup,
+        spec,
+        user,
+    }
+    .start(command)
+}
+
+/// Reads the process that containerd describes, made plain for libcontainer.
+fn process(text: &str) -> Result<Process> {
+    let mut process: serde_json::Value =
+        serde_json::from_str(text).context("cannot read the process to run")?;
+    spec::make_process_plain(&mut process);
+    serde_json::from_value(process).context("cannot read the process to run")
+}
+
+/// Leaves of the container's specification what a second process takes of it.
+fn reduce(spec: &mut Spec, namespaces: Vec<LinuxNamespace>) -> Result<()> {
+    spec.set_hooks(None);
+    let linux = spec.linux_mut().as_mut();
+    let linux = linux.context("the container is not one of Linux")?;
+    linux.set_namespaces(Some(namespaces));
+    linux.set_resources(None);
+    linux.set_net_devices(None);
+    linux.set_intel_rdt(None);
+    linux.set_time_offsets(None);
+    Ok(())
+}
+
+/// A container's first process, by what is open of it.
+struct Init {
+    cgroup: Cgroup,
+    root: File,
+    namespaces: Vec<(LinuxNamespaceType, File)>,
+}
+
+impl Init {
+    fn open(pid: i32, spec: &Spec, cgroup: &CgroupConfig) -> Result<Self> {
+        let process = pidfd_open(Pid::from_raw(pid).context(ENDED)?, PidfdFlags::empty());
+        let process = process.context(ENDED)?;
+        let open = |name: &str| {
+            let path = format!("/proc/{pid}/{name}");
+            File::open(&path).with_context(|| format!("cannot open {path}"))
+        };
+        let root = open("root")?;
+        let linux = spec.linux().as_ref();
+        let linux = linux.context("the container is not one of Linux")?;
+        let namespaces = linux
+            .namespaces()
+            .iter()
+            .flatten()
+            .map(|namespace| {
+                let kind = namespace.typ();
+                Ok((kind, open(&format!("ns/{}", name_of(kind)))?))
+            })
+            .collect::<Result<_>>()?;
+        let its = Cgroup::of(pid)?;
+        ensure!(its.is_at(&cgroup.cgroup_path, cgroup.systemd_cgroup), ENDED);
+        // Alive still: so all of the above was this process's.
+        let now = Timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
+        let ended = poll(&mut [PollFd::new(&process, PollFlags::IN)], Some(&now))?;
+        ensure!(ended == 0, ENDED);
+        Ok(Self {
+            cgroup: its,
+            root,
+            namespaces,
+        })
+    }
+
+    /// Returns the namespaces for libcontainer, by descriptors: names in /proc cannot be opened any more from inside a
+    /// user namespace.
+    fn namespaces(&self) -> Result<Vec<LinuxNamespace>> {
+        self.namespaces
+            .iter()
+            .map(|(kind, file)| {
+                let path = PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()));
+                let namespace = LinuxNamespaceBuilder::default().typ(*kind).path(path);
+                Ok(namespace.build()?)
+            })
+            .collect()
+    }
+}
+
+/// Returns the name of a namespace in /proc/PID/ns.
+fn name_of(kind: LinuxNamespaceType) -> &'static str {
+    match kind {
+        LinuxNamespaceType::Mount => "mnt",
+        LinuxNamespaceType::Cgroup => "cgroup",
+        LinuxNamespaceType::Uts => "uts",
+        LinuxNamespaceType::Ipc => "ipc",
+        LinuxNamespaceType::User => "user",
+        LinuxNamespaceType::Pid => "pid",
+        LinuxNamespaceType::Network => "net",
+        LinuxNamespaceType::Time => "time",
+    }
+}
+
+/// What it takes to start the process.
+struct Starting<'a> {
+    request: &'a Exec,
+    container: Container,
+    cgroup: CgroupConfig,
+    spec: Spec,
+    user: u32,
+}
+
+impl Starting<'_> {
+    fn start(self, command: Option<Command>) -> Result<i32> {
+        let streams = match self.request.terminal {
+            true => None,
+            false => Some(stdio::open_all(&self.request.stdio, self.user)?),
+        };
+        let stream = |at: usize| streams.as_ref().map(|streams| streams[at].as_raw_fd());
+        let (console, its_console) = UnixStream::pair()?;
+        let terminal = self.request.terminal.then(|| its_console.as_raw_fd());
+        // libcontainer writes into it why a process could not be started; it says the same elsewhere.
+        let (_reasons, reasons) = pipe_with(PipeFlags::CLOEXEC)?;
+        let gate = Rc::new(Gate::new()?);
+        // A process that is in the container's namespaces already, and not its program yet, is nobody's to look into.
+        rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)?;
+        let args = ContainerArgs {
+            container_type: ContainerType::TenantContainer {
+                exec_notify_fd: reasons.as_raw_fd(),
+            },
+            syscall: SyscallType::default(),
+            spec: Rc::new(self.spec),
+            rootfs: self.request.place.rootfs(),
+            console_socket: terminal,
+            notify_listener: opened_in_advance(&self.request.place.container())?,
+            preserve_fds: 0,
+            container: Some(self.container),
+            user_ns_config: None,
+            cgroup_config: self.cgroup,
+            detached: true,
+            executor: Box::new(Executor::exec(command, gate.clone())),
+            no_pivot: false,
+            stdin: stream(0),
+            stdout: stream(1),
+            stderr: stream(2),
+            as_sibling: true,
+            pid_file: None,
+        };
+        let pid = container_main_process(&args).context("cannot start the process")?;
+        let terminal: Option<OwnedFd> = match terminal {
+            Some(_) => Some(console::receive(&console, self.user)?),
+            None => None,
+        };
+        let pid = pid.as_raw();
+        let process = pidfd_open(
+            Pid::from_raw(pid).context("no process id")?,
+            PidfdFlags::empty(),
+        )
+        .context("the new process has ended already")?;
+        let mut descriptors = vec![process.as_fd()];
+        descriptors.extend(terminal.iter().map(AsFd::as_fd));
+        hand_over(&descriptors)?;
+        gate.open()?;
+        Ok(pid)
+    }
+}
+
+/// Makes libcontainer's gate for the new process and opens it. Its name is gone before the process exists.
+fn opened_in_advance(directory: &Path) -> Result<NotifyListener> {
+    let path = directory.join(format!("exec-{}", std::process::id()));
+    let listener = NotifyListener::new(&path).context("cannot make libcontainer's gate");
+    let opened = listener.and_then(|listener| {
+        let opened = NotifySocket::new(path.clone()).notify_container_start();
+        opened.context("cannot open libcontainer's gate")?;
+        Ok(listener)
+    });
+    let _ = std::fs::remove_file(&path);
+    opened
+}

@@ -1,0 +1,118 @@
+//! Opens files of a container or an image from outside, as root, by paths that the container or the image made.
+//!
+//! Every path is resolved below the given root, symbolic links included (`openat2` with `RESOLVE_IN_ROOT`). A file is
+//! opened only after it is known to be a regular one: to open a device or a FIFO can have effects by itself.
+
+use anyhow::{Context, Result, ensure};
+use rustix::fs::{Mode, OFlags, ResolveFlags};
+use rustix::io::Errno;
+use std::fs::File;
+use std::io::Read;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::Path;
+
+/// Finds the file at `path` below `root`, without opening it for anything. Returns `None` if it is not there.
+pub(super) fn find(root: impl AsFd, path: &Path) -> Result<Option<OwnedFd>> {
+    let found = rustix::fs::openat2(
+        root,
+        path,
+        OFlags::PATH | OFlags::CLOEXEC,
+        Mode::empty(),
+        ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS,
+    );
+    match found {
+        Ok(file) => Ok(Some(file)),
+        Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("cannot find {}", path.display())),
+    }
+}
+
+/// Opens what was found for reading. It must be a regular file.
+pub(super) fn open(found: &OwnedFd) -> Result<File> {
+    let status = rustix::fs::fstat(found)?;
+    ensure!(
+        rustix::fs::FileType::from_raw_mode(status.st_mode).is_file(),
+        "not a regular file"
+    );
+    // By the name that the kernel gives it: the very file that was looked at.
+    let path = format!("/proc/self/fd/{}", found.as_raw_fd());
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    let file = rustix::fs::open(path, flags, Mode::empty())?;
+    Ok(File::from(file))
+}
+
+/// Reads a whole file below `root`. Fails if it has more than `max` bytes.
+pub(super) fn read(root: impl AsFd, path: &Path, max: u64) -> Result<Vec<u8>> {
+    let describe = || format!("cannot read {} in the image", path.display());
+    let found = find(root, path)?.with_context(|| format!("{}: not there", describe()))?;
+    let file = open(&found).with_context(describe)?;
+    read_bounded(file, max).with_context(describe)
+}
+
+/// Reads the rest of a file. Fails if that has more than `max` bytes.
+pub(super) fn read_bounded(file: impl Read, max: u64) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    file.take(max + 1).read_to_end(&mut bytes)?;
+    ensure!(bytes.len() as u64 <= max, "it has more than {max} bytes");
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+    use std::os::unix::net::UnixListener;
+
+    #[test]
+    fn a_link_in_the_image_does_not_lead_out_of_it() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let outside = directory.path().join("secret");
+        std::fs::write(&outside, "secret").expect("it can be written");
+        let image = directory.path().join("image");
+        std::fs::create_dir_all(image.join("app")).expect("it can be made");
+        let link = |to: &Path, name: &str| {
+            symlink(to, image.join("app").join(name)).expect("it can be linked")
+        };
+        link(&outside, "absolute");
+        link(Path::new("../../secret"), "relative");
+        link(Path::new("/app/spin.toml"), "inside");
+        std::fs::write(image.join("app/spin.toml"), "manifest").expect("it can be written");
+        let root = File::open(&image).expect("it is there");
+        let read = |path: &str| read(&root, Path::new(path), 100);
+        assert!(read("/app/absolute").is_err());
+        assert!(read("/app/relative").is_err());
+        assert!(read("/../secret").is_err());
+        assert!(read("/app").is_err(), "a directory");
+        assert_eq!(
+            read("/app/inside").expect("it is in the image"),
+            b"manifest"
+        );
+        assert!(
+            super::read(&root, Path::new("/app/inside"), 7).is_err(),
+            "too large"
+        );
+    }
+
+    #[test]
+    fn what_is_no_regular_file_is_not_opened() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let root = File::open(directory.path()).expect("it is there");
+        let fifo = directory.path().join("fifo");
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            &fifo,
+            rustix::fs::FileType::Fifo,
+            Mode::RUSR | Mode::WUSR,
+            0,
+        )
+        .expect("it can be made");
+        let _socket = UnixListener::bind(directory.path().join("socket")).expect("it can be bound");
+        for name in ["fifo", "socket", "."] {
+            let found = find(&root, Path::new(name)).expect("nothing fails");
+            let error = open(&found.expect("it is there")).expect_err(name);
+            assert_eq!(error.to_string(), "not a regular file", "{name}");
+        }
+        let missing = find(&root, Path::new("missing/file")).expect("nothing fails");
+        assert!(missing.is_none());
+    }
+}

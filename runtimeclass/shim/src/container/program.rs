@@ -1,0 +1,285 @@
+//! Which program an exec means. The name is looked up along the exec's PATH, in the container as it is mounted now:
+//!
+//! 1. a file that begins like WebAssembly is a WASI command, which the shim's own engine runs;
+//! 2. any other executable file is a native program;
+//! 3. if there is none and the container serves a component, a tool of the shim's [`toolbox`] answers.
+//!
+//! The errors are runc's, word for word: programs and people look for them.
+
+use super::{compile, inside, toolbox};
+use anyhow::{Context, Result, anyhow};
+use libcontainer::oci_spec::runtime::Process;
+use preopen_host::cache::Cache;
+use preopen_host::code::{COMPONENT, CORE_MODULE};
+use preopen_host::command::Command;
+use preopen_host::engine::engine;
+use rustix::fs::{FileType, Stat};
+use std::fs::File;
+use std::io::{Read, Seek};
+use std::path::{Path, PathBuf};
+
+/// The PATH of a process whose environment has none.
+pub(super) const DEFAULT_PATH: &str =
+    "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// Where a program is looked for.
+pub(super) struct Container<'a> {
+    /// The container's root directory, as its first process sees it.
+    pub(super) root: File,
+    /// Whether it serves a component.
+    pub(super) serves: bool,
+    /// The node's cache of machine code.
+    pub(super) cache: &'a Path,
+    /// Has a compiler run within the container's limits: what a container brings is compiled on its own account.
+    pub(super) confine: &'a dyn Fn(i32) -> Result<()>,
+}
+
+/// What runs.
+pub(super) enum Program {
+    /// A program that the kernel executes, by its path in the container.
+    Native,
+    /// A WASI command.
+    Wasm(Command),
+}
+
+/// Finds the program of a process.
+pub(super) fn find(process: &Process, container: &Container<'_>) -> Result<Program> {
+    let name = process
+        .args()
+        .as_ref()
+        .and_then(|arguments| arguments.first())
+        .filter(|name| !name.is_empty())
+        .context("there is no command to run")?;
+    let directories: Vec<PathBuf> = path_of(process)
+        .split(':')
+        .map(|directory| process.cwd().join(directory))
+        .collect();
+    let mut refused = None;
+    for candidate in candidates(name, process.cwd(), &directories) {
+        match at(&candidate, process, container)? {
+            Found::Program(program) => return Ok(program),
+            Found::Refused => refused = Some(candidate),
+            Found::Nothing => {}
+        }
+    }
+    if container.serves
+        && let Some(tool) = tool(name, process.cwd(), &directories)
+        && let Some(command) = toolbox::command(tool, container.cache)?
+    {
+        return Ok(Program::Wasm(command));
+    }
+    Err(missing(name, refused.is_some(), container.serves))
+}
+
+fn path_of(process: &Process) -> &str {
+    let variables = process.env().iter().flatten();
+    let path = variables.filter_map(|variable| variable.strip_prefix("PATH="));
+    // The last one counts, as in runc.
+    path.last().unwrap_or(DEFAULT_PATH)
+}
+
+fn candidates(name: &str, cwd: &Path, directories: &[PathBuf]) -> Vec<PathBuf> {
+    if name.contains('/') {
+        return vec![cwd.join(name)];
+    }
+    directories
+        .iter()
+        .map(|directory| directory.join(name))
+        .collect()
+}
+
+/// Returns the name of a tool: one without a directory, or with one that is on the PATH, such as `/bin/cat`.
+fn tool<'a>(name: &'a str, cwd: &Path, directories: &[PathBuf]) -> Option<&'a str> {
+    let Some((directory, tool)) = name.rsplit_once('/') else {
+        return Some(name);
+    };
+    let directory = cwd.join(if directory.is_empty() { "/" } else { directory });
+    directories.contains(&directory).then_some(tool)
+}
+
+enum Found {
+    Nothing,
+    /// A file that this process may not run.
+    Refused,
+    Program(Program),
+}
+
+fn at(path: &Path, process: &Process, container: &Container<'_>) -> Result<Found> {
+    // A directory on the way that cannot be entered is no reason to fail: the next one may have the program.
+    let Ok(Some(found)) = inside::find(&container.root, path) else {
+        return Ok(Found::Nothing);
+    };
+    let status = rustix::fs::fstat(&found)?;
+    if !FileType::from_raw_mode(status.st_mode).is_file() {
+        return Ok(Found::Refused);
+    }
+    let mut file = inside::open(&found)?;
+    if is_wasm(&mut file)? {
+        // It is read instead of executed, so that is what the user must be allowed to do.
+        if !may(&status, process, 0o4) {
+            return Ok(Found::Refused);
+        }
+        let command =
+            compiled(file, container).with_context(|| format!("cannot run {}", path.display()))?;
+        return Ok(Found::Program(Program::Wasm(command)));
+    }
+    if status.st_mode & 0o111 == 0 || !may(&status, process, 0o1) {
+        return Ok(Found::Refused);
+    }
+    Ok(Found::Program(Program::Native))
+}
+
+fn is_wasm(file: &mut File) -> Result<bool> {
+    let mut head = Vec::new();
+    file.take(COMPONENT.len() as u64).read_to_end(&mut head)?;
+    file.rewind()?;
+    Ok(head == COMPONENT || head == CORE_MODULE)
+}
+
+/// Returns whether the mode of a file allows its use to the process's user. Root may do everything.
+fn may(status: &Stat, process: &Process, bit: u32) -> bool {
+    let user = process.user();
+    let group = |gid: u32| gid == status.st_gid;
+    let of_group = group(user.gid())
+        || user
+            .additional_gids()
+            .iter()
+            .flatten()
+            .any(|gid| group(*gid));
+    let shift = match () {
+        () if user.uid() == status.st_uid => 6,
+        () if of_group => 3,
+        () => 0,
+    };
+    user.uid() == 0 || status.st_mode & (bit << shift) != 0
+}
+
+/// Returns the command in a file of the container, compiled on the container's account if that has not been done.
+fn compiled(file: File, container: &Container<'_>) -> Result<Command> {
+    let wasm = inside::read_bounded(file, super::prepare::LARGEST_COMPONENT)?;
+    let engine = engine()?;
+    let cache = Cache::open(container.cache)?;
+    let cache = cache.context("there is no cache for compiled code")?;
+    if let Some(command) = Command::from_cache(&cache, &engine, &wasm)? {
+        return Ok(command);
+    }
+    let code = compile::apart(&wasm, container.confine)?;
+    cache.keep(&engine, &wasm, &code)?;
+    Command::from_cache(&cache, &engine, &wasm)?.context("the code just kept is not usable")
+}
+
+/// Describes why there is nothing to run.
+fn missing(name: &str, refused: bool, serves: bool) -> anyhow::Error {
+    let reason = match (refused, name.contains('/')) {
+        (true, _) => "permission denied".to_owned(),
+        (false, true) => format!("stat {name}: no such file or directory"),
+        (false, false) => "executable file not found in $PATH".to_owned(),
+    };
+    let hint = match serves {
+        true => {
+            "; this container serves a WebAssembly component and has no shell: run \"help\" for the tools it has"
+        }
+        false => "",
+    };
+    anyhow!(
+        "OCI runtime exec failed: exec failed: unable to start container process: exec: {name:?}: {reason}{hint}"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use libcontainer::oci_spec::runtime::{ProcessBuilder, UserBuilder};
+
+    fn process(arguments: &[&str], path: &str) -> Process {
+        ProcessBuilder::default()
+            .args(
+                arguments
+                    .iter()
+                    .map(|word| (*word).to_owned())
+                    .collect::<Vec<_>>(),
+            )
+            .env(vec![format!("PATH={path}")])
+            .cwd("/app")
+            .user(
+                UserBuilder::default()
+                    .uid(1000u32)
+                    .gid(1000u32)
+                    .additional_gids(vec![2000u32])
+                    .build()
+                    .expect("a user"),
+            )
+            .build()
+            .expect("a process")
+    }
+
+    fn search(arguments: &[&str], serves: bool) -> Result<Program> {
+        let image = tempfile::tempdir().expect("a temporary directory");
+        let bin = image.path().join("bin");
+        std::fs::create_dir_all(&bin).expect("it can be made");
+        let file = |name: &str, mode: u32| {
+            use std::os::unix::fs::PermissionsExt;
+            let path = bin.join(name);
+            std::fs::write(&path, "#!/bin/sh\n").expect("it can be written");
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode))
+                .expect("its mode can be set");
+        };
+        file("native", 0o755);
+        file("data", 0o644);
+        let container = Container {
+            root: File::open(image.path()).expect("it is there"),
+            serves,
+            cache: Path::new("/nonexistent"),
+            confine: &|_| Ok(()),
+        };
+        find(&process(arguments, "/usr/bin:/bin"), &container)
+    }
+
+    #[test]
+    fn a_native_program_is_found_along_the_path_and_by_its_own() {
+        for name in ["native", "/bin/native", "../bin/native"] {
+            let found = search(&[name], false);
+            assert!(matches!(found, Ok(Program::Native)), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_run_is_described_as_runc_does() {
+        let error = |name: &str, serves| match search(&[name], serves) {
+            Ok(_) => panic!("{name} was found"),
+            Err(error) => error.to_string(),
+        };
+        let prefix =
+            "OCI runtime exec failed: exec failed: unable to start container process: exec: ";
+        assert_eq!(
+            error("nope", false),
+            format!("{prefix}\"nope\": executable file not found in $PATH")
+        );
+        assert_eq!(
+            error("/x/nope", false),
+            format!("{prefix}\"/x/nope\": stat /x/nope: no such file or directory")
+        );
+        for name in ["data", "/bin/data", "/bin"] {
+            assert_eq!(
+                error(name, false),
+                format!("{prefix}{name:?}: permission denied")
+            );
+        }
+        assert!(error("sh", true).contains("has no shell"), "a hint");
+    }
+
+    #[test]
+    fn a_tool_may_be_named_by_a_directory_of_the_path() {
+        let directories = ["/usr/bin".into(), "/bin".into()];
+        let tool = |name| tool(name, Path::new("/app"), &directories);
+        assert_eq!(tool("cat"), Some("cat"));
+        assert_eq!(tool("/bin/cat"), Some("cat"));
+        assert_eq!(
+            tool("../bin/cat"),
+            None,
+            "no path that would have to be resolved"
+        );
+        assert_eq!(tool("/opt/cat"), None);
+        assert_eq!(tool("./cat"), None);
+    }
+}

@@ -1,0 +1,61 @@
+//! The toolbox: programs for `kubectl exec` in containers that serve a component and have none of their own.
+//!
+//! It is one WASI command with many names (runtimeclass/toolbox). The shim carries it as machine code for any processor
+//! of its architecture, packed: nothing is compiled on a node. The first exec on a node unpacks it into the cache.
+
+use anyhow::{Context, Result, ensure};
+use preopen_host::cache::Cache;
+use preopen_host::command::Command;
+use preopen_host::engine::engine;
+use std::path::Path;
+
+/// The machine code, compressed with zstd. Empty in a build without the toolbox (see build.rs).
+static PACKED: &[u8] = include_bytes!(env!("PREOPEN_TOOLBOX"));
+
+/// The names, each at the start of a line.
+static TOOLS: &str = include_str!("../../../toolbox/tools.txt");
+
+/// Returns the toolbox if it has a tool of this name.
+pub(super) fn command(name: &str, cache: &Path) -> Result<Option<Command>> {
+    if !has(name) {
+        return Ok(None);
+    }
+    ensure!(
+        !PACKED.is_empty(),
+        "this shim was built without its toolbox: build it with `cargo xtask dist`"
+    );
+    let engine = engine()?;
+    let cache = Cache::open(cache)?.context("there is no cache for the toolbox's code")?;
+    // The cache knows machine code by what it was made of, here by the packed code itself.
+    if let Some(command) = Command::from_cache(&cache, &engine, PACKED)? {
+        return Ok(Some(command));
+    }
+    let code = zstd::decode_all(PACKED).context("cannot unpack the toolbox")?;
+    cache.keep(&engine, PACKED, &code)?;
+    let command = Command::from_cache(&cache, &engine, PACKED)?;
+    Ok(Some(
+        command.context("the toolbox just unpacked is not usable")?,
+    ))
+}
+
+fn has(name: &str) -> bool {
+    let mut names = TOOLS
+        .lines()
+        .filter_map(|line| line.split_whitespace().next());
+    names.any(|tool| tool == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tools_are_known_by_their_names_alone() {
+        for name in ["cat", "ls", "tar", "help"] {
+            assert!(has(name), "{name}");
+        }
+        for name in ["", "sh", "c", "cat "] {
+            assert!(!has(name), "{name}");
+        }
+    }
+}

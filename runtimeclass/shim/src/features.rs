@@ -1,0 +1,114 @@
+//! What this runtime can do, as OCI's feature structure: containerd 2 asks for it (`-info`) and passes it on, so that
+//! kubelet and crictl know whether, for example, a volume can be read-only with all mounts in it.
+//!
+//! <https://github.com/opencontainers/runtime-spec/blob/main/features.md>
+
+use containerd_shim::protos::protobuf::well_known_types::any::Any;
+use serde_json::{Value, json};
+
+/// The name of the structure among containerd's types; its encoding is JSON.
+const TYPE: &str = "types.containerd.io/opencontainers/runtime-spec/1/features/Features";
+
+/// The mount options that libcontainer acts on. It passes any other one to the file system.
+const MOUNT_OPTIONS: &[&str] = &[
+    "async",
+    "atime",
+    "bind",
+    "defaults",
+    "dev",
+    "diratime",
+    "dirsync",
+    "exec",
+    "mand",
+    "noatime",
+    "nodev",
+    "nodiratime",
+    "noexec",
+    "nomand",
+    "norelatime",
+    "nostrictatime",
+    "nosuid",
+    "private",
+    "ratime",
+    "rbind",
+    "rdev",
+    "relatime",
+    "remount",
+    "rexec",
+    "rnoatime",
+    "rnodev",
+    "rnodiratime",
+    "rnoexec",
+    "rnosuid",
+    "ro",
+    "rprivate",
+    "rro",
+    "rrw",
+    "rshared",
+    "rslave",
+    "rsuid",
+    "runbindable",
+    "rw",
+    "shared",
+    "slave",
+    "strictatime",
+    "suid",
+    "sync",
+];
+
+/// The actions of a system call filter that libcontainer takes.
+const SECCOMP_ACTIONS: &[&str] = &[
+    "SCMP_ACT_ALLOW",
+    "SCMP_ACT_ERRNO",
+    "SCMP_ACT_KILL",
+    "SCMP_ACT_KILL_PROCESS",
+    "SCMP_ACT_KILL_THREAD",
+    "SCMP_ACT_LOG",
+    "SCMP_ACT_TRACE",
+    "SCMP_ACT_TRAP",
+];
+
+/// Returns the features as containerd takes them.
+pub(crate) fn any() -> Any {
+    Any {
+        type_url: TYPE.into(),
+        value: features().to_string().into_bytes(),
+        ..Any::default()
+    }
+}
+
+fn features() -> Value {
+    json!({
+        "ociVersionMin": "1.0.0",
+        "ociVersionMax": "1.2.0",
+        "hooks": [
+            "prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop",
+        ],
+        "mountOptions": MOUNT_OPTIONS,
+        "linux": {
+            "namespaces": ["cgroup", "ipc", "mount", "network", "pid", "time", "user", "uts"],
+            "cgroup": {
+                "v1": true, "v2": true, "systemd": true, "systemdUser": false, "rdma": false,
+            },
+            "seccomp": {
+                "enabled": true,
+                "actions": SECCOMP_ACTIONS,
+            },
+            "mountExtensions": { "idmap": { "enabled": false } },
+        },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_features_are_what_oci_defines() {
+        let features: libcontainer::oci_spec::runtime::Features =
+            serde_json::from_value(features()).expect("the structure is OCI's");
+        let options = features.mount_options().as_ref().expect("mount options");
+        assert!(options.contains(&"rro".to_owned()));
+        assert!(options.is_sorted(), "{options:?}");
+    }
+}
