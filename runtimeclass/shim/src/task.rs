@@ -246,10 +246,9 @@ impl Task {
     fn check_open(&self, entry: Entry) -> Result<()> {
         let id = &self.place.id;
         let reason = match (self.process.state(), entry) {
-            (State::Running, Entry::Open) => return Ok(()),
-            (State::Running, Entry::Paused) => "is paused: resume it first",
-            (State::Created, _) => "has not been started",
             (State::Stopped(_), _) | (_, Entry::Closed) => "has ended",
+            (_, Entry::Paused) => "is paused: resume it first",
+            (State::Created | State::Running, Entry::Open) => return Ok(()),
         };
         Err(refusal::precondition(format!(
             "the container {id} {reason}"

@@ -127,7 +127,8 @@ impl workload::Executor for Executor {
 
 /// Becomes a native program. Returns the exit code if that fails.
 fn execute(spec: &Spec, failed: i32) -> i32 {
-    restore_inherited();
+    restore_signals();
+    restore_huge_pages();
     if let Err(error) = (DefaultExecutor {}).exec(spec) {
         let program = arguments(spec).first().map_or("", String::as_str);
         eprintln!("error: {program}: {error}");
@@ -178,7 +179,7 @@ fn serve(container: &cli::Container, arguments: &[String]) -> i32 {
 /// Runs a WASI command. Returns its exit code.
 fn run(command: &Command, arguments: &[String]) -> i32 {
     close_inherited();
-    restore_inherited();
+    restore_signals();
     if let Err(error) = capabilities::reduce_as_by_execve() {
         return report(&error);
     }
@@ -225,11 +226,10 @@ fn close_inherited() {
     unsafe { libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, 0) };
 }
 
-/// Restores what a program would inherit from this one:
-/// - Rust programs ignore SIGPIPE, so `yes | head` would not end.
-/// - glibc ignores its two internal signals in a process that `posix_spawn` makes, as the helper is one.
-/// - The allocator has turned huge pages off for the process.
-fn restore_inherited() {
+/// Restores what a program would inherit from this one, were it not for this one's own needs: the default actions of
+/// signals. Rust programs ignore SIGPIPE, so `yes | head` would not end. glibc ignores its two internal signals in a
+/// process that `posix_spawn` makes, as the helper is one.
+fn restore_signals() {
     for signal in [libc::SIGPIPE, 32, 33] {
         // The kernel's `struct sigaction`, all zeros: the default action, no flags, an empty mask.
         let default = [0u64; 4];
@@ -237,6 +237,10 @@ fn restore_inherited() {
         // kernel's structure, and 8 is the size of its mask. (libc's `signal` refuses glibc's internal signals.)
         unsafe { libc::syscall(libc::SYS_rt_sigaction, signal, &default, 0, 8) };
     }
+}
+
+/// Lets the process have huge pages, which the allocator has turned off.
+fn restore_huge_pages() {
     // SAFETY: takes numbers, no memory. Where the kernel does not know it there is nothing to restore.
     unsafe { libc::prctl(libc::PR_SET_THP_DISABLE, 0, 0, 0, 0) };
 }

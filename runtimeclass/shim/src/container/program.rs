@@ -22,6 +22,8 @@ use std::path::{Path, PathBuf};
 pub(super) const DEFAULT_PATH: &str =
     "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
+const DENIED: &str = "permission denied";
+
 /// Where a program is looked for.
 pub(super) struct Container<'a> {
     /// The container's root directory, as its first process sees it.
@@ -58,7 +60,7 @@ pub(super) fn find(process: &Process, container: &Container<'_>) -> Result<Progr
     for candidate in candidates(name, process.cwd(), &directories) {
         match at(&candidate, process, container)? {
             Found::Program(program) => return Ok(program),
-            Found::Refused => refused = Some(candidate),
+            Found::Refused(reason) => refused = Some(reason),
             Found::Nothing => {}
         }
     }
@@ -68,7 +70,7 @@ pub(super) fn find(process: &Process, container: &Container<'_>) -> Result<Progr
     {
         return Ok(Program::Wasm(command));
     }
-    Err(missing(name, refused.is_some(), container.serves))
+    Err(missing(name, refused, container.serves))
 }
 
 fn path_of(process: &Process) -> &str {
@@ -99,8 +101,8 @@ fn tool<'a>(name: &'a str, cwd: &Path, directories: &[PathBuf]) -> Option<&'a st
 
 enum Found {
     Nothing,
-    /// A file that this process may not run.
-    Refused,
+    /// Something that this process may not run, and why.
+    Refused(&'static str),
     Program(Program),
 }
 
@@ -110,21 +112,25 @@ fn at(path: &Path, process: &Process, container: &Container<'_>) -> Result<Found
         return Ok(Found::Nothing);
     };
     let status = rustix::fs::fstat(&found)?;
-    if !FileType::from_raw_mode(status.st_mode).is_file() {
-        return Ok(Found::Refused);
+    let kind = FileType::from_raw_mode(status.st_mode);
+    if kind.is_dir() {
+        return Ok(Found::Refused("is a directory"));
+    }
+    if !kind.is_file() {
+        return Ok(Found::Refused(DENIED));
     }
     let mut file = inside::open(&found)?;
     if is_wasm(&mut file)? {
         // It is read instead of executed, so that is what the user must be allowed to do.
         if !may(&status, process, 0o4) {
-            return Ok(Found::Refused);
+            return Ok(Found::Refused(DENIED));
         }
         let command =
             compiled(file, container).with_context(|| format!("cannot run {}", path.display()))?;
         return Ok(Found::Program(Program::Wasm(command)));
     }
     if status.st_mode & 0o111 == 0 || !may(&status, process, 0o1) {
-        return Ok(Found::Refused);
+        return Ok(Found::Refused(DENIED));
     }
     Ok(Found::Program(Program::Native))
 }
@@ -168,12 +174,12 @@ fn compiled(file: File, container: &Container<'_>) -> Result<Command> {
     Command::from_cache(&cache, &engine, &wasm)?.context("the code just kept is not usable")
 }
 
-/// Describes why there is nothing to run.
-fn missing(name: &str, refused: bool, serves: bool) -> anyhow::Error {
-    let reason = match (refused, name.contains('/')) {
-        (true, _) => "permission denied".to_owned(),
-        (false, true) => format!("stat {name}: no such file or directory"),
-        (false, false) => "executable file not found in $PATH".to_owned(),
+/// Describes why there is nothing to run. What is refused on the way along the PATH is not found.
+fn missing(name: &str, refused: Option<&str>, serves: bool) -> anyhow::Error {
+    let reason = match refused {
+        _ if !name.contains('/') => "executable file not found in $PATH".to_owned(),
+        Some(reason) => reason.to_owned(),
+        None => format!("stat {name}: no such file or directory"),
     };
     let hint = match serves {
         true => {
@@ -259,12 +265,18 @@ mod tests {
             error("/x/nope", false),
             format!("{prefix}\"/x/nope\": stat /x/nope: no such file or directory")
         );
-        for name in ["data", "/bin/data", "/bin"] {
-            assert_eq!(
-                error(name, false),
-                format!("{prefix}{name:?}: permission denied")
-            );
-        }
+        assert_eq!(
+            error("data", false),
+            format!("{prefix}\"data\": executable file not found in $PATH")
+        );
+        assert_eq!(
+            error("/bin/data", false),
+            format!("{prefix}\"/bin/data\": permission denied")
+        );
+        assert_eq!(
+            error("/bin", false),
+            format!("{prefix}\"/bin\": is a directory")
+        );
         assert!(error("sh", true).contains("has no shell"), "a hint");
     }
 

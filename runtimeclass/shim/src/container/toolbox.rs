@@ -4,12 +4,14 @@
 //! of its architecture, packed: nothing is compiled on a node. The first exec on a node unpacks it into the cache.
 
 use anyhow::{Context, Result, ensure};
+use lzma_rust2::XzReader;
 use preopen_host::cache::Cache;
 use preopen_host::command::Command;
 use preopen_host::engine::engine;
+use std::io::Read;
 use std::path::Path;
 
-/// The machine code, compressed with zstd. Empty in a build without the toolbox (see build.rs).
+/// The machine code, compressed with xz. Empty in a build without the toolbox (see build.rs).
 static PACKED: &[u8] = include_bytes!(env!("PREOPEN_TOOLBOX"));
 
 /// The names, each at the start of a line.
@@ -30,7 +32,10 @@ pub(super) fn command(name: &str, cache: &Path) -> Result<Option<Command>> {
     if let Some(command) = Command::from_cache(&cache, &engine, PACKED)? {
         return Ok(Some(command));
     }
-    let code = zstd::decode_all(PACKED).context("cannot unpack the toolbox")?;
+    let mut code = Vec::new();
+    XzReader::new(PACKED, false)
+        .read_to_end(&mut code)
+        .context("cannot unpack the toolbox")?;
     cache.keep(&engine, PACKED, &code)?;
     let command = Command::from_cache(&cache, &engine, PACKED)?;
     Ok(Some(
