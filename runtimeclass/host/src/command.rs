@@ -10,12 +10,12 @@ mod world;
 
 use crate::cache::Cache;
 use crate::code::CORE_MODULE;
+use crate::state::State;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use wasmtime::component::{Component, Linker as ComponentLinker};
 use wasmtime::{Engine, Linker, Module, Store};
 use wasmtime_wasi::p1::{self, WasiP1Ctx};
 use wasmtime_wasi::{I32Exit, p2, p3};
-use world::World;
 
 /// The exit code of a command that could not be run, as a shell reports it.
 const CANNOT_RUN: i32 = 126;
@@ -164,9 +164,9 @@ impl Command {
         component: &Component,
         invocation: &Invocation,
     ) -> Result<Ended> {
-        let mut linker: ComponentLinker<World> = ComponentLinker::new(&self.engine);
+        let mut linker: ComponentLinker<State> = ComponentLinker::new(&self.engine);
         p2::add_to_linker_async(&mut linker).map_err(missing)?;
-        let mut store = self.store(World::new(invocation));
+        let mut store = self.store(State::of_command(world::builder(invocation).build()));
         let command = p2::bindings::Command::instantiate_async(&mut store, component, &linker);
         let command = command.await.map_err(missing)?;
         let ended = command.wasi_cli_run().call_run(&mut store).await;
@@ -178,11 +178,11 @@ impl Command {
         component: &Component,
         invocation: &Invocation,
     ) -> Result<Ended> {
-        let mut linker: ComponentLinker<World> = ComponentLinker::new(&self.engine);
+        let mut linker: ComponentLinker<State> = ComponentLinker::new(&self.engine);
         // Rust's standard library imports 0.2 in components of 0.3 too.
         p2::add_to_linker_async(&mut linker).map_err(missing)?;
         p3::add_to_linker(&mut linker).map_err(missing)?;
-        let mut store = self.store(World::new(invocation));
+        let mut store = self.store(State::of_command(world::builder(invocation).build()));
         let command = p3::bindings::Command::instantiate_async(&mut store, component, &linker);
         let command = command.await.map_err(missing)?;
         let ended = store

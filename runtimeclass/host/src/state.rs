@@ -35,16 +35,23 @@ impl State {
                     anyhow!("{}: open the directory: {error:#}", preopen.host.display())
                 })?;
         }
-        Ok(Self {
-            wasi: wasi.build(),
+        Ok(Self::of(wasi.build(), app.outbound.clone(), memory_limit))
+    }
+
+    /// Returns the state of a command: no requests, no memory ceiling of its own. Commands share this type with served
+    /// components because each type of state has its own copy of all of WASI in the binary.
+    pub(crate) fn of_command(wasi: WasiCtx) -> Self {
+        Self::of(wasi, Allowed::default(), MemoryLimit::Fixed(usize::MAX))
+    }
+
+    fn of(wasi: WasiCtx, outbound: Allowed, limit: MemoryLimit) -> Self {
+        Self {
+            wasi,
             http: WasiHttpCtx::new(),
-            outbound: app.outbound.clone(),
+            outbound,
             table: ResourceTable::new(),
-            memory: Memory {
-                limit: memory_limit,
-                used: 0,
-            },
-        })
+            memory: Memory { limit, used: 0 },
+        }
     }
 }
 

@@ -10,34 +10,10 @@
 
 use super::Invocation;
 use std::path::Path;
-use wasmtime_wasi::{FsPerms, ResourceTable, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
+use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder};
 
 /// The file systems through which the kernel shows and changes processes.
 const KERNEL: [&str; 2] = ["/proc", "/sys"];
-
-/// The data of a component's store.
-pub(super) struct World {
-    wasi: WasiCtx,
-    table: ResourceTable,
-}
-
-impl World {
-    pub(super) fn new(invocation: &Invocation) -> Self {
-        Self {
-            wasi: builder(invocation).build(),
-            table: ResourceTable::new(),
-        }
-    }
-}
-
-impl WasiView for World {
-    fn ctx(&mut self) -> WasiCtxView<'_> {
-        WasiCtxView {
-            ctx: &mut self.wasi,
-            table: &mut self.table,
-        }
-    }
-}
 
 /// Returns a builder of the world of one invocation.
 pub(super) fn builder(invocation: &Invocation) -> WasiCtxBuilder {

@@ -11,20 +11,15 @@ use std::io::Read;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
 
-/// Finds the file at `path` below `root`, without opening it for anything. Returns `None` if it is not there.
-pub(super) fn find(root: impl AsFd, path: &Path) -> Result<Option<OwnedFd>> {
-    let found = rustix::fs::openat2(
+/// Finds the file at `path` below `root`, without opening it for anything.
+pub(super) fn find(root: impl AsFd, path: &Path) -> Result<OwnedFd, Errno> {
+    rustix::fs::openat2(
         root,
         path,
         OFlags::PATH | OFlags::CLOEXEC,
         Mode::empty(),
         ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS,
-    );
-    match found {
-        Ok(file) => Ok(Some(file)),
-        Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
-        Err(error) => Err(error).with_context(|| format!("cannot find {}", path.display())),
-    }
+    )
 }
 
 /// Opens what was found for reading. It must be a regular file.
@@ -44,7 +39,7 @@ pub(super) fn open(found: &OwnedFd) -> Result<File> {
 /// Reads a whole file below `root`. Fails if it has more than `max` bytes.
 pub(super) fn read(root: impl AsFd, path: &Path, max: u64) -> Result<Vec<u8>> {
     let describe = || format!("cannot read {} in the image", path.display());
-    let found = find(root, path)?.with_context(|| format!("{}: not there", describe()))?;
+    let found = find(root, path).with_context(describe)?;
     let file = open(&found).with_context(describe)?;
     read_bounded(file, max).with_context(describe)
 }
@@ -108,11 +103,11 @@ mod tests {
         .expect("it can be made");
         let _socket = UnixListener::bind(directory.path().join("socket")).expect("it can be bound");
         for name in ["fifo", "socket", "."] {
-            let found = find(&root, Path::new(name)).expect("nothing fails");
-            let error = open(&found.expect("it is there")).expect_err(name);
+            let found = find(&root, Path::new(name)).expect("it is there");
+            let error = open(&found).expect_err(name);
             assert_eq!(error.to_string(), "not a regular file", "{name}");
         }
-        let missing = find(&root, Path::new("missing/file")).expect("nothing fails");
-        assert!(missing.is_none());
+        let missing = find(&root, Path::new("missing/file"));
+        assert_eq!(missing.expect_err("it is not there"), Errno::NOENT);
     }
 }

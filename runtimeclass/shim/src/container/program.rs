@@ -14,6 +14,7 @@ use preopen_host::code::{COMPONENT, CORE_MODULE};
 use preopen_host::command::Command;
 use preopen_host::engine::engine;
 use rustix::fs::{FileType, Stat};
+use rustix::io::Errno;
 use std::fs::File;
 use std::io::{Read, Seek};
 use std::path::{Path, PathBuf};
@@ -21,8 +22,6 @@ use std::path::{Path, PathBuf};
 /// The PATH of a process whose environment has none.
 pub(super) const DEFAULT_PATH: &str =
     "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-
-const DENIED: &str = "permission denied";
 
 /// Where a program is looked for.
 pub(super) struct Container<'a> {
@@ -102,35 +101,42 @@ fn tool<'a>(name: &'a str, cwd: &Path, directories: &[PathBuf]) -> Option<&'a st
 enum Found {
     Nothing,
     /// Something that this process may not run, and why.
-    Refused(&'static str),
+    Refused(String),
     Program(Program),
 }
 
 fn at(path: &Path, process: &Process, container: &Container<'_>) -> Result<Found> {
-    // A directory on the way that cannot be entered is no reason to fail: the next one may have the program.
-    let Ok(Some(found)) = inside::find(&container.root, path) else {
-        return Ok(Found::Nothing);
+    let found = match inside::find(&container.root, path) {
+        Ok(found) => found,
+        Err(Errno::NOENT) => return Ok(Found::Nothing),
+        Err(error) => {
+            return Ok(Found::Refused(format!(
+                "stat {}: {}",
+                path.display(),
+                text(error)
+            )));
+        }
     };
     let status = rustix::fs::fstat(&found)?;
     let kind = FileType::from_raw_mode(status.st_mode);
     if kind.is_dir() {
-        return Ok(Found::Refused("is a directory"));
+        return Ok(Found::Refused("is a directory".into()));
     }
     if !kind.is_file() {
-        return Ok(Found::Refused(DENIED));
+        return Ok(Found::Refused(text(Errno::ACCESS)));
     }
     let mut file = inside::open(&found)?;
     if is_wasm(&mut file)? {
         // It is read instead of executed, so that is what the user must be allowed to do.
         if !may(&status, process, 0o4) {
-            return Ok(Found::Refused(DENIED));
+            return Ok(Found::Refused(text(Errno::ACCESS)));
         }
         let command =
             compiled(file, container).with_context(|| format!("cannot run {}", path.display()))?;
         return Ok(Found::Program(Program::Wasm(command)));
     }
     if status.st_mode & 0o111 == 0 || !may(&status, process, 0o1) {
-        return Ok(Found::Refused(DENIED));
+        return Ok(Found::Refused(text(Errno::ACCESS)));
     }
     Ok(Found::Program(Program::Native))
 }
@@ -174,12 +180,20 @@ fn compiled(file: File, container: &Container<'_>) -> Result<Command> {
     Command::from_cache(&cache, &engine, &wasm)?.context("the code just kept is not usable")
 }
 
+/// Returns the kernel's words for an error, as Go writes them.
+fn text(error: Errno) -> String {
+    let text = std::io::Error::from(error).to_string();
+    // Without the number that Rust adds.
+    let words = text.split(" (os error").next().unwrap_or_default();
+    words.to_lowercase()
+}
+
 /// Describes why there is nothing to run. What is refused on the way along the PATH is not found.
-fn missing(name: &str, refused: Option<&str>, serves: bool) -> anyhow::Error {
+fn missing(name: &str, refused: Option<String>, serves: bool) -> anyhow::Error {
     let reason = match refused {
         _ if !name.contains('/') => "executable file not found in $PATH".to_owned(),
-        Some(reason) => reason.to_owned(),
-        None => format!("stat {name}: no such file or directory"),
+        Some(reason) => reason,
+        None => format!("stat {name}: {}", text(Errno::NOENT)),
     };
     let hint = match serves {
         true => {
@@ -276,6 +290,10 @@ mod tests {
         assert_eq!(
             error("/bin", false),
             format!("{prefix}\"/bin\": is a directory")
+        );
+        assert_eq!(
+            error("/bin/native/x", false),
+            format!("{prefix}\"/bin/native/x\": stat /bin/native/x: not a directory")
         );
         assert!(error("sh", true).contains("has no shell"), "a hint");
     }

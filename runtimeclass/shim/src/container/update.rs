@@ -19,8 +19,7 @@ use std::sync::atomic::Ordering;
 /// Changes the limits.
 pub(super) fn update(request: &Update) -> Result<()> {
     let place = &request.place;
-    let mut resources: LinuxResources =
-        serde_json::from_str(&request.resources).context("cannot read the new limits")?;
+    let mut resources = parse(&request.resources).context("cannot read the new limits")?;
     let cgroup = Cgroup::of(request.init)?;
     let container = Container::load(place.container()).context("cannot load the container")?;
     let config = YoukiConfig::load(place.container()).context("cannot load the container")?;
@@ -38,6 +37,12 @@ pub(super) fn update(request: &Update) -> Result<()> {
         limit_memory(request, &cgroup, &manager, memory)?;
     }
     apply(&manager, &resources)
+}
+
+/// Reads the limits. (serde alone would take an empty list for limits that change nothing.)
+fn parse(text: &str) -> Result<LinuxResources> {
+    let object: serde_json::Map<String, serde_json::Value> = serde_json::from_str(text)?;
+    Ok(serde_json::from_value(object.into())?)
 }
 
 fn limit_memory(
