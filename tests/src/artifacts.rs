@@ -20,6 +20,11 @@ pub fn probe_wasm() -> Result<PathBuf> {
     named_by("PROBE_WASM")
 }
 
+/// The WASI command that does what its arguments name.
+pub fn command_wasm() -> Result<PathBuf> {
+    named_by("COMMAND_WASM")
+}
+
 /// The least a component can do.
 pub fn hello_wasm() -> Result<PathBuf> {
     named_by("HELLO_WASM")
@@ -69,6 +74,60 @@ pub fn component_importing(import: &str, export: &str) -> Vec<u8> {
         section(10, &[&[1], name(import).as_slice(), &[5, 0]].concat()),
         section(5, &[1, 1, 0]),
         section(11, &[&[1], name(export).as_slice(), &[5, 1, 0]].concat()),
+    ]
+    .concat()
+}
+
+/// A WASI command of preview 1, byte by byte likewise: it writes this text to stdout and ends with this code.
+pub fn core_command(text: &str, code: u8) -> Vec<u8> {
+    let name = |name: &str| [&[name.len() as u8], name.as_bytes()].concat();
+    let section = |id: u8, content: &[u8]| [&[id, content.len() as u8], content].concat();
+    let import = |function: &str, kind: u8| {
+        let module = name("wasi_snapshot_preview1");
+        [module, name(function), vec![0, kind]].concat()
+    };
+    let i32_const = |number: u8| [0x41, 0x80 | number & 0x7f, number >> 7];
+    // The types of fd_write, of proc_exit and of _start.
+    let types = [
+        &[3, 0x60, 4, 0x7f, 0x7f, 0x7f, 0x7f, 1, 0x7f][..],
+        &[0x60, 1, 0x7f, 0, 0x60, 0, 0],
+    ];
+    let imports = [vec![2], import("fd_write", 0), import("proc_exit", 1)];
+    let exports = [
+        vec![2],
+        name("memory"),
+        vec![2, 0],
+        name("_start"),
+        vec![0, 2],
+    ];
+    // fd_write(1, the one piece at 0, 1, how much was written to 8); drop; proc_exit(code)
+    let body = [
+        &[0][..],
+        &[1, 0, 1, 8].map(i32_const).concat(),
+        &[0x10, 0, 0x1a],
+        &i32_const(code),
+        &[0x10, 1, 0x0b],
+    ]
+    .concat();
+    // The piece: its address, its length; then what is written to, and the text at 16.
+    let piece = [16, text.len() as u32, 0, 0].map(u32::to_le_bytes).concat();
+    let memory = [piece.as_slice(), text.as_bytes()].concat();
+    [
+        b"\0asm\x01\0\0\0".to_vec(),
+        section(1, &types.concat()),
+        section(2, &imports.concat()),
+        section(3, &[1, 2]),
+        section(5, &[1, 0, 1]),
+        section(7, &exports.concat()),
+        section(10, &[&[1, body.len() as u8], body.as_slice()].concat()),
+        section(
+            11,
+            &[
+                &[1, 0, 0x41, 0, 0x0b, memory.len() as u8],
+                memory.as_slice(),
+            ]
+            .concat(),
+        ),
     ]
     .concat()
 }

@@ -27,7 +27,7 @@ use report::Report;
 use std::process::{Command, ExitCode};
 
 /// The packages that are components; each is built and linted for its own target.
-const GUESTS: [&str; 3] = ["visits", "probe", "hello"];
+const GUESTS: [&str; 4] = ["visits", "probe", "command", "hello"];
 
 /// The suite that needs a browser, and is a kind of its own.
 const BROWSER: &str = "browser";

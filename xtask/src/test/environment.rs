@@ -24,6 +24,7 @@ impl Environment {
             ("PREOPEN_BIN", workspace::preopen()?),
             ("VISITS_WASM", workspace::guest("visits")?),
             ("PROBE_WASM", workspace::guest("probe")?),
+            ("COMMAND_WASM", workspace::guest("command")?),
             ("HELLO_WASM", workspace::guest("hello")?),
         ];
         let mut environment = Self {

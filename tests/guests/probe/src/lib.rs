@@ -25,6 +25,7 @@ async fn handle(request: Request) -> anyhow::Result<Response<BoxBody>> {
         "/loop-later" => Ok(misdeeds::compute_for_ever_after_the_answer()),
         "/hang" => misdeeds::wait_for_ever().await,
         "/allocate" => misdeeds::allocate_for_ever(),
+        "/take" => Ok(misdeeds::take(parameter(&query, "mebibytes").parse()?)),
         "/echo" => Ok(bodies::echo(request)),
         "/swallow" => bodies::swallow(request).await,
         "/ignore" => Ok(text("ignored\n")),

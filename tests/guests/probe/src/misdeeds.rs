@@ -42,6 +42,14 @@ pub(crate) fn allocate_for_ever() -> ! {
     }
 }
 
+/// Takes so much memory, writes to all of it, and gives it back to the allocator: the instance keeps it.
+pub(crate) fn take(mebibytes: usize) -> Response<BoxBody> {
+    let taken: Vec<Vec<u8>> = (0..mebibytes)
+        .map(|_| std::hint::black_box(vec![1_u8; 1 << 20]))
+        .collect();
+    text(format!("{}\n", taken.len()))
+}
+
 /// Begins a response without a length, and traps in the middle of it.
 pub(crate) fn trap_late() -> Response<BoxBody> {
     let (mut pieces, body) = mpsc::channel(0);
