@@ -31,6 +31,54 @@ pub(crate) fn memory(cgroup: &str) -> Result<u64> {
     number(&directory("memory", cgroup).join(name))
 }
 
+/// The limits of memory and processors of a cgroup, as the files that hold them have them.
+pub(crate) fn limits(cgroup: &str) -> Result<Vec<(&'static str, String)>> {
+    let files: &[(&str, &str)] = if is_v2() {
+        &[
+            ("memory", "memory.max"),
+            ("memory", "memory.low"),
+            ("memory", "memory.high"),
+            ("memory", "memory.swap.max"),
+            ("cpu", "cpu.max"),
+            ("cpu", "cpu.weight"),
+            ("cpuset", "cpuset.cpus"),
+            ("pids", "pids.max"),
+        ]
+    } else {
+        &[
+            ("memory", "memory.limit_in_bytes"),
+            ("memory", "memory.soft_limit_in_bytes"),
+            ("memory", "memory.memsw.limit_in_bytes"),
+            ("cpu", "cpu.shares"),
+            ("cpu", "cpu.cfs_quota_us"),
+            ("cpu", "cpu.cfs_period_us"),
+            ("cpuset", "cpuset.cpus"),
+            ("pids", "pids.max"),
+        ]
+    };
+    let mut limits = Vec::new();
+    for (controller, name) in files {
+        let file = directory(controller, cgroup).join(name);
+        // Not every kernel counts swap, and not every machine has every controller.
+        if file.exists() {
+            let text = std::fs::read_to_string(&file);
+            let text = text.with_context(|| format!("read {}", file.display()))?;
+            limits.push((*name, text.trim().to_owned()));
+        }
+    }
+    Ok(limits)
+}
+
+/// The limit of a cgroup's memory in bytes.
+pub(crate) fn memory_limit(cgroup: &str) -> Result<u64> {
+    let name = if is_v2() {
+        "memory.max"
+    } else {
+        "memory.limit_in_bytes"
+    };
+    number(&directory("memory", cgroup).join(name))
+}
+
 /// Lets a cgroup have no more than so many processes and threads; makes it when it is not there.
 pub(crate) fn limit_processes(cgroup: &str, limit: u32) -> Result<()> {
     let directory = directory("pids", cgroup);

@@ -1,12 +1,18 @@
 //! One container under guard: made by `ctr run`, which stays attached, so that its output and its exit code are those
 //! of the container.
 
+mod exec;
 mod guard;
+mod kind;
 
+pub(crate) use exec::{Exec, ExecBuilder, pid_of};
 pub(crate) use guard::Container;
+use guard::Prepared;
+pub(crate) use kind::Kind;
 
 use crate::network::Network;
 use crate::node::Node;
+use crate::terminal::Terminal;
 use crate::{ctr, images};
 use anyhow::{Context, Result};
 use std::ffi::OsString;
@@ -24,6 +30,9 @@ pub(crate) enum Runtime {
 }
 
 impl Runtime {
+    /// The yardstick first: what fails under it is wrong with the test.
+    pub(crate) const BOTH: [Runtime; 2] = [Runtime::Runc, Runtime::Preopen];
+
     /// The name by which containerd finds it.
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -117,24 +126,46 @@ impl Builder {
 
     /// Starts it and waits for nothing.
     pub(crate) async fn spawn(self) -> Result<Container> {
+        let (prepared, command) = self.prepare(&[]).await?;
+        prepared.attached(command)
+    }
+
+    /// Starts it in a terminal of so many columns and rows, which is its stdin and stdout.
+    pub(crate) async fn spawn_in_terminal(
+        self,
+        columns: u16,
+        rows: u16,
+    ) -> Result<(Container, Terminal)> {
+        let (prepared, command) = self.prepare(&["--tty"]).await?;
+        let terminal = Terminal::run(command, columns, rows)?;
+        Ok((prepared.beside(), terminal))
+    }
+
+    async fn prepare(self, more: &[&str]) -> Result<(Prepared, Command)> {
         static LAST: AtomicU64 = AtomicU64::new(0);
         let id = format!("c{}", LAST.fetch_add(1, Ordering::Relaxed) + 1);
         let network = tokio::task::spawn_blocking(Network::new).await??;
         let directory = tempfile::tempdir().context("make a directory for a container")?;
-        let pid_file = directory.path().join("pid");
         let cgroup = self.cgroup.clone().unwrap_or_else(|| id.clone());
         let cgroup = format!("{}/{cgroup}", Node::cgroup()?);
         let mut command: Command = ctr::command(ctr::NAMESPACE, ["run"])?;
         command
+            .args(more)
             .args(["--runtime", self.runtime.name()])
             .args(["--cgroup", &cgroup])
             .args(["--rlimit-nofile", "4096:4096"])
             .arg(format!("--with-ns=network:{}", network.path().display()))
             .arg("--pid-file")
-            .arg(&pid_file)
+            .arg(directory.path().join("pid"))
             .args(&self.flags)
             .args([&self.image, &id])
             .args(&self.arguments);
-        Container::run(id, cgroup, command, network, directory)
+        let prepared = Prepared {
+            id,
+            cgroup,
+            network,
+            directory,
+        };
+        Ok((prepared, command))
     }
 }

@@ -14,6 +14,8 @@ pub(crate) const PROBE: &str = "localhost/probe:test";
 pub(crate) const HELLO: &str = "localhost/hello:test";
 /// Native code: busybox under several names. It runs its argument as a line of shell.
 pub(crate) const NATIVE: &str = "localhost/native:test";
+/// The least component, with commands beside it, wasm and native ones.
+pub(crate) const COMMANDS: &str = "localhost/commands:test";
 /// What holds a pod's namespaces: it waits for SIGTERM.
 pub(crate) const PAUSE: &str = "localhost/pause:test";
 
@@ -21,11 +23,18 @@ pub(crate) const PAUSE: &str = "localhost/pause:test";
 pub(crate) const USER: u32 = 65532;
 
 /// The namespace of Kubernetes in containerd.
-const KUBERNETES: &str = "k8s.io";
+pub(crate) const KUBERNETES: &str = "k8s.io";
 
 /// Makes all images and gives them to containerd.
 pub(crate) async fn import_all() -> Result<()> {
-    for image in [visits()?, probe()?, hello()?, native()?, pause()?] {
+    for image in [
+        visits()?,
+        probe()?,
+        hello()?,
+        commands()?,
+        native()?,
+        pause()?,
+    ] {
         import(&image).await?;
     }
     Ok(())
@@ -98,6 +107,25 @@ fn hello() -> Result<Image> {
     ))
 }
 
+/// What [`COMMANDS`] prints when its command of preview 1 is run, and the code that it ends with.
+pub(crate) const CORE: (&str, u8) = ("a core module\n", 142);
+
+fn commands() -> Result<Image> {
+    let component = read(&artifacts::hello_wasm()?)?;
+    let (text, code) = CORE;
+    let image = self::component(COMMANDS, &manifest(""), &component)
+        .directory("/app/data", USER, USER, 0o755)
+        .file("/bin/command", read(&artifacts::command_wasm()?)?, 0o755)
+        .file("/bin/core", artifacts::core_command(text, code), 0o755)
+        .file("/bin/server", component, 0o755)
+        .file("/bin/broken", b"\0asm\x0d\0\x01\0 and no more", 0o755)
+        .file("/bin/plain", "no program", 0o644)
+        .file("/bin/busybox", read(&artifacts::busybox()?)?, 0o755)
+        .symlink("/opt/wc", "../bin/busybox")
+        .symlink("/opt/link", "/bin/command");
+    Ok(image.env("PATH", "/opt:/bin"))
+}
+
 /// Copies of busybox, for each is the program that it is called by.
 fn native() -> Result<Image> {
     let busybox = read(&artifacts::busybox()?)?;
@@ -106,9 +134,17 @@ fn native() -> Result<Image> {
         .env("PATH", "/tools")
         .directory("/tmp", 0, 0, 0o777);
     let names = ["sh", "sleep", "env", "httpd", "cat", "chown", "ls", "mknod"];
-    Ok(names.iter().fold(image, |image, name| {
+    let links = [
+        "chmod", "dd", "echo", "false", "head", "id", "pwd", "readlink", "stty", "true", "tty",
+        "wc", "yes",
+    ];
+    let image = links.iter().fold(image, |image, name| {
+        image.symlink(format!("/tools/{name}"), "sh")
+    });
+    let image = names.iter().fold(image, |image, name| {
         image.file(format!("/tools/{name}"), busybox.clone(), 0o755)
-    }))
+    });
+    Ok(image.file("/tools/plain", "no program", 0o644))
 }
 
 fn pause() -> Result<Image> {

@@ -1,5 +1,6 @@
 //! A container that runs, or has run: signals, its output, its end, and its removal in any case.
 
+use super::ExecBuilder;
 use crate::ctr;
 use crate::network::Network;
 use crate::node::Node;
@@ -39,15 +40,17 @@ pub(crate) struct Container {
     directory: TempDir,
 }
 
-impl Container {
+/// What a container needs before it can be started.
+pub(super) struct Prepared {
+    pub(super) id: String,
+    pub(super) cgroup: String,
+    pub(super) network: Network,
+    pub(super) directory: TempDir,
+}
+
+impl Prepared {
     /// Runs this `ctr run`, which is attached to the container.
-    pub(super) fn run(
-        id: String,
-        cgroup: String,
-        mut command: Command,
-        network: Network,
-        directory: TempDir,
-    ) -> Result<Self> {
+    pub(super) fn attached(self, mut command: Command) -> Result<Container> {
         command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -63,18 +66,35 @@ impl Container {
             });
             exited_tx.send_replace(Some(code.unwrap_or(-1)));
         });
-        Ok(Self {
-            id,
-            cgroup,
+        Ok(self.guard(stdout, stderr, exited))
+    }
+
+    /// A container that something else is attached to, which sees its output and its end.
+    pub(super) fn beside(self) -> Container {
+        let none = || Output::collect(std::io::empty());
+        self.guard(none(), none(), watch::channel(None).1)
+    }
+
+    fn guard(
+        self,
+        stdout: Output,
+        stderr: Output,
+        exited: watch::Receiver<Option<i32>>,
+    ) -> Container {
+        Container {
+            id: self.id,
+            cgroup: self.cgroup,
             stdout,
             stderr,
             exited,
             removed: false,
-            network,
-            directory,
-        })
+            network: self.network,
+            directory: self.directory,
+        }
     }
+}
 
+impl Container {
     /// Its name in containerd.
     pub(crate) fn id(&self) -> &str {
         &self.id
@@ -106,6 +126,39 @@ impl Container {
         })
         .await
         .map_err(|error| self.failed(&format!("{error:#}")))
+    }
+
+    /// The state of its task as `ctr` lists it: `RUNNING`, `PAUSED`.
+    pub(crate) async fn state(&self) -> Result<String> {
+        let list = ctr::run(["tasks", "ls"]).await?;
+        let state = list.lines().find_map(|line| {
+            let mut words = line.split_whitespace();
+            (words.next() == Some(&self.id)).then(|| words.nth(1))?
+        });
+        Ok(state.with_context(|| list.clone())?.to_owned())
+    }
+
+    /// Waits until its first process runs, and returns that: the file with its number is there a moment before.
+    pub(crate) async fn runs(&self) -> Result<i32> {
+        wait::until("the container runs", DEADLINE, async || {
+            let exited = *self.exited.borrow();
+            ensure!(exited.is_none(), "it has ended");
+            let state = self.state().await.ok();
+            Ok(state.is_some_and(|state| state == "RUNNING").then_some(()))
+        })
+        .await
+        .map_err(|error| self.failed(&format!("{error:#}")))?;
+        self.pid().await
+    }
+
+    /// Runs these words in it, beside its first process.
+    pub(crate) fn exec<'a>(&self, words: impl IntoIterator<Item = &'a str>) -> ExecBuilder {
+        ExecBuilder::new(ctr::NAMESPACE, &self.id, words)
+    }
+
+    /// Runs this line of shell in it, where there is a shell.
+    pub(crate) fn shell(&self, script: &str) -> ExecBuilder {
+        self.exec(["/tools/sh", "-c", script])
     }
 
     /// Waits until it takes connections.
@@ -221,7 +274,7 @@ impl Container {
 }
 
 /// On machines with the old cgroups `ctr` begins with a warning of its own.
-fn is_said_by_ctr(line: &str) -> bool {
+pub(super) fn is_said_by_ctr(line: &str) -> bool {
     line.starts_with("time=") && line.contains("DEPRECATION")
 }
 

@@ -1,11 +1,13 @@
 //! One container of a pod: how it is set up, its state, its log.
 
 use super::{OWN_PROCESSES, Pod, SHARED_PROCESSES, crictl, json_of, write};
+use crate::container::ExecBuilder;
 use crate::images;
 use crate::node::Node;
 use anyhow::{Context, Result, anyhow};
 use serde_json::{Value, json};
 use std::path::Path;
+use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::net::TcpStream;
 use visits_tests::{DEADLINE, command, wait};
@@ -70,6 +72,13 @@ impl Setup {
         self
     }
 
+    /// With a stdin that can be attached to, and so in a terminal or not.
+    pub(crate) fn stdin(mut self, terminal: bool) -> Self {
+        self.0["stdin"] = true.into();
+        self.0["tty"] = terminal.into();
+        self
+    }
+
     /// No more memory than so many bytes.
     pub(crate) fn memory(mut self, bytes: u64) -> Self {
         self.0["linux"]["resources"]["memory_limit_in_bytes"] = bytes.into();
@@ -119,6 +128,16 @@ impl PodContainer {
         Ok(i32::try_from(pid)?)
     }
 
+    /// Its name in containerd.
+    pub(crate) fn containerd_id(&self) -> &str {
+        &self.id
+    }
+
+    /// Runs these words in it through containerd's own interface, as a process that can be looked at.
+    pub(crate) fn exec<'a>(&self, words: impl IntoIterator<Item = &'a str>) -> ExecBuilder {
+        ExecBuilder::new(images::KUBERNETES, &self.id, words)
+    }
+
     /// Its status, as kubelet reads it.
     pub(crate) async fn status(&self) -> Result<Value> {
         let mut inspected = json_of(crictl(["inspect", "--output", "json", &self.id])?).await?;
@@ -149,6 +168,20 @@ impl PodContainer {
         })
         .await
         .map_err(|error| node.failed(&format!("{:#}", self.failed(&format!("{error:#}")))))
+    }
+
+    /// Gives it other limits, as kubelet does when a pod is resized: `--memory=67108864`.
+    pub(crate) async fn update(&self, limits: &[&str]) -> Result<()> {
+        let mut update = crictl(["update"])?;
+        update.args(limits).arg(&self.id);
+        command::run_beside(update).await.map(drop)
+    }
+
+    /// `crictl SUBCOMMAND FLAGS` of this container, with words after it.
+    pub(crate) fn crictl(&self, line: &[&str], words: &[&str]) -> Result<Command> {
+        let mut command = crictl(line.iter().copied())?;
+        command.arg(&self.id).args(words);
+        Ok(command)
     }
 
     /// Stops it as kubelet does, and kills it after so many seconds.

@@ -1,0 +1,91 @@
+//! containerd's events, in the order in which subscribers see them.
+
+use crate::ctr;
+use anyhow::{Context, Result};
+use serde_json::Value;
+use std::process::{Child, Stdio};
+use visits_tests::output::Output;
+use visits_tests::{DEADLINE, wait};
+
+/// A subscriber, from its start on.
+#[derive(Debug)]
+pub(crate) struct Events {
+    child: Child,
+    lines: Output,
+    container: String,
+}
+
+impl Events {
+    /// Subscribes to the events of this container, which must exist: that its events arrive is tried on it.
+    pub(crate) async fn of(container: &str) -> Result<Self> {
+        let mut command = ctr::command(ctr::NAMESPACE, ["events"])?;
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null());
+        let mut child = command.spawn().context("start ctr events")?;
+        let lines = Output::collect(child.stdout.take().context("its stdout")?);
+        let events = Self {
+            child,
+            lines,
+            container: container.to_owned(),
+        };
+        // Nothing announces the subscription, so things happen until one is seen.
+        wait::until("events arrive", DEADLINE, async || {
+            ctr::run(["containers", "label", container, "seen=no"]).await?;
+            Ok((!events.lines.lines().is_empty()).then_some(()))
+        })
+        .await?;
+        Ok(events)
+    }
+
+    /// The events so far after the start of the container's task: the topic without its slashes, and the exec that it is about.
+    pub(crate) fn seen(&self) -> Vec<String> {
+        self.lines
+            .lines()
+            .iter()
+            .filter_map(|line| self.read(line))
+            .collect()
+    }
+
+    /// Waits until these are all there are, in this order.
+    pub(crate) async fn are(&self, expected: &[&str]) -> Result<()> {
+        let waited = wait::until("the events", DEADLINE, async || {
+            Ok((self.seen().len() >= expected.len()).then_some(()))
+        });
+        let seen = || format!("expected {expected:?}, seen {:?}", self.seen());
+        waited.await.with_context(seen)?;
+        anyhow::ensure!(self.seen() == expected, "{}", seen());
+        Ok(())
+    }
+
+    /// `exec-started e1` of a line `TIME NAMESPACE /tasks/exec-started {"container_id":"c1","exec_id":"e1"}`. The exit
+    /// of the first process is `exit`, that of an exec `exit e1`.
+    fn read(&self, line: &str) -> Option<String> {
+        let (head, json) = line.split_at(line.find('{')?);
+        let topic = head.trim().rsplit(' ').next()?.strip_prefix("/tasks/")?;
+        let event: Value = serde_json::from_str(json).ok()?;
+        if event["container_id"] != *self.container {
+            return None;
+        }
+        // Those of a start may come late.
+        if ["create", "start"].contains(&topic) {
+            return None;
+        }
+        let exec = event["exec_id"].as_str().or_else(|| {
+            let id = event["id"].as_str()?;
+            (id != self.container && !id.is_empty()).then_some(id)
+        });
+        Some(match exec {
+            Some(exec) => format!("{topic} {exec}"),
+            None => topic.to_owned(),
+        })
+    }
+}
+
+impl Drop for Events {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
