@@ -7,6 +7,7 @@
 //! - [`images`]: the images, made here
 //! - [`network`]: a bridge, and a network namespace for each container
 //! - [`container`]: one container under guard, as [`visits_tests::Host`] is one process
+//! - [`terminal`], [`events`], [`task_api`]: a terminal, what containerd reports, and a shim without containerd
 //! - [`process`], [`cgroup`], [`leftovers`]: what the kernel says
 //!
 //! Every test is ignored unless asked for, because it needs root; `cargo xtask test containerd` asks where it can.
@@ -16,20 +17,33 @@ mod cgroup;
 mod container;
 mod cri;
 mod ctr;
+mod events;
 mod images;
 mod leftovers;
 mod network;
 mod node;
 mod process;
+mod task_api;
+mod terminal;
 
 mod compiled_code;
 mod counts;
+mod cri_exec;
 mod cycles;
 mod debian;
 mod density;
 mod devices;
 mod drain;
 mod environment;
+mod exec;
+mod exec_calls;
+mod exec_ends;
+mod exec_identity;
+mod exec_leaves;
+mod exec_programs;
+mod exec_streams;
+mod exec_terminal;
+mod exec_wasm;
 mod exits;
 mod failures;
 mod kills;
@@ -37,6 +51,8 @@ mod logs;
 mod memory;
 mod native;
 mod native_in_pods;
+mod pause;
 mod restart;
 mod restricted;
+mod update;
 mod volumes;

@@ -1,0 +1,353 @@
+//! Who an exec is: everything the kernel grants a process, held against the container's first process, and for native
+//! programs against runc's exec, field by field.
+
+use crate::container::{Builder, Container, Exec, ExecBuilder, Runtime};
+use crate::cri::{HANDLER, Pod, Setup};
+use crate::images;
+use crate::node::Node;
+use anyhow::{Context, Result, ensure};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+
+/// Fields of the status file that differ between any two processes: names, numbers, and what they have used.
+const OWN: [&str; 21] = [
+    "Name",
+    "State",
+    "Tgid",
+    "Ngid",
+    "Pid",
+    "PPid",
+    "TracerPid",
+    "FDSize",
+    "NStgid",
+    "NSpid",
+    "NSpgid",
+    "NSsid",
+    "Threads",
+    "SigQ",
+    "SigPnd",
+    "ShdPnd",
+    "SigCgt",
+    "voluntary_ctxt_switches",
+    "nonvoluntary_ctxt_switches",
+    "CoreDumping",
+    "untag_mask",
+];
+
+type Fields = BTreeMap<String, String>;
+
+/// What the kernel grants a process, one field a key.
+fn granted(pid: i32) -> Result<Fields> {
+    let read = |name: &str| {
+        let path = format!("/proc/{pid}/{name}");
+        fs::read(&path).with_context(|| path)
+    };
+    let text =
+        |name: &str| Ok::<_, anyhow::Error>(String::from_utf8_lossy(&read(name)?).into_owned());
+    let mut fields = Fields::new();
+    for line in text("status")?.lines() {
+        let (name, value) = line.split_once(':').unwrap_or((line, ""));
+        let measured =
+            name.starts_with("Vm") || name.starts_with("Rss") || name.starts_with("Huge");
+        if measured || OWN.contains(&name) {
+            continue;
+        }
+        let mut value = value.trim().to_owned();
+        if name == "SigIgn" {
+            // Without 32 and 33, which the C library has for itself, and leaves ignored in what it spawns.
+            let signals = u64::from_str_radix(&value, 16)? & !(0b11 << 31);
+            value = format!("{signals:016x}");
+        }
+        fields.insert(name.to_owned(), value);
+    }
+    for line in text("limits")?.lines() {
+        let (name, values) = line.split_at(line.len().min(26));
+        fields.insert(format!("limit {}", name.trim()), values.trim().to_owned());
+    }
+    let mut environment: Vec<String> = text("environ")?.split('\0').map(str::to_owned).collect();
+    environment.sort();
+    fields.insert("environ".into(), environment.join(" "));
+    for name in [
+        "oom_score_adj",
+        "personality",
+        "timerslack_ns",
+        "coredump_filter",
+        "loginuid",
+    ] {
+        // Not every kernel has all of them.
+        if let Ok(value) = text(name) {
+            fields.insert(name.into(), value.trim().to_owned());
+        }
+    }
+    if let Ok(profile) = text("attr/current") {
+        fields.insert(
+            "profile".into(),
+            profile.trim_end_matches(['\0', '\n']).to_owned(),
+        );
+    }
+    for name in ["cwd", "root"] {
+        let target = fs::read_link(format!("/proc/{pid}/{name}"))?;
+        fields.insert(name.into(), target.display().to_string());
+    }
+    let nice = text("stat")?.rsplit(')').next().map(|rest| {
+        let fields: Vec<&str> = rest.split_whitespace().collect();
+        [fields[15], fields[16], fields[37], fields[38]].join(" ")
+    });
+    fields.insert(
+        "priority, nice, realtime priority, policy".into(),
+        nice.context("stat")?,
+    );
+    Ok(fields)
+}
+
+/// Where a process is: its namespaces by their inodes, its cgroup in every hierarchy.
+fn place(pid: i32) -> Result<Fields> {
+    let mut fields = Fields::new();
+    for entry in fs::read_dir(format!("/proc/{pid}/ns"))? {
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let target = fs::read_link(entry.path())?.display().to_string();
+        fields.insert(format!("namespace {name}"), target);
+    }
+    let cgroups = fs::read_to_string(format!("/proc/{pid}/cgroup"))?;
+    for line in cgroups.lines() {
+        let (hierarchy, path) = line.rsplit_once(':').context("a line of cgroup")?;
+        fields.insert(format!("cgroup {hierarchy}"), path.to_owned());
+    }
+    ensure!(fields.len() > 8, "{fields:?}");
+    Ok(fields)
+}
+
+/// The differences are named, one a line.
+fn same(what: &str, here: &Fields, there: &Fields) -> Result<()> {
+    let keys: BTreeSet<&String> = here.keys().chain(there.keys()).collect();
+    let differences = keys
+        .into_iter()
+        .filter(|key| here.get(*key) != there.get(*key));
+    let told: Vec<String> = differences
+        .map(|key| format!("{key}: {:?}, and {:?}", here.get(key), there.get(key)))
+        .collect();
+    ensure!(told.is_empty(), "{what}:\n{}", told.join("\n"));
+    Ok(())
+}
+
+/// The numbers of a process's descriptors.
+fn descriptors(pid: i32) -> Result<BTreeSet<u32>> {
+    let entries = fs::read_dir(format!("/proc/{pid}/fd"))?;
+    entries
+        .map(|entry| Ok(entry?.file_name().to_string_lossy().parse()?))
+        .collect()
+}
+
+/// A program that runs, and is not on its way to its start any more.
+async fn running(builder: ExecBuilder) -> Result<Exec> {
+    let mut exec = builder.start()?;
+    exec.write(b"ready\n").await?;
+    exec.says("ready").await?;
+    Ok(exec)
+}
+
+/// Setups that each change who a process of the container is.
+fn setups() -> Vec<(&'static str, Vec<&'static str>)> {
+    vec![
+        ("as root", vec![]),
+        ("as another user", vec!["--user=65532:65532"]),
+        ("with seccomp", vec!["--seccomp", "--user=65532:65532"]),
+        (
+            "with other capabilities",
+            vec![
+                "--cap-drop=CAP_CHOWN",
+                "--cap-add=CAP_SYS_TIME",
+                "--allow-new-privs",
+            ],
+        ),
+        (
+            "elsewhere",
+            vec!["--cwd=/tools", "--env=GIVEN=to all", "--read-only"],
+        ),
+    ]
+}
+
+#[tokio::test]
+#[ignore = "needs root"]
+async fn a_native_exec_is_who_it_is_under_runc() -> Result<()> {
+    let node = Node::shared().await?;
+    for (what, flags) in setups() {
+        let mut seen = Vec::new();
+        for runtime in Runtime::BOTH {
+            let builder = Container::native("sleep 1000; true").runtime(runtime);
+            let builder = flags
+                .iter()
+                .fold(builder, |builder, flag| builder.flag(*flag));
+            let container = builder.spawn().await?;
+            let init = container.runs().await?;
+            let exec = running(container.exec(["cat"])).await?;
+            let pid = exec.pid().await?;
+            let what = format!("{what}, {runtime:?}: the exec, and the first process");
+            same(&what, &place(pid)?, &place(init)?)?;
+            assert_eq!(descriptors(pid)?, BTreeSet::from([0, 1, 2]), "{what}");
+            seen.push((granted(pid)?, granted(init)?));
+            exec.signal("SIGKILL").await?;
+            exec.ended(&node).await?;
+        }
+        same(
+            &format!("{what}: the exec, and runc's"),
+            &seen[1].0,
+            &seen[0].0,
+        )?;
+        same(
+            &format!("{what}: the first process, and runc's"),
+            &seen[1].1,
+            &seen[0].1,
+        )?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+#[ignore = "needs root"]
+async fn a_native_exec_in_a_restricted_pod_is_who_it_is_under_runc() -> Result<()> {
+    let node = Node::shared().await?;
+    let mut seen = Vec::new();
+    for handler in ["runc", HANDLER] {
+        let pod = Pod::start(&node, handler).await?;
+        let setup = Setup::of(images::NATIVE).command(["/tools/sleep", "1000"]);
+        let container = pod.run(&node, setup).await?;
+        let exec = running(container.exec(["cat"])).await?;
+        let pid = exec.pid().await?;
+        same(handler, &place(pid)?, &place(container.pid().await?)?)?;
+        let mut granted = granted(pid)?;
+        // The pod's own name.
+        let environment = granted.get_mut("environ").context("environ")?;
+        *environment = environment.replace(pod.name(), "POD");
+        seen.push(granted);
+        exec.signal("SIGKILL").await?;
+    }
+    assert_eq!(seen[1]["CapBnd"], "0000000000000000");
+    assert_eq!(seen[1]["Seccomp"], "2");
+    same("the exec, and runc's", &seen[1], &seen[0])
+}
+
+/// A command of wasm is in the shim's own program, which has nothing that the container does not give.
+async fn wasm(node: &Node, builder: Builder) -> Result<[Fields; 2]> {
+    let container = builder.start(node).await?;
+    let init = container.runs().await?;
+    let exec = container.exec(["command", "loop"]).start()?;
+    exec.says("looping").await?;
+    let pid = exec.pid().await?;
+    same(
+        "the exec, and the first process",
+        &place(pid)?,
+        &place(init)?,
+    )?;
+    for number in descriptors(pid)? {
+        let target = fs::read_link(format!("/proc/{pid}/fd/{number}"))?;
+        let target = target.display().to_string();
+        let nodes = [
+            "/run/", "/tmp/", "/work", "/root", "/var/", "/dev/pts", "/home", "memfd",
+        ];
+        let foreign = nodes
+            .iter()
+            .any(|start| target.starts_with(start) || target.starts_with(&format!("/{start}")));
+        ensure!(number <= 2 || !foreign, "descriptor {number} is {target}");
+    }
+    for thread in fs::read_dir(format!("/proc/{pid}/task"))? {
+        let thread = thread?.file_name().to_string_lossy().parse()?;
+        same(
+            "a thread, and its process",
+            &restrictions(thread)?,
+            &restrictions(pid)?,
+        )?;
+    }
+    let fields = [granted(pid)?, granted(init)?];
+    exec.signal("SIGKILL").await?;
+    exec.ended(node).await?;
+    Ok(fields)
+}
+
+/// What a thread has of its own.
+fn restrictions(pid: i32) -> Result<Fields> {
+    let mut fields = granted(pid)?;
+    let kept = ["Uid", "Gid", "Groups", "NoNewPrivs"];
+    fields.retain(|name, _| {
+        name.starts_with("Cap") || name.starts_with("Seccomp") || kept.contains(&name.as_str())
+    });
+    Ok(fields)
+}
+
+#[tokio::test]
+#[ignore = "needs root"]
+async fn a_wasm_exec_is_who_the_component_is_and_that_is_who_runc_would_make_it() -> Result<()> {
+    let node = Node::shared().await?;
+    for (what, flags) in setups() {
+        let with = |builder: Builder| {
+            let builder = builder.flag("--env=PATH=/opt:/bin");
+            flags
+                .iter()
+                .fold(builder, |builder, flag| builder.flag(*flag))
+        };
+        let flags = with(Container::of(images::COMMANDS).flag("--user=65532:65532"));
+        let [exec, init] = wasm(&node, flags)
+            .await
+            .map_err(|error| error.context(what))?;
+        let differ = |fields: &Fields| -> Fields {
+            let mut fields = fields.clone();
+            // A server has signals of its own making, and small pages.
+            for name in ["SigBlk", "SigIgn", "THP_enabled"] {
+                fields.remove(name);
+            }
+            fields
+        };
+        same(
+            &format!("{what}: the exec, and the component"),
+            &differ(&exec),
+            &differ(&init),
+        )?;
+        for (who, fields) in [("the exec", &exec), ("the component", &init)] {
+            for set in ["CapInh", "CapPrm", "CapEff", "CapAmb"] {
+                assert_eq!(fields[set], "0000000000000000", "{what}: {set} of {who}");
+            }
+        }
+        let native = with(Container::native("sleep 1000; true").flag("--user=65532:65532"));
+        let native = native.runtime(Runtime::Runc).spawn().await?;
+        let native = restrictions(native.pid().await?)?;
+        let mut own = exec.clone();
+        own.retain(|name, _| native.contains_key(name));
+        same(
+            &format!("{what}: the exec, and a program under runc"),
+            &own,
+            &native,
+        )?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+#[ignore = "needs root"]
+async fn a_wasm_exec_in_a_restricted_pod_has_nothing_that_the_pod_does_not_give() -> Result<()> {
+    let node = Node::shared().await?;
+    let pod = Pod::start(&node, HANDLER).await?;
+    let container = pod.run(&node, Setup::of(images::COMMANDS)).await?;
+    container.listens(&pod, &node).await?;
+    let exec = container.exec(["command", "loop"]).start()?;
+    exec.says("looping").await?;
+    let (pid, init) = (exec.pid().await?, container.pid().await?);
+    same(
+        "the exec, and the component",
+        &restrictions(pid)?,
+        &restrictions(init)?,
+    )?;
+    same("the exec, and the component", &place(pid)?, &place(init)?)?;
+    let fields = granted(pid)?;
+    for (name, value) in [
+        ("CapBnd", "0000000000000000"),
+        ("CapEff", "0000000000000000"),
+        ("NoNewPrivs", "1"),
+        ("Seccomp", "2"),
+        ("Uid", "65532\t65532\t65532\t65532"),
+    ] {
+        assert_eq!(fields[name], value, "{name}");
+    }
+    exec.signal("SIGKILL").await?;
+    Ok(())
+}

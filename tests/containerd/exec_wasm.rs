@@ -1,0 +1,249 @@
+//! WASI commands that an image brings: what they are given, what they can do, and what they cannot.
+
+use crate::container::Container;
+use crate::images::{self, CORE};
+use crate::node::Node;
+use crate::volumes::volume;
+use anyhow::{Result, ensure};
+use std::collections::BTreeMap;
+use visits_tests::Ext4;
+
+async fn commands(node: &Node) -> Result<Container> {
+    Container::of(images::COMMANDS).start(node).await
+}
+
+#[tokio::test]
+#[ignore = "needs root"]
+async fn a_command_of_the_image_has_its_arguments_and_its_exit_code() -> Result<()> {
+    let node = Node::shared().await?;
+    let container = commands(&node).await?;
+    let words = ["command", "arguments", "", "two words", "\u{fc}\"'$HOME"];
+    for program in ["command", "/bin/command", "../bin/command"] {
+        let mut words = words.to_vec();
+        words[0] = program;
+        let execed = container.exec(words.clone()).run(&node).await?;
+        let lines: Vec<String> = execed.text().lines().map(str::to_owned).collect();
+        assert_eq!(
+            (execed.code, lines),
+            (0, words.iter().map(|&w| w.to_owned()).collect())
+        );
+    }
+    for (words, code) in [
+        (vec!["command", "exit", "0"], 0),
+        (vec!["command", "exit", "1"], 1),
+        (vec!["command", "unknown"], 2),
+    ] {
+        let execed = container.exec(words.clone()).run(&node).await?;
+        // A component that uses `exit` of WASI 0.2 and not its later `exit-with-code` can only fail with 1.
+        let as_component = code.min(1);
+        ensure!(
+            [code, as_component].contains(&execed.code),
+            "{words:?}: {execed:?}"
+        );
+    }
+    let panicked = container.exec(["command", "panic"]).run(&node).await?;
+    ensure!(
+        panicked.code != 0 && panicked.code < 128 + 65,
+        "{panicked:?}"
+    );
+    ensure!(panicked.stderr.contains("asked to"), "{panicked:?}");
+    Ok(())
+}
+
+#[tokio::test]
+#[ignore = "needs root"]
+async fn a_core_module_of_preview_1_runs_and_has_all_exit_codes() -> Result<()> {
+    let node = Node::shared().await?;
+    let container = commands(&node).await?;
+    let execed = container.exec(["core"]).run(&node).await?;
+    let (text, code) = CORE;
+    assert_eq!(
+        (execed.code, execed.text().as_str()),
+        (i32::from(code), text),
+        "{execed:?}"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+#[ignore = "needs root"]
+async fn wasm_that_is_no_command_is_refused_by_its_name() -> Result<()> {
+    let node = Node::shared().await?;
+    let container = commands(&node).await?;
+    for (name, why) in [("broken", "/bin/broken"), ("server", "/bin/server")] {
+        let execed = container.exec([name]).run(&node).await;
+        // Either its start fails, or it does with a message.
+        let told = match execed {
+            Ok(execed) => {
+                ensure!(execed.code != 0, "{execed:?}");
+                execed.stderr
+            }
+            Err(error) => format!("{error:#}"),
+        };
+        ensure!(told.contains(why), "{name}: {told}");
+    }
+    let again = container.exec(["command", "exit", "0"]).run(&node).await?;
+    assert_eq!(again.code, 0);
+    Ok(())
+}
+
+#[tokio::test]
+#[ignore = "needs root"]
+async fn a_command_has_the_environment_of_the_exec_and_no_other() -> Result<()> {
+    let node = Node::shared().await?;
+    let container = Container::of(images::COMMANDS)
+        .env("GREETING", "good morning")
+        .start(&node)
+        .await?;
+    let wasm = container
+        .exec(["command", "environment"])
+        .run(&node)
+        .await?;
+    let native = container.exec(["busybox", "env"]).run(&node).await?;
+    let variables = |text: String| -> BTreeMap<String, String> {
+        let pairs = text.lines().filter_map(|line| line.split_once('='));
+        pairs
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect()
+    };
+    let (wasm, native) = (variables(wasm.text()), variables(native.text()));
+    assert_eq!(wasm, native);
+    assert_eq!(wasm["GREETING"], "good morning");
+    assert_eq!(wasm["PATH"], "/opt:/bin");
+    let toolbox = container.exec(["printenv", "GREETING"]).run(&node).await?;
+    assert_eq!(toolbox.text(), "good morning\n");
+    Ok(())
+}
+
+#[tokio::test]
+#[ignore = "needs root"]
+async fn a_command_reads_what_the_container_holds_from_its_working_directory() -> Result<()> {
+    let node = Node::shared().await?;
+    let volume = volume()?;
+    let builder = Container::of(images::COMMANDS).volume(volume.path(), "/app/data");
+    let container = builder.start(&node).await?;
+    std::fs::write(volume.path().join("note"), "late\n")?;
+    for (path, directory) in [
+        ("/app/data/note", "/"),
+        ("data/note", "/app"),
+        ("note", "/app/data"),
+    ] {
+        let builder = container.exec(["command", "read", path]);
+        let execed = builder
+            .flag(format!("--cwd={directory}"))
+            .run(&node)
+            .await?;
+        assert_eq!(
+            (execed.code, execed.text().as_str()),
+            (0, "late\n"),
+            "{path}: {execed:?}"
+        );
+    }
+    // A volume as it is mounted now, through the mount namespace that both share.
+    let small = tempfile::tempdir()?;
+    let point = small.path().join("point");
+    std::fs::create_dir(&point)?;
+    let _mounted = Ext4::on(&point)?;
+    let second = Container::of(images::COMMANDS).read_only_volume(&point, "/app/data");
+    let second = second.start(&node).await?;
+    let execed = second
+        .exec(["command", "write", "/app/data/new", "x"])
+        .run(&node)
+        .await?;
+    assert_eq!(execed.code, 1, "{execed:?}");
+    Ok(())
+}
+
+#[tokio::test]
+#[ignore = "needs root"]
+async fn a_command_is_in_the_network_of_the_component() -> Result<()> {
+    let node = Node::shared().await?;
+    let container = commands(&node).await?;
+    let execed = container
+        .exec(["command", "get", "127.0.0.1:5000"])
+        .run(&node)
+        .await?;
+    ensure!(execed.text().starts_with("HTTP/1.1 200"), "{execed:?}");
+    // Nothing listens there but in the node's own network, if at all.
+    let refused = container
+        .exec(["command", "get", "127.0.0.1:1"])
+        .run(&node)
+        .await?;
+    assert_eq!(refused.code, 1, "{refused:?}");
+    Ok(())
+}
+
+/// A guest that could write there would be its own host.
+#[tokio::test]
+#[ignore = "needs root"]
+async fn a_command_of_root_cannot_write_to_the_memory_of_its_process() -> Result<()> {
+    let node = Node::shared().await?;
+    let container = Container::of(images::COMMANDS)
+        .flag("--user=0:0")
+        .start(&node)
+        .await?;
+    let link = [
+        "busybox",
+        "sh",
+        "-c",
+        "ln -s /proc/self/mem /app/data/mem; ln -s /proc /app/data/proc",
+    ];
+    assert_eq!(container.exec(link).run(&node).await?.code, 0);
+    for path in [
+        "/proc/self/mem",
+        "/proc/1/mem",
+        "/proc/thread-self/mem",
+        "../proc/self/mem",
+        "/app/data/mem",
+        "/app/data/proc/self/mem",
+        "/proc/self/comm",
+        "/proc/self/oom_score_adj",
+        "/proc/self/root/app/data/new",
+        "/proc/self/cwd/data/new",
+        "/sys/kernel/mm/ksm/run",
+    ] {
+        let execed = container
+            .exec(["command", "write", path, "0"])
+            .run(&node)
+            .await?;
+        assert_eq!(execed.code, 1, "{path}: {execed:?}");
+        let copy = container
+            .exec(["cp", "/app/spin.toml", path])
+            .run(&node)
+            .await?;
+        ensure!(copy.code != 0, "{path}: {copy:?}");
+    }
+    let again = container.exec(["command", "exit", "0"]).run(&node).await?;
+    assert_eq!(again.code, 0);
+    Ok(())
+}
+
+#[tokio::test]
+#[ignore = "needs root"]
+async fn a_command_may_take_as_much_memory_as_the_container_has_left() -> Result<()> {
+    let node = Node::shared().await?;
+    let limit = 160 << 20;
+    let builder = Container::of(images::COMMANDS).flag(format!("--memory-limit={limit}"));
+    let container = builder.start(&node).await?;
+    let execed = container
+        .exec(["command", "allocate", "32"])
+        .run(&node)
+        .await?;
+    assert_eq!(
+        (execed.code, execed.text().as_str()),
+        (0, "32\n"),
+        "{execed:?}"
+    );
+    // Beyond the limit it fails or is killed; the server beside it stays.
+    let execed = container
+        .exec(["command", "allocate", "1000"])
+        .run(&node)
+        .await?;
+    ensure!(execed.code != 0, "{execed:?}");
+    assert_eq!(
+        visits_tests::get(container.address(), "/").await?.status,
+        200
+    );
+    ensure!(!container.has_exited());
+    Ok(())
+}
