@@ -67,7 +67,7 @@ fn tools() -> Result<Vec<String>> {
         .filter_map(|line| line.split_whitespace().next())
         .map(str::to_owned)
         .collect();
-    ensure!(names.len() >= 30, "{names:?}");
+    ensure!(names.len() >= 25, "{names:?}");
     Ok(names)
 }
 

@@ -274,7 +274,7 @@ async fn what_the_shim_cannot_do_is_refused_with_a_message() -> Result<()> {
     assert_eq!(checkpoint, Code::UNIMPLEMENTED, "{message}");
     ensure!(message.contains("checkpoint"), "{message}");
     ensure!(std::fs::read_dir(directory.path())?.next().is_none());
-    for resources in ["", "{", "[]", "{\"memory\": {\"limit\": \"much\"}}"] {
+    for resources in ["", "{", "7", "{\"memory\": {\"limit\": \"much\"}}"] {
         let updated = shim.update(resources).await;
         ensure!(
             updated.is_err(),

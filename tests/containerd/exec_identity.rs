@@ -8,6 +8,7 @@ use crate::node::Node;
 use anyhow::{Context, Result, ensure};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use visits_tests::{DEADLINE, wait};
 
 /// Fields of the status file that differ between any two processes: names, numbers, and what they have used.
 const OWN: [&str; 21] = [
@@ -310,7 +311,13 @@ async fn a_wasm_exec_is_who_the_component_is_and_that_is_who_runc_would_make_it(
         }
         let native = with(Container::native("sleep 1000; true").flag("--user=65532:65532"));
         let native = native.runtime(Runtime::Runc).spawn().await?;
-        let native = restrictions(native.pid().await?)?;
+        let pid = native.runs().await?;
+        wait::until("the program is executed", DEADLINE, async || {
+            let line = fs::read_to_string(format!("/proc/{pid}/cmdline"))?;
+            Ok(line.starts_with("/tools/sh").then_some(()))
+        })
+        .await?;
+        let native = restrictions(pid)?;
         let mut own = exec.clone();
         own.retain(|name, _| native.contains_key(name));
         same(

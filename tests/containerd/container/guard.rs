@@ -142,7 +142,8 @@ impl Container {
     pub(crate) async fn runs(&self) -> Result<i32> {
         wait::until("the container runs", DEADLINE, async || {
             let exited = *self.exited.borrow();
-            ensure!(exited.is_none(), "it has ended");
+            // One that starts it and does not wait has ended with 0.
+            ensure!(exited.is_none_or(|code| code == 0), "it has ended");
             let state = self.state().await.ok();
             Ok(state.is_some_and(|state| state == "RUNNING").then_some(()))
         })
