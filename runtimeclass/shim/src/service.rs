@@ -156,6 +156,13 @@ impl Service {
     }
 
     async fn kill_target(&self, target: &Target, request: &KillRequest) -> Result<()> {
+        // Signal 0 delivers nothing: the caller wants to know whether the process is there.
+        if request.signal == 0 {
+            return match target.process().state() {
+                State::Stopped(_) => Err(not_found("the process has ended already")),
+                State::Created | State::Running => Ok(()),
+            };
+        }
         let signal = i32::try_from(request.signal)
             .ok()
             .and_then(Signal::from_named_raw)

@@ -2,7 +2,7 @@
 
 use super::console::Console;
 use super::executor::{Executor, manifest_of};
-use super::{devices, making, memory_limit, prepare, spec};
+use super::{devices, inside, making, memory_limit, prepare, spec};
 use crate::helper::hand_over;
 use crate::request::Create;
 use crate::stdio;
@@ -12,9 +12,12 @@ use libcontainer::container::builder::ContainerBuilder;
 use libcontainer::oci_spec::runtime::Spec;
 use libcontainer::syscall::syscall::SyscallType;
 use preopen_host::cli::Container;
+use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use std::fs::File;
 use std::os::fd::AsFd;
 use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
 
 /// Makes the container and returns the id of its process, a child of this process's parent.
 pub(super) fn create(request: &Create) -> Result<i32> {
@@ -35,6 +38,7 @@ pub(super) fn create(request: &Create) -> Result<i32> {
     let path = place.bundle.join("config.json");
     spec::make_plain(&path)?;
     let spec = Spec::load(&path).with_context(|| path.display().to_string())?;
+    make_working_directory(&spec, &rootfs)?;
     let code = prepare::code(&spec, &place.bundle, &request.cache);
     let limit = memory_limit(&spec);
     let limit = match manifest_of(&spec) {
@@ -82,6 +86,19 @@ pub(super) fn create(request: &Create) -> Result<i32> {
     Ok(pid.as_raw())
 }
 
+/// Makes the process's working directory if the image has none, as runc does and libcontainer does not.
+fn make_working_directory(spec: &Spec, rootfs: &Path) -> Result<()> {
+    let Some(process) = spec.process() else {
+        return Ok(());
+    };
+    let root = File::open(rootfs).with_context(|| rootfs.display().to_string())?;
+    match inside::find(&root, process.cwd()) {
+        Err(Errno::NOENT) => inside::make_directories(&root, process.cwd()),
+        // Whatever else is wrong with it, the process will report.
+        _ => Ok(()),
+    }
+}
+
 /// The user that the container's process becomes.
 fn user(spec: &Spec) -> u32 {
     spec.process()
@@ -97,7 +114,7 @@ fn memory_limit(spec: &Spec) -> Option<u64> {
     u64::try_from(limit).ok().filter(|limit| *limit > 0)
 }
 
-fn make_private(directory: &std::path::Path) -> Result<()> {
+fn make_private(directory: &Path) -> Result<()> {
     std::fs::DirBuilder::new()
         .recursive(true)
         .mode(0o711)

@@ -9,7 +9,7 @@ use rustix::io::Errno;
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::path::Path;
+use std::path::{Component, Path, PathBuf};
 
 /// Finds the file at `path` below `root`, without opening it for anything.
 pub(super) fn find(root: impl AsFd, path: &Path) -> Result<OwnedFd, Errno> {
@@ -20,6 +20,29 @@ pub(super) fn find(root: impl AsFd, path: &Path) -> Result<OwnedFd, Errno> {
         Mode::empty(),
         ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS,
     )
+}
+
+/// Makes the directory at `path` below `root`, and those above it, as far as they are missing.
+pub(super) fn make_directories(root: impl AsFd, path: &Path) -> Result<()> {
+    let describe = || format!("cannot make {} in the image", path.display());
+    let mut above = find(&root, Path::new("/")).with_context(describe)?;
+    let mut whole = PathBuf::from("/");
+    for component in path.components() {
+        let Component::Normal(name) = component else {
+            continue;
+        };
+        whole.push(name);
+        above = match find(&root, &whole) {
+            Err(Errno::NOENT) => {
+                rustix::fs::mkdirat(&above, name, Mode::from_raw_mode(0o755))
+                    .with_context(describe)?;
+                find(&root, &whole)
+            }
+            found => found,
+        }
+        .with_context(describe)?;
+    }
+    Ok(())
 }
 
 /// Opens what was found for reading. It must be a regular file.
@@ -86,6 +109,26 @@ mod tests {
             super::read(&root, Path::new("/app/inside"), 7).is_err(),
             "too large"
         );
+    }
+
+    #[test]
+    fn directories_are_made_in_the_image_alone() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let image = directory.path().join("image");
+        std::fs::create_dir_all(image.join("etc")).expect("it can be made");
+        let outside = directory.path().join("outside");
+        std::fs::create_dir(&outside).expect("it can be made");
+        symlink(&outside, image.join("link")).expect("it can be linked");
+        symlink("/etc", image.join("inside")).expect("it can be linked");
+        let root = File::open(&image).expect("it is there");
+        let make = |path: &str| make_directories(&root, Path::new(path));
+        make("/a/b/c").expect("it can be made");
+        make("/a/b/c").expect("it is there");
+        assert!(image.join("a/b/c").is_dir());
+        make("/inside/d").expect("it can be made");
+        assert!(image.join("etc/d").is_dir());
+        make("/link/e").expect_err("the link leads nowhere in the image");
+        assert!(!outside.join("e").exists());
     }
 
     #[test]
