@@ -142,7 +142,7 @@ pub(crate) async fn answers() -> Result<()> {
 }
 
 /// `crictl ARGUMENTS`.
-fn crictl<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Result<Command> {
+pub(crate) fn crictl<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Result<Command> {
     let mut command = Command::new(artifacts::node_binary("crictl")?);
     command.arg("--config").arg(node::crictl()).args(arguments);
     Ok(command)

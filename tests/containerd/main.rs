@@ -46,6 +46,7 @@ mod exec_terminal;
 mod exec_wasm;
 mod exits;
 mod failures;
+mod features;
 mod kills;
 mod logs;
 mod memory;

@@ -3,10 +3,10 @@
 //! whichever tool its first argument names.
 //!
 //! Most tools are those of uutils, as [`tools`] lists them. WASI has neither owners nor modes of files nor processes,
-//! and what needs those is missing or replaced: [`dd`], [`env`], [`help`], [`stat`] and [`tar`] are the toolbox's own.
+//! and what needs those is missing or replaced: [`dd`], [`mod@env`], [`help`], [`stat`] and [`tar`] are the toolbox's own.
 //!
 //! - [`tools`]: finds a tool by its name
-//! - [`dd`], [`env`], [`help`], [`stat`], [`tar`]: the own tools
+//! - [`dd`], [`mod@env`], [`help`], [`stat`], [`tar`]: the own tools
 //! - [`exit`]: delivers exit codes, which plain WASI 0.2 reduces to success and failure
 //! - [`report`]: error lines in the form of GNU's tools
 //! - [`time`]: dates in UTC

@@ -4,8 +4,8 @@
 //! WASI has not (modes, owners, canonical paths) and panic there, so both are done here.
 //!
 //! - [`options`]: the command line, in both of its styles
-//! - [`create`]: walks and packs
-//! - [`extract`]: lists and unpacks
+//! - [`mod@create`]: walks and packs
+//! - [`mod@extract`]: lists and unpacks
 
 mod create;
 mod extract;

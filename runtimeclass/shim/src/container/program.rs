@@ -73,10 +73,10 @@ pub(super) fn find(process: &Process, container: &Container<'_>) -> Result<Progr
 }
 
 fn path_of(process: &Process) -> &str {
-    let variables = process.env().iter().flatten();
-    let path = variables.filter_map(|variable| variable.strip_prefix("PATH="));
     // The last one counts, as in runc.
-    path.last().unwrap_or(DEFAULT_PATH)
+    let variables = process.env().iter().flatten().rev();
+    let mut path = variables.filter_map(|variable| variable.strip_prefix("PATH="));
+    path.next().unwrap_or(DEFAULT_PATH)
 }
 
 fn candidates(name: &str, cwd: &Path, directories: &[PathBuf]) -> Vec<PathBuf> {

@@ -1,0 +1,95 @@
+//! What the shim says it can do, as containerd hears it and kubelet gets it; and that it is true.
+
+use crate::container::{Container, Runtime};
+use crate::cri;
+use crate::node::Node;
+use crate::volumes::volume;
+use anyhow::{Context, Result, ensure};
+use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use visits_tests::{artifacts, command};
+
+#[tokio::test]
+#[ignore = "needs root"]
+async fn the_shim_describes_itself_to_containerd() -> Result<()> {
+    let mut info = Command::new(artifacts::shim()?);
+    info.arg("-info").stdin(Stdio::null());
+    let output = tokio::task::spawn_blocking(move || info.output()).await??;
+    ensure!(output.status.success(), "{output:?}");
+    // A protocol buffer whose last field is JSON.
+    let text = String::from_utf8_lossy(&output.stdout);
+    ensure!(
+        text.contains("runtime-spec/1/features/Features"),
+        "{text}: no features"
+    );
+    let json = text
+        .find("{\"hooks\"")
+        .and_then(|start| Some(&text[start..=text.rfind('}')?]))
+        .with_context(|| format!("{text}: no JSON"))?;
+    let features: Value = serde_json::from_str(json)?;
+    assert_eq!(features["linux"]["seccomp"]["enabled"], true);
+    assert_eq!(features["linux"]["cgroup"]["systemd"], true);
+    Ok(())
+}
+
+#[tokio::test]
+#[ignore = "needs root"]
+async fn kubelet_hears_of_read_only_mounts_as_deep_as_they_go() -> Result<()> {
+    let _node = Node::shared().await?;
+    let mut info = cri::crictl(["info"])?;
+    info.stdin(Stdio::null());
+    let info: Value = serde_json::from_str(&command::run_beside(info).await?)?;
+    let handlers = info["runtimeHandlers"].as_array();
+    let handler = handlers
+        .and_then(|handlers| handlers.iter().find(|one| one["name"] == cri::HANDLER))
+        .with_context(|| format!("{info}: no handler {}", cri::HANDLER))?;
+    assert_eq!(
+        handler["features"]["recursive_read_only_mounts"], true,
+        "{handler}"
+    );
+    Ok(())
+}
+
+/// A file system mounted in a directory; unmounted on drop.
+struct Inner(PathBuf);
+
+impl Inner {
+    fn on(point: &Path) -> Result<Self> {
+        std::fs::create_dir(point)?;
+        mount("tmpfs", point, "tmpfs", MountFlags::empty(), None)?;
+        Ok(Self(point.to_owned()))
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        let _ = unmount(&self.0, UnmountFlags::DETACH);
+    }
+}
+
+/// With `ro` a file system that is mounted in the volume stays writable; with `rro` it does not.
+#[tokio::test]
+#[ignore = "needs root"]
+async fn a_volume_can_be_read_only_with_all_that_is_mounted_in_it() -> Result<()> {
+    let node = Node::shared().await?;
+    let volume = volume()?;
+    let _inner = Inner::on(&volume.path().join("inner"))?;
+    for runtime in [Runtime::Runc, Runtime::Preopen] {
+        for (option, writable) in [("ro", true), ("rro", false)] {
+            let mount = format!(
+                "type=bind,src={},dst=/volume,options=rbind:{option}",
+                volume.path().display()
+            );
+            let script = "echo x > /volume/inner/file && echo written; echo x > /volume/file";
+            let builder = Container::native(script).runtime(runtime);
+            let builder = builder.flag("--mount").flag(mount);
+            let ended = builder.spawn().await?.ended(&node).await?;
+            let wrote = ended.stdout.concat() == "written";
+            assert_eq!(wrote, writable, "{runtime:?}, {option}: {ended:?}");
+            assert_ne!(ended.code, 0, "{runtime:?}, {option}: the volume itself");
+        }
+    }
+    Ok(())
+}
