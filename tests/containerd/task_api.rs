@@ -13,12 +13,48 @@ use containerd_shim_protos::protobuf::well_known_types::any::Any;
 use containerd_shim_protos::protobuf::{Message, MessageFull};
 use containerd_shim_protos::shim_async::Client;
 use containerd_shim_protos::ttrpc::{self, Code, Request};
+use rustix::fs::{CWD, FileType, Mode, OFlags, mknodat};
 use serde_json::{Value, json};
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
+use tempfile::TempDir;
 use visits_tests::DEADLINE;
 
 /// What a call came to: its response, or the code and the message of its refusal.
 pub(crate) type Called<T> = std::result::Result<T, (Code, String)>;
+
+/// The named pipes of an exec, as containerd makes them.
+pub(crate) struct Fifos(TempDir);
+
+impl Fifos {
+    /// Makes them.
+    pub(crate) fn new() -> Result<Self> {
+        let fifos = Self(tempfile::tempdir()?);
+        for path in [fifos.stdin(), fifos.stdout()] {
+            mknodat(CWD, path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0)?;
+        }
+        Ok(fifos)
+    }
+
+    /// What the process reads.
+    pub(crate) fn stdin(&self) -> String {
+        self.0.path().join("stdin").display().to_string()
+    }
+
+    /// What it writes to.
+    pub(crate) fn stdout(&self) -> String {
+        self.0.path().join("stdout").display().to_string()
+    }
+
+    /// Opens the other ends, without waiting for the process to open its own.
+    pub(crate) fn open(&self) -> Result<(File, File)> {
+        let mut both = OpenOptions::new();
+        let flags = OFlags::NONBLOCK.bits().cast_signed();
+        both.read(true).write(true).custom_flags(flags);
+        Ok((both.open(self.stdin())?, both.open(self.stdout())?))
+    }
+}
 
 /// A connection to the shim of one container.
 pub(crate) struct Shim {
@@ -54,6 +90,18 @@ impl Shim {
 
     /// Adds an exec without streams that runs these words as the container's first process is run.
     pub(crate) async fn exec(&self, id: &str, words: &[&str]) -> Called<Empty> {
+        self.exec_with(id, words, String::new(), String::new())
+            .await
+    }
+
+    /// The same with a stdin and a stdout.
+    pub(crate) async fn exec_with(
+        &self,
+        id: &str,
+        words: &[&str],
+        stdin: String,
+        stdout: String,
+    ) -> Called<Empty> {
         let mut process = self.process.clone();
         process["args"] = json!(words);
         process["terminal"] = false.into();
@@ -65,6 +113,8 @@ impl Shim {
         let request = ExecProcessRequest {
             id: self.container.clone(),
             exec_id: id.into(),
+            stdin,
+            stdout,
             spec: Some(spec).into(),
             ..Default::default()
         };

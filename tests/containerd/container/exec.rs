@@ -22,7 +22,7 @@ pub(crate) struct ExecBuilder {
     id: String,
     flags: Vec<OsString>,
     words: Vec<String>,
-    input: Vec<u8>,
+    input: Option<Vec<u8>>,
 }
 
 /// How a process ended.
@@ -63,7 +63,7 @@ impl ExecBuilder {
             id: format!("e{}", LAST.fetch_add(1, Ordering::Relaxed) + 1),
             flags: Vec::new(),
             words: words.into_iter().map(str::to_owned).collect(),
-            input: Vec::new(),
+            input: None,
         }
     }
 
@@ -73,9 +73,9 @@ impl ExecBuilder {
         self
     }
 
-    /// What it reads on stdin before that ends. Without a call stdin ends at once.
+    /// What it reads on stdin before that ends. Without a call stdin stays open.
     pub(crate) fn input(mut self, bytes: impl Into<Vec<u8>>) -> Self {
-        self.input = bytes.into();
+        self.input = Some(bytes.into());
         self
     }
 
@@ -112,13 +112,20 @@ impl ExecBuilder {
         }
     }
 
-    async fn end(self, node: &Node) -> Result<Execed> {
-        let mut exec = self.clone().start()?;
-        // Something that does not read, or ends before it has read all, must not keep the test from its end.
+    async fn end(mut self, node: &Node) -> Result<Execed> {
+        let input = self.input.take();
+        let mut exec = self.start()?;
+        let Some(input) = input else {
+            return exec.ended(node).await;
+        };
+        // Something that ends before it has read all must not keep the test from its end.
         let mut stdin = exec.stdin.take().context("its stdin")?;
-        let write = tokio::spawn(async move { stdin.write_all(&self.input).await });
+        let write = tokio::spawn(async move { stdin.write_all(&input).await.map(|()| stdin) });
+        // `ctr` forgets to close the input of an exec if it ends before `ctr` has added the exec.
+        exec.has_begun().await?;
+        let close = tokio::spawn(async move { drop(write.await) });
         let ended = exec.ended(node).await;
-        write.abort();
+        close.abort();
         ended
     }
 
@@ -166,6 +173,19 @@ impl Exec {
         found
             .await
             .map_err(|error| self.failed(&format!("{error:#}")))
+    }
+
+    /// Waits until it runs, or has ended already.
+    async fn has_begun(&self) -> Result<()> {
+        wait::until("the exec begins", DEADLINE, async || {
+            if self.has_ended() {
+                return Ok(Some(()));
+            }
+            let pid = pid_of(self.builder.namespace, &self.builder.container, self.id()).await?;
+            Ok(pid.map(drop))
+        })
+        .await
+        .map_err(|error| self.failed(&format!("{error:#}")))
     }
 
     /// Writes this to its stdin.
