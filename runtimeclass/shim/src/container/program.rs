@@ -237,6 +237,7 @@ mod tests {
         let image = tempfile::tempdir().expect("a temporary directory");
         let bin = image.path().join("bin");
         std::fs::create_dir_all(&bin).expect("it can be made");
+        std::fs::create_dir(image.path().join("app")).expect("it can be made");
         let file = |name: &str, mode: u32| {
             use std::os::unix::fs::PermissionsExt;
             let path = bin.join(name);
