@@ -11,6 +11,8 @@ use visits_tests::artifacts;
 const NEXT: &str = "localhost/visits:next";
 /// The component that misbehaves on request.
 const PROBE: &str = "localhost/probe:test";
+/// The counter, as the manifests name it.
+pub(crate) const VISITS: &str = "localhost/visits:0.1.0";
 /// Native tools, as the cluster itself has them.
 pub(crate) const BUSYBOX: &str = "docker.io/library/busybox:1.37";
 

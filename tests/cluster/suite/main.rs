@@ -9,6 +9,9 @@
 //! - [`manifests`]: the manifests of `k8s/`, as they are or with a patch
 //! - [`counter`]: the counter in a namespace: applied, ready, visited, read
 //! - [`pods`]: one pod as the API and as the kernel have it
+//! - [`specs`]: pods of a test's own, with components and native programs
+//! - [`execs`], [`shell`]: `kubectl exec`, and lines of the documentation
+//! - [`traces`]: what a container has on the node
 //! - [`visitors`], [`load`]: who visits through the Service, what they were told, and whether that was counted
 //! - [`images`], [`disk`]: images made here, and volumes that really have a size
 //!
@@ -19,15 +22,20 @@ mod cluster;
 mod counter;
 mod diagnosis;
 mod disk;
+mod execs;
 mod images;
 mod kubectl;
 mod load;
 mod manifests;
 mod namespace;
 mod pods;
+mod shell;
+mod specs;
+mod traces;
 mod visitors;
 
 mod browser;
+mod exec;
 mod figures;
 mod health;
 mod installer;

@@ -76,9 +76,27 @@ impl Pod {
         text(&self.0["status"]["phase"])
     }
 
+    /// Returns whether its container runs.
+    pub(crate) fn runs(&self) -> bool {
+        self.container()["state"]["running"].is_object()
+    }
+
     /// How often its container was started again.
     pub(crate) fn restarts(&self) -> u64 {
         self.container()["restartCount"].as_u64().unwrap_or(0)
+    }
+
+    /// Returns the resources of its container, as kubelet reports them.
+    pub(crate) fn resources(&self) -> &Value {
+        &self.container()["resources"]
+    }
+
+    /// Returns whether a resize is pending or in progress.
+    pub(crate) fn is_resizing(&self) -> bool {
+        let conditions = self.0["status"]["conditions"].as_array();
+        conditions.into_iter().flatten().any(|condition| {
+            text(&condition["type"]).starts_with("PodResize") && condition["status"] == "True"
+        })
     }
 
     /// The image that runs, by what is in it.
@@ -101,11 +119,28 @@ impl Pod {
         &self.0["spec"]["initContainers"][0]
     }
 
-    /// The first process of its container, as the node sees it: the kernel knows which belong to it.
-    pub(crate) async fn process(&self, cluster: &Cluster) -> Result<u32> {
-        let id = text(&self.container()["containerID"]);
+    /// Returns containerd's id of its container.
+    pub(crate) fn container_id(&self) -> Result<&str> {
+        self.id(self.container())
+    }
+
+    /// Returns containerd's ids of all its containers.
+    pub(crate) fn container_ids(&self) -> Result<Vec<&str>> {
+        let containers = self.0["status"]["containerStatuses"].as_array();
+        let containers = containers.into_iter().flatten();
+        containers.map(|container| self.id(container)).collect()
+    }
+
+    fn id<'s>(&self, status: &'s Value) -> Result<&'s str> {
+        let id = text(&status["containerID"]);
         let id = id.strip_prefix("containerd://").unwrap_or_default();
         ensure!(!id.is_empty(), "pod {} has no container yet", self.name());
+        Ok(id)
+    }
+
+    /// The first process of its container, as the node sees it: the kernel knows which belong to it.
+    pub(crate) async fn process(&self, cluster: &Cluster) -> Result<u32> {
+        let id = self.container_id()?;
         let found = cluster
             .shell(&format!(
                 "grep -ls {id} /proc/[0-9]*/cgroup | cut -d/ -f3 | sort -n | head -n 1"
