@@ -35,6 +35,7 @@ mod traces;
 mod visitors;
 
 mod browser;
+mod copy;
 mod exec;
 mod figures;
 mod health;
