@@ -10,7 +10,7 @@
 //! - [`counter`]: the counter in a namespace: applied, ready, visited, read
 //! - [`pods`]: one pod as the API and as the kernel have it
 //! - [`specs`]: pods of a test's own, with components and native programs
-//! - [`execs`], [`shell`]: `kubectl exec`, and lines of the documentation
+//! - [`execs`], [`shell`], [`sessions`]: `kubectl exec`, lines of the documentation, programs that a test talks to
 //! - [`traces`]: what a container has on the node
 //! - [`visitors`], [`load`]: who visits through the Service, what they were told, and whether that was counted
 //! - [`images`], [`disk`]: images made here, and volumes that really have a size
@@ -29,11 +29,13 @@ mod load;
 mod manifests;
 mod namespace;
 mod pods;
+mod sessions;
 mod shell;
 mod specs;
 mod traces;
 mod visitors;
 
+mod attach;
 mod browser;
 mod copy;
 mod exec;
@@ -49,4 +51,5 @@ mod rollout;
 mod security;
 mod strict;
 mod table;
+mod terminal;
 mod volumes;

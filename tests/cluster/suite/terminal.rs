@@ -1,0 +1,50 @@
+//! `kubectl exec -it`: the terminal of an exec has the size of the operator's, and its keys.
+
+use crate::cluster::Cluster;
+use crate::namespace::Namespace;
+use crate::pods::Pod;
+use crate::sessions::Session;
+use crate::shell::Shell;
+use crate::specs;
+use anyhow::{Result, ensure};
+
+/// Sets the size of the terminal that kubectl runs in, which `script`, of util-linux, makes.
+const SIZE: &str = "stty rows 33 cols 99";
+
+#[tokio::test]
+#[ignore = "needs a cluster"]
+async fn an_exec_in_a_terminal_has_its_size_and_its_interrupt_key() -> Result<()> {
+    let cluster = Cluster::shared().await?;
+    Namespace::with(&cluster, async |namespace| {
+        let sleep = specs::native("native", "exec sleep 1000");
+        namespace
+            .apply(specs::pod("pod", &[specs::component("visits"), sleep]))
+            .await?;
+        Pod::ready(namespace, "pod").await?;
+        let shell = Shell::new(namespace).await?;
+        let in_terminal = |line: &str| {
+            let kubectl = format!("{SIZE}; exec kubectl exec -it pod {line}");
+            let mut script = shell.command("script");
+            script.args(["-qec", &kubectl, "/dev/null"]);
+            Session::start(script)
+        };
+        let size = in_terminal("-c native -- stty size")?;
+        size.prints("33 99", async || ()).await?;
+        ensure!(size.ends().await? == Some(0));
+        for container in ["visits", "native"] {
+            let mut session = in_terminal(&format!("-c {container} -- cat"))?;
+            // The terminal echoes it, then the program prints it.
+            session.write(b"spoken\n")?;
+            session.prints("spoken\r\nspoken\r\n", async || ()).await?;
+            session.goes_on()?;
+            session.write(b"\x03")?;
+            let code = session.ends().await?;
+            ensure!(
+                code == Some(130),
+                "the interrupt key in {container}: {code:?}"
+            );
+        }
+        Ok(())
+    })
+    .await
+}
