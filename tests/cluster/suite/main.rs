@@ -8,7 +8,7 @@
 //! - [`namespace`]: a namespace for each test, and [`diagnosis`], the report of it when the test fails
 //! - [`manifests`]: the manifests of `k8s/`, as they are or with a patch
 //! - [`counter`]: the counter in a namespace: applied, ready, visited, read
-//! - [`pods`]: one pod as the API and as the kernel have it
+//! - [`pods`]: one pod as the API and as the kernel have it, and its [`limits`]
 //! - [`specs`]: pods of a test's own, with components and native programs
 //! - [`execs`], [`shell`], [`sessions`]: `kubectl exec`, lines of the documentation, programs that a test talks to
 //! - [`traces`]: what a container has on the node
@@ -25,6 +25,7 @@ mod disk;
 mod execs;
 mod images;
 mod kubectl;
+mod limits;
 mod load;
 mod manifests;
 mod namespace;
@@ -47,6 +48,7 @@ mod lifecycle;
 mod node;
 mod probes;
 mod reading;
+mod resize;
 mod rollout;
 mod security;
 mod strict;
