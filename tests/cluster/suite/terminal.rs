@@ -28,7 +28,9 @@ async fn an_exec_in_a_terminal_has_its_size_and_its_interrupt_key() -> Result<()
             script.args(["-qec", &kubectl, "/dev/null"]);
             Session::start(script)
         };
-        let size = in_terminal("-c native -- stty size")?;
+        // The size arrives after the start of the program. Until then `stty size` fails.
+        let asks = "sh -c 'until stty size; do sleep 0.1; done'";
+        let size = in_terminal(&format!("-c native -- {asks}"))?;
         size.prints("33 99", async || ()).await?;
         ensure!(size.ends().await? == Some(0));
         for container in ["visits", "native"] {
