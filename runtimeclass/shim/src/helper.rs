@@ -4,7 +4,7 @@
 //! that was made, and its terminal. The answer itself comes over standard output.
 
 use crate::exits::Exits;
-use crate::process::Handle;
+use crate::process::{Handle, to_pid};
 use crate::request::{Request, Response};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use rustix::fs::{MemfdFlags, OFlags, fcntl_setfl, memfd_create};
@@ -12,6 +12,7 @@ use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
 };
+use rustix::process::{PidfdFlags, pidfd_open};
 use std::fs::File;
 use std::io::{IoSlice, IoSliceMut, Read, Seek, Write};
 use std::mem::MaybeUninit;
@@ -157,9 +158,13 @@ fn made(response: &Response, socket: &UnixStream) -> Result<Made> {
     })
 }
 
-/// Sends descriptors over this process's standard input, in the role of the helper.
-pub(crate) fn hand_over(descriptors: &[BorrowedFd<'_>]) -> Result<()> {
-    send(std::io::stdin().as_fd(), descriptors).context("cannot hand over descriptors")
+/// Hands over a process that was made, and its terminal, in the role of the helper: over its standard input.
+pub(crate) fn hand_over(pid: i32, terminal: Option<&OwnedFd>) -> Result<()> {
+    let process = pidfd_open(to_pid(pid)?, PidfdFlags::empty())
+        .context("the new process has ended already")?;
+    let mut descriptors = vec![process.as_fd()];
+    descriptors.extend(terminal.map(AsFd::as_fd));
+    send(std::io::stdin().as_fd(), &descriptors).context("cannot hand over the new process")
 }
 
 fn send(socket: BorrowedFd<'_>, descriptors: &[BorrowedFd<'_>]) -> Result<()> {

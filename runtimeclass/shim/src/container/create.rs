@@ -13,9 +13,7 @@ use libcontainer::oci_spec::runtime::Spec;
 use libcontainer::syscall::syscall::SyscallType;
 use preopen_host::cli::Container;
 use rustix::io::Errno;
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use std::fs::File;
-use std::os::fd::AsFd;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
@@ -72,18 +70,12 @@ pub(super) fn create(request: &Create) -> Result<i32> {
         .build()
         .map_err(|error| anyhow::Error::new(error).context("make the container"))?;
     let pid = container.pid().context("the container has no process")?;
-    devices::confine(&spec, pid.as_raw())?;
+    let pid = pid.as_raw();
+    devices::confine(&spec, pid)?;
     let terminal = console.map(|console| console.take(place, user));
     let terminal = terminal.transpose()?;
-    let process = pidfd_open(
-        Pid::from_raw(pid.as_raw()).context("no process id")?,
-        PidfdFlags::empty(),
-    )
-    .context("the container's process has ended already")?;
-    let mut descriptors = vec![process.as_fd()];
-    descriptors.extend(terminal.iter().map(AsFd::as_fd));
-    hand_over(&descriptors)?;
-    Ok(pid.as_raw())
+    hand_over(pid, terminal.as_ref())?;
+    Ok(pid)
 }
 
 /// Makes the process's working directory if the image has none, as runc does and libcontainer does not.

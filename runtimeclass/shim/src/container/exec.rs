@@ -32,7 +32,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use std::fs::File;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -227,14 +227,7 @@ impl Starting<'_> {
             None => None,
         };
         let pid = pid.as_raw();
-        let process = pidfd_open(
-            Pid::from_raw(pid).context("no process id")?,
-            PidfdFlags::empty(),
-        )
-        .context("the new process has ended already")?;
-        let mut descriptors = vec![process.as_fd()];
-        descriptors.extend(terminal.iter().map(AsFd::as_fd));
-        hand_over(&descriptors)?;
+        hand_over(pid, terminal.as_ref())?;
         gate.open()?;
         Ok(pid)
     }
