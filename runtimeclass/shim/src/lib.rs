@@ -27,7 +27,7 @@
 //! - `exits`: which child process ended how
 //! - `cgroup`: what the kernel knows of a container: its processes, whether memory ran out; and its freezer
 //! - `stats`: a container's figures, as containerd takes them
-//! - `events`: what containerd is told unasked
+//! - `events`: what is published to containerd unasked
 //! - `refusal`: errors with containerd's codes
 //! - `options`: the runtime's options in containerd's configuration
 //! - `helper`: calls of this binary in the role below

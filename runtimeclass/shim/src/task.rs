@@ -1,6 +1,5 @@
 //! One container as a task: created, running, stopped. The states follow what happens to its first process, not what
-//! is requested: whatever ends the process, even before it was started, ends the task, and everybody who waits hears
-//! of it.
+//! is requested: whatever ends the process, even before it was started, ends the task and every wait for it.
 
 use crate::cgroup::Cgroup;
 use crate::events::Events;
