@@ -47,6 +47,7 @@ mod exec_wasm;
 mod exits;
 mod failures;
 mod features;
+mod hostile;
 mod kills;
 mod logs;
 mod memory;

@@ -12,6 +12,7 @@
 //! - `gate`: a process waits for the one that made it
 //! - `console`: a terminal on its way from the container to the server
 //! - `inside`: files of a container or an image, opened from outside
+//! - `home`: the home directory of a process's user
 //! - `spec`: the bundle's specification, made plain for libcontainer
 //! - `devices`, `bpf`: which devices a container may use, on cgroup version 2
 //! - `memory_limit`: the container's memory limit, where the host inside can see it change
@@ -29,6 +30,7 @@ mod devices;
 mod exec;
 mod executor;
 mod gate;
+mod home;
 mod inside;
 mod making;
 mod memory_limit;

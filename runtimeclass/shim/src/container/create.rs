@@ -34,9 +34,10 @@ pub(super) fn create(request: &Create) -> Result<i32> {
         .with_context(|| format!("{}: mount the root file system", rootfs.display()))?;
     }
     let path = place.bundle.join("config.json");
-    spec::make_plain(&path)?;
+    let root = File::open(&rootfs).with_context(|| rootfs.display().to_string())?;
+    spec::make_plain(&path, &root)?;
     let spec = Spec::load(&path).with_context(|| path.display().to_string())?;
-    make_working_directory(&spec, &rootfs)?;
+    make_working_directory(&spec, &root)?;
     let code = prepare::code(&spec, &place.bundle, &request.cache);
     let limit = memory_limit(&spec);
     let limit = match manifest_of(&spec) {
@@ -79,13 +80,12 @@ pub(super) fn create(request: &Create) -> Result<i32> {
 }
 
 /// Makes the process's working directory if the image has none, as runc does and libcontainer does not.
-fn make_working_directory(spec: &Spec, rootfs: &Path) -> Result<()> {
+fn make_working_directory(spec: &Spec, root: &File) -> Result<()> {
     let Some(process) = spec.process() else {
         return Ok(());
     };
-    let root = File::open(rootfs).with_context(|| rootfs.display().to_string())?;
-    match inside::find(&root, process.cwd()) {
-        Err(Errno::NOENT) => inside::make_directories(&root, process.cwd()),
+    match inside::find(root, process.cwd()) {
+        Err(Errno::NOENT) => inside::make_directories(root, process.cwd()),
         // Whatever else is wrong with it, the process will report.
         _ => Ok(()),
     }

@@ -51,10 +51,9 @@ pub(super) fn exec(request: &Exec) -> Result<i32> {
     };
     let mut spec = Spec::load(place.bundle.join("config.json"))?;
     let serves = manifest_of(&spec).is_some();
-    let process = process(&request.process)?;
-    let user = process.user().uid();
-
     let init = Init::open(request.init, &spec, &cgroup)?;
+    let process = process(&request.process, &init.root)?;
+    let user = process.user().uid();
     let command = program::find(
         &process,
         &Where {
@@ -85,10 +84,10 @@ pub(super) fn exec(request: &Exec) -> Result<i32> {
 }
 
 /// Reads the process that containerd describes, made plain for libcontainer.
-fn process(text: &str) -> Result<Process> {
+fn process(text: &str, root: &File) -> Result<Process> {
     let mut process: serde_json::Value =
         serde_json::from_str(text).context("cannot read the process to run")?;
-    spec::make_process_plain(&mut process);
+    spec::make_process_plain(&mut process, root);
     serde_json::from_value(process).context("cannot read the process to run")
 }
 

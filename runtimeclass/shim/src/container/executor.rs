@@ -87,12 +87,8 @@ impl workload::Executor for Executor {
         check_program(spec).map_err(ExecutorValidationError::ArgValidationError)
     }
 
-    /// The container's environment and nothing else. `HOME` is the user's as the image knows it, unless it is given.
-    fn setup_envs(
-        &self,
-        mut variables: HashMap<String, String>,
-    ) -> Result<(), ExecutorSetEnvsError> {
-        variables.entry("HOME".into()).or_insert_with(home);
+    /// The container's environment and nothing else.
+    fn setup_envs(&self, variables: HashMap<String, String>) -> Result<(), ExecutorSetEnvsError> {
         let names: Vec<_> = std::env::vars_os().map(|(name, _)| name).collect();
         for name in names {
             // SAFETY: this process has one thread.
@@ -139,19 +135,6 @@ fn execute(spec: &Spec, failed: i32) -> i32 {
 fn report(error: &anyhow::Error) -> i32 {
     eprintln!("error: {error:#}");
     FAILED
-}
-
-/// The home directory of this process's user in the image's `/etc/passwd`, whose sixth field it is, or the root.
-fn home() -> String {
-    let user = rustix::process::getuid().as_raw().to_string();
-    let users = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
-    let home = users.lines().find_map(|line| {
-        let fields: Vec<&str> = line.split(':').collect();
-        (fields.get(2) == Some(&user.as_str())).then(|| fields.get(5).copied())?
-    });
-    home.filter(|home| !home.is_empty())
-        .unwrap_or("/")
-        .to_owned()
 }
 
 /// The manifest that a container's first argument names, as an absolute path inside of it.

@@ -1,12 +1,15 @@
 //! A bundle's `config.json` made plain for libcontainer, where it takes what is left out for something else than runc
 //! does, which is what containerd writes it for. What is written means the same, and writing it twice changes nothing.
 //!
+//! - A HOME that is left out is the user's (see [`super::home`]).
 //! - Capability sets that are left out are empty. libcontainer leaves the process what it has, which is everything.
 //! - On cgroup version 1, the mount of the cgroups becomes a read-only mount of the container's own in each
 //!   hierarchy. libcontainer mounts them writable, those of others too, and fails in a pod that shares processes.
 
+use super::home;
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
+use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -36,23 +39,24 @@ const CONTROLLERS: [&str; 12] = [
 
 const CGROUPS: &str = "/sys/fs/cgroup";
 
-/// Makes the file plain.
-pub(super) fn make_plain(path: &Path) -> Result<()> {
+/// Makes the file plain, for a container with this root directory.
+pub(super) fn make_plain(path: &Path, root: &File) -> Result<()> {
     let text = std::fs::read(path).with_context(|| path.display().to_string())?;
     let mut spec: Value =
         serde_json::from_slice(&text).with_context(|| path.display().to_string())?;
-    set_capabilities(&mut spec);
+    make_process_plain(&mut spec["process"], root);
     // Where version 2 has everything, the directory is of its type and there are no hierarchies to be mounted.
     mount_own_cgroups(&mut spec, &hierarchies(Path::new(CGROUPS)));
     write(path, &spec).with_context(|| path.display().to_string())
 }
 
-fn set_capabilities(spec: &mut Value) {
-    make_process_plain(&mut spec["process"]);
+/// Makes the description of a process plain, for a container with this root directory.
+pub(super) fn make_process_plain(process: &mut Value, root: &File) {
+    set_capabilities(process);
+    home::give(process, root);
 }
 
-/// Makes the description of a process plain.
-pub(super) fn make_process_plain(process: &mut Value) {
+fn set_capabilities(process: &mut Value) {
     let Some(process) = process.as_object_mut() else {
         return;
     };
@@ -122,7 +126,7 @@ fn hierarchies(root: &Path) -> Vec<(String, PathBuf)> {
 /// Whole or not at all, for containerd may look at it.
 fn write(path: &Path, spec: &Value) -> Result<()> {
     let beside = path.with_extension("plain");
-    let mut file = std::fs::File::create(&beside)?;
+    let mut file = File::create(&beside)?;
     file.write_all(&serde_json::to_vec(spec)?)?;
     std::fs::rename(&beside, path)?;
     Ok(())
@@ -139,19 +143,16 @@ mod tests {
             json!({"capabilities": null}),
             json!({"capabilities": {}}),
         ] {
-            let mut spec = json!({ "process": process });
-            set_capabilities(&mut spec);
+            let mut process = process;
+            set_capabilities(&mut process);
             for name in CAPABILITY_SETS {
-                assert_eq!(spec["process"]["capabilities"][name], json!([]), "{name}");
+                assert_eq!(process["capabilities"][name], json!([]), "{name}");
             }
         }
-        let mut spec = json!({"process": {"capabilities": {"bounding": ["CAP_CHOWN"]}}});
-        set_capabilities(&mut spec);
-        assert_eq!(
-            spec["process"]["capabilities"]["bounding"],
-            json!(["CAP_CHOWN"])
-        );
-        assert_eq!(spec["process"]["capabilities"]["effective"], json!([]));
+        let mut process = json!({"capabilities": {"bounding": ["CAP_CHOWN"]}});
+        set_capabilities(&mut process);
+        assert_eq!(process["capabilities"]["bounding"], json!(["CAP_CHOWN"]));
+        assert_eq!(process["capabilities"]["effective"], json!([]));
     }
 
     #[test]
