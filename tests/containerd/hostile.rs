@@ -7,6 +7,7 @@ use anyhow::{Context, Result, ensure};
 use std::path::Path;
 use std::process::Command;
 use tempfile::TempDir;
+use visits_tests::get;
 
 /// Leaves a file in /marker when it is loaded. Without the C library, so that it loads into any process.
 const LIBRARY: &str = r#"
@@ -29,7 +30,8 @@ impl Trap {
     fn set() -> Result<Self> {
         let directory = tempfile::tempdir()?;
         let path = |name: &str| directory.path().join(name);
-        std::fs::write(path("nsswitch.conf"), "passwd: evil\ngroup: evil\n")?;
+        let services = "passwd: evil\ngroup: evil\nhosts: evil\n";
+        std::fs::write(path("nsswitch.conf"), services)?;
         std::fs::write(path("library.c"), LIBRARY)?;
         std::fs::create_dir(path("marker"))?;
         std::os::unix::fs::chown(path("marker"), Some(images::USER), Some(images::USER))?;
@@ -94,5 +96,26 @@ async fn no_library_of_the_image_is_loaded_to_look_up_a_user() -> Result<()> {
         container.exec([program]).run(&node).await?;
         ensure!(!trap.sprung(), "{image}, {home:?}: by an exec");
     }
+    Ok(())
+}
+
+/// A component may send requests; the name of a host is looked up in the process that serves it.
+#[cfg(target_arch = "x86_64")]
+#[tokio::test]
+#[ignore = "needs root"]
+async fn no_library_of_the_image_is_loaded_to_look_up_a_host() -> Result<()> {
+    const CALLER: &str = "localhost/caller:test";
+    let node = Node::shared().await?;
+    let lines = "allowed_outbound_hosts = [\"http://*\"]";
+    images::import(&images::probe_with(CALLER, lines)?).await?;
+    let trap = Trap::set()?;
+    let mut builder = Container::of(CALLER);
+    for flag in trap.flags() {
+        builder = builder.flag(flag);
+    }
+    let container = builder.start(&node).await?;
+    let reply = get(container.address(), "/outbound?url=http://nowhere.test/").await?;
+    ensure!(!trap.sprung(), "the library was loaded: {}", reply.text());
+    ensure!(reply.text() != "200\n", "there is no such host");
     Ok(())
 }

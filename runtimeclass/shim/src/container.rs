@@ -13,6 +13,7 @@
 //! - `console`: a terminal on its way from the container to the server
 //! - `inside`: files of a container or an image, opened from outside
 //! - `home`: the home directory of a process's user
+//! - `nss`: how names are looked up in a container's process
 //! - `spec`: the bundle's specification, made plain for libcontainer
 //! - `devices`, `bpf`: which devices a container may use, on cgroup version 2
 //! - `memory_limit`: the container's memory limit, where the host inside can see it change
@@ -34,6 +35,7 @@ mod home;
 mod inside;
 mod making;
 mod memory_limit;
+mod nss;
 mod prepare;
 mod program;
 mod spec;
@@ -72,6 +74,7 @@ pub(crate) fn main(arguments: &[OsString]) -> ExitCode {
 
 fn answer() -> Result<()> {
     end_with_parent()?;
+    nss::fix()?;
     let mut text = Vec::new();
     std::io::stdin()
         .read_to_end(&mut text)
