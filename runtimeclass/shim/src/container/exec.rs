@@ -193,10 +193,10 @@ impl Starting<'_> {
         let stream = |at: usize| streams.as_ref().map(|streams| streams[at].as_raw_fd());
         let (console, its_console) = UnixStream::pair()?;
         let terminal = self.request.terminal.then(|| its_console.as_raw_fd());
-        // libcontainer writes into it why a process could not be started; it says the same elsewhere.
+        // libcontainer writes the reason of a failure into this pipe. It logs the same reason, so nobody reads the pipe.
         let (_reasons, reasons) = pipe_with(PipeFlags::CLOEXEC)?;
         let gate = Rc::new(Gate::new()?);
-        // A process that is in the container's namespaces already, and not its program yet, is nobody's to look into.
+        // Until the new process runs its program, no other process of the container may trace it.
         rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)?;
         let args = ContainerArgs {
             container_type: ContainerType::TenantContainer {
