@@ -43,8 +43,7 @@ impl std::fmt::Debug for App {
 }
 
 impl App {
-    /// Checks the manifest's directories and loads its component, with the machine code that `code` gives. `engine`
-    /// must be the one that mapped code was mapped with.
+    /// Checks the manifest's directories and loads its component, with the machine code that `code` gives.
     pub fn load(
         manifest: Manifest,
         overrides: &Overrides,

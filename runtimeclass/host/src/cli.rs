@@ -186,8 +186,12 @@ fn load(arguments: &Arguments, container: Option<&Container>) -> Result<App> {
     if let Some(container) = container {
         container.add_environment(&manifest, &mut overrides.environment)?;
     }
-    if let (None, Some(mapped)) = (&arguments.cache_dir, container.and_then(Container::code)) {
-        return App::load(manifest, &overrides, mapped.engine(), Code::Mapped(mapped));
+    let engine = crate::engine::engine()?;
+    if let (None, Some(entry)) = (
+        &arguments.cache_dir,
+        container.and_then(Container::take_code),
+    ) {
+        return App::load(manifest, &overrides, &engine, Code::Entry(&entry));
     }
     let directory = match (&arguments.cache_dir, container) {
         (Some(directory), _) => Some(directory.clone()),
@@ -201,7 +205,6 @@ fn load(arguments: &Arguments, container: Option<&Container>) -> Result<App> {
     if cache.is_none() && container.is_none() {
         tracing::warn!("compiled code is not kept: every start compiles");
     }
-    let engine = crate::engine::engine()?;
     let code = cache.as_ref().map_or(Code::Compiled, Code::Cached);
     App::load(manifest, &overrides, &engine, code)
 }

@@ -1,13 +1,20 @@
-//! Where the machine code of a component comes from: a cache, this process's compiler, or a process that had both.
+//! Where the machine code of a component comes from: a cache, this process's compiler, or an entry of a cache that
+//! another process has opened.
 //!
-//! The last is the shim's way. It maps the code on the node, as root, and enters the container afterwards: the pod
-//! shares the pages with every other pod of the image and holds no descriptor through which it could change them.
+//! The last is the shim's way. It opens the entry on the node, as root, and hands it to the container's process, which
+//! maps it after it has lost its rights: wasmtime trusts the bytes that it maps, so root maps none.
 
-use crate::cache::Cache;
+use crate::cache::{Cache, Entry, Key};
 use anyhow::{Result, anyhow};
-use sha2::{Digest, Sha256};
+use std::time::{Duration, Instant};
 use wasmtime::Engine;
 use wasmtime::component::Component;
+
+/// How long a host waits for another that compiles. After that both do.
+const TURN: Duration = Duration::from_secs(120);
+
+/// A cache of a user's own has one owner.
+const OWNER: &str = "";
 
 /// The first eight bytes of every component: magic, version 13, layer 1.
 pub const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
@@ -20,38 +27,10 @@ pub const CORE_MODULE: &[u8] = b"\0asm\x01\0\0\0";
 pub enum Code<'a> {
     /// From this cache, which also keeps what has to be compiled.
     Cached(&'a Cache),
-    /// What was mapped before, if it is of the very component that the manifest names.
-    Mapped(&'a Mapped),
+    /// From this entry, if it was made of the very component that the manifest names.
+    Entry(&'a Entry),
     /// Compiled at every start.
     Compiled,
-}
-
-/// A component's mapped code, with the digest of the wasm it was made of.
-pub struct Mapped {
-    digest: [u8; 32],
-    component: Component,
-}
-
-impl std::fmt::Debug for Mapped {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Mapped").finish_non_exhaustive()
-    }
-}
-
-impl Mapped {
-    /// The code of the component with these bytes, when `cache` has it.
-    pub fn from_cache(cache: &Cache, engine: &Engine, wasm: &[u8]) -> Option<Self> {
-        let component = cache.load(engine, wasm)?;
-        Some(Self {
-            digest: Sha256::digest(wasm).into(),
-            component,
-        })
-    }
-
-    /// The engine that it was mapped with, the only one that can run it.
-    pub fn engine(&self) -> &Engine {
-        self.component.engine()
-    }
 }
 
 /// Compiles `wasm`, a component or a core module, to machine code for [`Cache::keep`].
@@ -67,36 +46,52 @@ pub fn compile(engine: &Engine, wasm: &[u8]) -> Result<Vec<u8>> {
 }
 
 impl Code<'_> {
-    /// The component of `wasm`, and whether it was there already.
+    /// Returns the component of `wasm`, and whether its code was there already.
     pub(crate) fn component(&self, engine: &Engine, wasm: &[u8]) -> Result<(Component, bool)> {
         match self {
             Self::Cached(cache) => cached(cache, engine, wasm),
-            Self::Mapped(mapped) if mapped.digest == <[u8; 32]>::from(Sha256::digest(wasm)) => {
-                Ok((mapped.component.clone(), true))
-            }
-            Self::Mapped(_) | Self::Compiled => Ok((compiled(engine, wasm)?, false)),
+            Self::Entry(entry) if entry.was_made_of(wasm) => match entry.component(engine) {
+                Ok(component) => Ok((component, true)),
+                Err(error) => {
+                    tracing::warn!(error = %format!("{error:#}"), "compiling: the node's code cannot be mapped");
+                    Ok((compiled(engine, wasm)?, false))
+                }
+            },
+            Self::Entry(_) | Self::Compiled => Ok((compiled(engine, wasm)?, false)),
         }
     }
 }
 
 fn cached(cache: &Cache, engine: &Engine, wasm: &[u8]) -> Result<(Component, bool)> {
-    if let Some(component) = cache.load(engine, wasm) {
+    let key = Key::of(engine, wasm);
+    let find = || map(engine, &cache.find(&key)?);
+    if let Some(component) = find() {
         return Ok((component, true));
     }
-    // Of many hosts that start at once the first compiles; the others wait here and find its code.
-    let _lock = match cache.lock() {
-        Ok(lock) => Some(lock),
-        Err(error) => {
-            tracing::warn!(error = %format!("{error:#}"), "others may compile the same now");
-            None
-        }
-    };
-    if let Some(component) = cache.load(engine, wasm) {
+    let turn = cache.turn(&key, OWNER, Instant::now() + TURN);
+    if let Err(error) = &turn {
+        tracing::warn!(error = %format!("{error:#}"), "others may compile the same now");
+    }
+    if let Some(component) = find() {
         return Ok((component, true));
     }
     let component = compiled(engine, wasm)?;
-    cache.store(engine, wasm, &component);
+    let code = component
+        .serialize()
+        .map_err(|error| anyhow!("{error:#}"))
+        .and_then(|code| cache.keep(&key, OWNER, code.as_slice()));
+    if let Err(error) = code {
+        tracing::warn!(error = %format!("{error:#}"), "compiled code is not cached: the next start compiles");
+    }
     Ok((component, false))
+}
+
+fn map(engine: &Engine, entry: &Entry) -> Option<Component> {
+    let mapped = entry.component(engine);
+    if let Err(error) = &mapped {
+        tracing::warn!(error = %format!("{error:#}"), "recompiling: the cached code cannot be mapped");
+    }
+    mapped.ok()
 }
 
 fn compiled(engine: &Engine, wasm: &[u8]) -> Result<Component> {

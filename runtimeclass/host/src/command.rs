@@ -1,19 +1,18 @@
 //! Runs a WASI command: a program with arguments, an environment, standard streams and an exit code.
 //!
-//! The shim uses it for `kubectl exec`. It loads the code on the node, as root, forks into the container, and calls
-//! [`Command::run`] there, as the container's user. What the command then sees is in `world`.
+//! The shim uses it for `kubectl exec`: it opens the code on the node, forks into the container, and calls
+//! [`Command::map`] and [`Command::run`] there, as the container's user. What the command then sees is in `world`.
 //!
 //! Three worlds are supported: components that export `wasi:cli/run` 0.2 or 0.3, and core modules of preview 1, which
 //! export `_start`.
 
 mod world;
 
-use crate::cache::Cache;
-use crate::code::CORE_MODULE;
+use crate::cache::Entry;
 use crate::state::State;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use wasmtime::component::{Component, Linker as ComponentLinker};
-use wasmtime::{Engine, Linker, Module, Store};
+use wasmtime::{Engine, Linker, Module, Precompiled, Store};
 use wasmtime_wasi::p1::{self, WasiP1Ctx};
 use wasmtime_wasi::{I32Exit, p2, p3};
 
@@ -61,14 +60,14 @@ impl std::fmt::Debug for Command {
 }
 
 impl Command {
-    /// Returns the command with these bytes if `cache` has its code. Fails if it is no command.
-    pub fn from_cache(cache: &Cache, engine: &Engine, wasm: &[u8]) -> Result<Option<Self>> {
-        if wasm.starts_with(CORE_MODULE) {
-            let module = cache.load_module(engine, wasm);
-            return module.map(Self::from_module).transpose();
+    /// Maps the code in `entry`. Fails if it is not that of a command.
+    pub fn map(engine: &Engine, entry: &Entry) -> Result<Self> {
+        let unusable = |error| anyhow!("the code of the command cannot be mapped: {error:#}");
+        // Its header tells which of the two it is.
+        match Engine::detect_precompiled_file(entry.path()).map_err(unusable)? {
+            Some(Precompiled::Module) => Self::from_module(entry.module(engine).map_err(unusable)?),
+            _ => Self::from_component(entry.component(engine).map_err(unusable)?),
         }
-        let component = cache.load(engine, wasm);
-        component.map(Self::from_component).transpose()
     }
 
     /// Makes a command of a core module. Fails if it does not export `_start`.

@@ -36,9 +36,7 @@ fn config() -> Config {
     let mut config = Config::new();
     config.wasm_component_model_async(true);
     config.epoch_interruption(true);
-    // Else the file that code is mapped from stays open, for an instance's memory is then mapped from it too. A
-    // container is not to hold a descriptor of the node's cache; and there is one instance, whose first copy of its
-    // data is small.
+    // There is one instance, and its first copy of its data is small: to map it from the code's file gains nothing.
     config.memory_init_cow(false);
     config
 }

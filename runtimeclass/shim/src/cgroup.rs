@@ -40,7 +40,7 @@ impl Cgroup {
     }
 
     /// Lines of version 1 are like `4:cpu,cpuacct:/a/b`, the one of version 2 is `0::/a/b`.
-    fn parse(text: &str) -> Self {
+    pub(crate) fn parse(text: &str) -> Self {
         let below = |mount: PathBuf, path: &str| mount.join(path.trim_start_matches('/'));
         let mut cgroup = Self {
             controllers: BTreeMap::new(),
@@ -199,11 +199,11 @@ impl Cgroup {
         }
     }
 
-    /// The processes in it.
-    pub(crate) fn processes(&self) -> Result<Vec<i32>> {
+    /// Returns the processes in it. A cgroup that is gone has none.
+    pub(crate) fn processes(&self) -> Vec<i32> {
         let path = self.memory().join("cgroup.procs");
-        let text = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
-        Ok(text.lines().filter_map(|line| line.parse().ok()).collect())
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        text.lines().filter_map(|line| line.parse().ok()).collect()
     }
 }
 

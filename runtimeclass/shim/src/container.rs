@@ -2,12 +2,16 @@
 //! forks, the container's processes themselves. One thread, no environment, its request on standard input.
 //!
 //! - `create`: from a bundle to a process that waits to be started
-//! - `prepare`: the component's machine code, mapped before the container is entered
+//! - `prepare`: the component's machine code, found before the container is entered
+//! - `code`: machine code, found in the node's cache or compiled into it
 //! - `compile`: machine code that is not there yet, made by a process without rights
 //! - `exec`: a second process in a container that runs
 //! - `program`: which program an exec means: native, a WASI command, or one of the toolbox
 //! - `toolbox`: the programs that this shim brings for containers without any
 //! - `executor`: what a container's process does: become a native program, serve a component, run a command
+//! - `keyring`: the keys of a container's processes
+//! - `label`: labels of SELinux and profiles of AppArmor
+//! - `syscalls`: which system calls a process may make that runs or compiles WebAssembly
 //! - `capabilities`: what executing a program takes from a process, for one that executes nothing
 //! - `gate`: a process waits for the one that made it
 //! - `console`: a terminal on its way from the container to the server
@@ -15,6 +19,7 @@
 //! - `home`: the home directory of a process's user
 //! - `nss`: how names are looked up in a container's process
 //! - `spec`: the bundle's specification, made plain for libcontainer
+//! - `holder`: a container's cgroup on version 2, made before any of its processes
 //! - `devices`, `bpf`: which devices a container may use, on cgroup version 2
 //! - `memory_limit`: the container's memory limit, where the host inside can see it change
 //! - `update`: new limits for a container that runs
@@ -23,6 +28,7 @@
 
 mod bpf;
 mod capabilities;
+mod code;
 mod compile;
 mod console;
 mod create;
@@ -31,14 +37,18 @@ mod devices;
 mod exec;
 mod executor;
 mod gate;
+mod holder;
 mod home;
 mod inside;
+mod keyring;
+mod label;
 mod making;
 mod memory_limit;
 mod nss;
 mod prepare;
 mod program;
 mod spec;
+mod syscalls;
 mod toolbox;
 mod update;
 
@@ -47,6 +57,7 @@ pub(crate) use delete::delete;
 use crate::request::{Place, Request, Response};
 use anyhow::{Context, Result};
 use libcontainer::container::Container;
+use rustix::fs::Mode;
 use rustix::process::{Signal, set_parent_process_death_signal};
 use std::ffi::OsString;
 use std::fs::File;
@@ -60,7 +71,7 @@ use tracing_subscriber::layer::SubscriberExt;
 /// Does what the request on standard input asks. The arguments only tell people who look at the process list.
 pub(crate) fn main(arguments: &[OsString]) -> ExitCode {
     let done = match arguments.first() {
-        Some(role) if role == compile::ROLE => compile::main(),
+        Some(role) if role == compile::ROLE => compile::main(&arguments[1..]),
         _ => said_aside().and_then(|_said| answer()),
     };
     match done {
@@ -74,6 +85,9 @@ pub(crate) fn main(arguments: &[OsString]) -> ExitCode {
 
 fn answer() -> Result<()> {
     end_with_parent()?;
+    // The server's is stricter than what a root file system's directories and links are made with.
+    rustix::process::umask(Mode::from_raw_mode(0o022));
+    keyring::leave()?;
     nss::fix()?;
     let mut text = Vec::new();
     std::io::stdin()

@@ -5,6 +5,7 @@
 
 use crate::exits::Exits;
 use crate::process::{Handle, to_pid};
+use crate::read_only;
 use crate::request::{Request, Response};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use rustix::fs::{MemfdFlags, OFlags, fcntl_setfl, memfd_create};
@@ -17,10 +18,11 @@ use std::fs::File;
 use std::io::{IoSlice, IoSliceMut, Read, Seek, Write};
 use std::mem::MaybeUninit;
 use std::net::Shutdown;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
 use std::time::Duration;
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe::Receiver;
@@ -29,7 +31,7 @@ use tokio::net::unix::pipe::Receiver;
 pub(crate) const ROLE: &str = "container";
 
 /// The running binary itself, even if the file has been replaced by a newer one since.
-pub(crate) const MYSELF: &str = "/proc/self/exe";
+const MYSELF: &str = "/proc/self/exe";
 
 /// Keeps the allocator from asking for huge pages when a process starts: each pod has a few processes that touch
 /// little of what a huge page brings. Without it a pod takes three times the memory.
@@ -41,6 +43,10 @@ const DEADLINE: Duration = Duration::from_secs(150);
 
 /// Descriptors that come with an answer, at most: a process and its terminal.
 const MAX_DESCRIPTORS: usize = 2;
+
+/// Bytes of what a process reports that are logged, at most, and of one line of it. Some of it is an image's words.
+const MAX_REPORT: u64 = 64 << 10;
+const MAX_LINE: usize = 4 << 10;
 
 /// What a call has made.
 #[derive(Default)]
@@ -60,15 +66,24 @@ impl Made {
 }
 
 /// Returns this binary, to be started with these arguments in a process without this one's environment.
-pub(crate) fn command(arguments: &[&str]) -> Command {
-    let mut command = Command::new(MYSELF);
+///
+/// The process of a container that serves a component executes nothing else: its /proc/PID/exe stays this file. So the
+/// file that is executed lies on a read-only mount, through which no container can write to it.
+pub(crate) fn command(arguments: &[&str]) -> Result<Command> {
+    static SHIELDED: OnceLock<OwnedFd> = OnceLock::new();
+    if SHIELDED.get().is_none() {
+        // Of two that do it at once one is kept.
+        let _ = SHIELDED.set(read_only::mount(MYSELF)?);
+    }
+    let shielded = SHIELDED.get().context("there is no mount")?;
+    let mut command = Command::new(format!("/proc/self/fd/{}", shielded.as_raw_fd()));
     command
         .arg0("containerd-shim-preopen-v1")
         .arg(ROLE)
         .args(arguments)
         .env_clear()
         .env(SMALL_PAGES.0, SMALL_PAGES.1);
-    command
+    Ok(command)
 }
 
 /// Has `request` answered, and logs what the process reported on the way.
@@ -79,7 +94,7 @@ pub(crate) async fn call(request: &Request) -> Result<Made> {
     // Memory and no pipe: the container's process keeps it open while it waits to be started.
     let mut said = memory("said")?;
     let (mut child, socket) = spawn(verb, id, request, said.try_clone()?)
-        .with_context(|| format!("cannot start {MYSELF} to {verb} {id}"))?;
+        .with_context(|| format!("cannot start a process to {verb} {id}"))?;
     let answered = tokio::time::timeout(DEADLINE, answer(&mut child, &mut exits)).await;
     let Ok(answered) = answered else {
         // Not reaped before its exit was seen, so the id is still this process's.
@@ -87,9 +102,8 @@ pub(crate) async fn call(request: &Request) -> Result<Made> {
         bail!("cannot {verb} the container {id}: not done within {DEADLINE:?}");
     };
     let (code, output) = answered?;
-    let mut text = String::new();
     said.rewind()?;
-    said.read_to_string(&mut text)?;
+    let text = report(said)?;
     if code != 0 {
         log::debug!("{verb} {id}: {text}");
         return Err(anyhow!("{}", reason(verb, id, &text, code)));
@@ -100,6 +114,29 @@ pub(crate) async fn call(request: &Request) -> Result<Made> {
     let response: Response = serde_json::from_slice(&output)
         .with_context(|| format!("cannot read the answer to {verb} {id}"))?;
     made(&response, &socket).with_context(|| format!("cannot {verb} the container {id}"))
+}
+
+/// Reads what a process has reported, made fit for a log and a terminal: of a line, control characters are escaped and
+/// what is too long is cut.
+fn report(said: impl Read) -> Result<String> {
+    let mut bytes = Vec::new();
+    said.take(MAX_REPORT).read_to_end(&mut bytes)?;
+    let text = String::from_utf8_lossy(&bytes);
+    let mut report = String::new();
+    for line in text.lines() {
+        let mut end = line.len().min(MAX_LINE);
+        while !line.is_char_boundary(end) {
+            end -= 1;
+        }
+        for character in line[..end].chars() {
+            match character.is_control() {
+                true => report.extend(character.escape_default()),
+                false => report.push(character),
+            }
+        }
+        report.push('\n');
+    }
+    Ok(report)
 }
 
 /// Describes what went wrong, from all that was written: the last line is the error, the first what it came from.
@@ -118,7 +155,7 @@ fn reason(verb: &str, id: &str, said: &str, code: i32) -> String {
 fn spawn(verb: &str, id: &str, request: &Request, said: File) -> Result<(Child, UnixStream)> {
     let text = serde_json::to_vec(request)?;
     let (mut socket, its) = UnixStream::pair()?;
-    let child = command(&[verb, id])
+    let child = command(&[verb, id])?
         .stdin(OwnedFd::from(its))
         .stdout(Stdio::piped())
         .stderr(said)
@@ -212,4 +249,23 @@ pub(crate) fn memory(name: &str) -> Result<File> {
         .context("cannot get memory for a process's output")?;
     fcntl_setfl(&memory, OFlags::APPEND)?;
     Ok(File::from(memory))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_image_can_write_into_a_log_is_bounded_and_escaped() {
+        let line = "\u{1b}[31m\tname=\u{7f}\r";
+        let escaped = "\\u{1b}[31m\\tname=\\u{7f}\\r\n";
+        assert_eq!(report(line.as_bytes()).expect("readable"), escaped);
+        let long = "\u{e9}".repeat(MAX_LINE);
+        let cut = report(long.as_bytes()).expect("readable");
+        assert_eq!(cut.len(), MAX_LINE + 1);
+        let endless = std::io::repeat(b'\n');
+        let cut = report(endless).expect("readable");
+        assert_eq!(cut.len() as u64, MAX_REPORT);
+        assert_eq!(report(&b"\xff"[..]).expect("readable"), "\u{fffd}\n");
+    }
 }

@@ -22,6 +22,7 @@
 //! - `task`: one container: its states, its signals, its pauses, its end
 //! - `exec`: one more process of a container
 //! - `process`: what the two have in common: a process, its state, its exit
+//! - `signals`: signals for all processes of a container
 //! - `registry`: tasks and processes by their ids
 //! - `streams`, `stdio`, `terminal`: a process's standard streams, and the server's side of them
 //! - `exits`: which child process ended how
@@ -31,6 +32,7 @@
 //! - `refusal`: errors with containerd's codes
 //! - `options`: the runtime's options in containerd's configuration
 //! - `helper`: calls of this binary in the role below
+//! - `read_only`: files on mounts that nobody in a container can write to
 //!
 //! A process of its own, and a container's:
 //! - [`request`]: what the server asks of it
@@ -57,9 +59,11 @@ mod features;
 mod helper;
 mod options;
 mod process;
+mod read_only;
 mod refusal;
 mod registry;
 mod service;
+mod signals;
 mod stats;
 mod stdio;
 mod streams;

@@ -30,6 +30,8 @@ const KILLED: u32 = 137;
 
 /// Runs the binary as containerd calls it.
 pub(crate) fn main(arguments: &[OsString]) -> ExitCode {
+    // Sockets and files of a server are for root alone, whatever containerd's umask is.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     let flags = match containerd_shim::parse(arguments) {
         Ok(flags) => flags,
         Err(error) => return failed(&error),

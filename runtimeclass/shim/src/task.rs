@@ -6,16 +6,17 @@ use crate::events::Events;
 use crate::exec::Exec;
 use crate::exits::Exits;
 use crate::helper::{self, Made};
-use crate::process::{Exit, Process, State, to_pid};
+use crate::process::{Exit, Process, State};
 use crate::refusal;
 use crate::registry::Registry;
 use crate::request::{Create, Place, Request, Stdio, Update};
+use crate::signals;
 use crate::streams::Streams;
 use anyhow::{Context, Result, bail};
 use containerd_shim::protos::events::task::{
     TaskExit, TaskOOM, TaskPaused, TaskResumed, TaskStart,
 };
-use rustix::process::{Signal, kill_process};
+use rustix::process::Signal;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -187,9 +188,7 @@ impl Task {
     async fn end_the_others(&self) {
         self.thaw();
         *self.entry.write().await = Entry::Closed;
-        for pid in self.cgroup.processes().unwrap_or_default() {
-            let _ = to_pid(pid).map(|pid| kill_process(pid, Signal::KILL));
-        }
+        signals::send(Signal::KILL, || self.cgroup.processes());
         let gone = async {
             for exec in self.execs.all() {
                 exec.reported().await;
@@ -221,10 +220,7 @@ impl Task {
             self.killed.store(true, Ordering::Relaxed);
         }
         if all {
-            for pid in self.cgroup.processes().unwrap_or_default() {
-                // One that has ended meanwhile needs no signal.
-                let _ = kill_process(to_pid(pid)?, signal);
-            }
+            signals::send(signal, || self.cgroup.processes());
         }
         let delivered = self.process.signal(signal)?;
         if signal == Signal::KILL {

@@ -3,12 +3,30 @@
 use super::*;
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
+use wasmtime::Engine;
 
 const EMPTY_COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
 
 fn engine() -> Engine {
     crate::engine::engine().expect("an engine")
+}
+
+fn empty_key(engine: &Engine) -> Key {
+    Key::of(engine, EMPTY_COMPONENT)
+}
+
+/// Compiles the empty component and keeps it.
+fn keep(cache: &Cache, engine: &Engine) {
+    let code = crate::code::compile(engine, EMPTY_COMPONENT).expect("a component");
+    let kept = cache.keep(&empty_key(engine), "owner", code.as_slice());
+    kept.expect("it can be kept");
+}
+
+fn is_found(cache: &Cache, engine: &Engine) -> bool {
+    let entry = cache.find(&empty_key(engine));
+    entry.is_some_and(|entry| entry.component(engine).is_ok())
 }
 
 /// A cache in a new directory, and the path of the one entry for the empty component.
@@ -18,13 +36,9 @@ fn cache_with_entry(engine: &Engine) -> (TempDir, Cache, PathBuf) {
     let cache = Cache::open(&path)
         .expect("a safe directory")
         .expect("a cache");
-    assert!(
-        cache.load(engine, EMPTY_COMPONENT).is_none(),
-        "a new cache is empty"
-    );
-    let component = Component::new(engine, EMPTY_COMPONENT).expect("a component");
-    cache.store(engine, EMPTY_COMPONENT, &component);
-    let names = cache.names(&key(engine, EMPTY_COMPONENT));
+    assert!(!is_found(&cache, &engine), "a new cache is empty");
+    keep(&cache, engine);
+    let names = cache.names(entry::is_name);
     let [name] = names.as_slice() else {
         panic!("not one entry: {names:?}");
     };
@@ -36,7 +50,7 @@ fn cache_with_entry(engine: &Engine) -> (TempDir, Cache, PathBuf) {
 fn stored_code_is_found_again_and_nothing_else_is_left() {
     let engine = engine();
     let (_home, cache, entry) = cache_with_entry(&engine);
-    assert!(cache.load(&engine, EMPTY_COMPONENT).is_some());
+    assert!(is_found(&cache, &engine));
     let directory = entry.parent().expect("in a directory");
     assert_eq!(std::fs::read_dir(directory).expect("readable").count(), 1);
     assert_eq!(
@@ -52,21 +66,14 @@ fn a_torn_entry_is_not_used_and_is_replaced() {
     let whole = std::fs::read(&entry).expect("readable");
     for length in [0, 7, whole.len() / 2, whole.len() - 1] {
         std::fs::write(&entry, &whole[..length]).expect("writable");
-        assert!(
-            cache.load(&engine, EMPTY_COMPONENT).is_none(),
-            "{length} bytes are used"
-        );
+        assert!(!is_found(&cache, &engine), "{length} bytes are used");
     }
     let mut changed = whole.clone();
     *changed.last_mut().expect("not empty") ^= 1;
     std::fs::write(&entry, changed).expect("writable");
-    assert!(
-        cache.load(&engine, EMPTY_COMPONENT).is_none(),
-        "a changed byte"
-    );
-    let component = Component::new(&engine, EMPTY_COMPONENT).expect("a component");
-    cache.store(&engine, EMPTY_COMPONENT, &component);
-    assert!(cache.load(&engine, EMPTY_COMPONENT).is_some());
+    assert!(!is_found(&cache, &engine), "a changed byte");
+    keep(&cache, &engine);
+    assert!(is_found(&cache, &engine));
 }
 
 #[test]
@@ -74,7 +81,7 @@ fn an_entry_that_others_could_have_written_is_not_used() {
     let engine = engine();
     let (_home, cache, entry) = cache_with_entry(&engine);
     std::fs::set_permissions(&entry, Permissions::from_mode(0o666)).expect("ours");
-    assert!(cache.load(&engine, EMPTY_COMPONENT).is_none());
+    assert!(!is_found(&cache, &engine));
 }
 
 #[test]
@@ -84,7 +91,7 @@ fn an_entry_that_is_a_link_is_not_followed() {
     let elsewhere = entry.with_extension("elsewhere");
     std::fs::rename(&entry, &elsewhere).expect("ours");
     std::os::unix::fs::symlink(&elsewhere, &entry).expect("ours");
-    assert!(cache.load(&engine, EMPTY_COMPONENT).is_none());
+    assert!(!is_found(&cache, &engine));
 }
 
 #[test]
@@ -118,32 +125,115 @@ fn the_directory_is_found_again_under_another_path() {
     let (home, cache, _) = cache_with_entry(&engine);
     std::fs::rename(home.path().join("a"), home.path().join("moved")).expect("ours");
     assert!(
-        cache.load(&engine, EMPTY_COMPONENT).is_some(),
+        is_found(&cache, &engine),
         "the open directory is used, not its path"
     );
 }
 
-#[test]
-fn the_longest_unused_makes_room() {
+/// A cache in a new directory.
+fn empty_cache() -> (TempDir, Cache) {
     let home = TempDir::new().expect("a directory");
     std::fs::set_permissions(home.path(), Permissions::from_mode(0o700)).expect("ours");
     let cache = Cache::open(home.path()).expect("safe").expect("a cache");
-    let now = SystemTime::now();
+    (home, cache)
+}
+
+fn file(home: &TempDir, name: &str, size: u64, age: Duration) {
+    let file = File::create(home.path().join(name)).expect("writable");
+    file.set_len(size).expect("writable");
+    let then = SystemTime::now() - age;
+    let times = FileTimes::new().set_accessed(then).set_modified(then);
+    file.set_times(times).expect("ours");
+}
+
+fn left(cache: &Cache) -> Vec<String> {
+    let mut left = cache.names(entry::is_name);
+    left.sort();
+    left
+}
+
+#[test]
+fn the_longest_unused_makes_room() {
+    let (home, cache) = empty_cache();
     for (age, name) in [
-        (3, "unused.cwasm"),
-        (1, "used.cwasm"),
-        (9, "new.cwasm"),
+        (3, "unused-a.cwasm"),
+        (1, "used-a.cwasm"),
+        (9, "new-a.cwasm"),
         (9, "other"),
     ] {
-        let file = File::create(home.path().join(name)).expect("writable");
-        file.set_len(100).expect("writable");
-        let used = now - std::time::Duration::from_secs(age);
-        file.set_times(FileTimes::new().set_accessed(used))
-            .expect("ours");
+        file(&home, name, 100, Duration::from_secs(age));
     }
-    cache.make_room("new.cwasm", 250);
-    let mut left = cache.names("");
-    left.sort();
-    assert_eq!(left, ["new.cwasm", "used.cwasm"]);
+    cache.make_room("new-a.cwasm", 250);
+    assert_eq!(left(&cache), ["new-a.cwasm", "used-a.cwasm"]);
     assert!(home.path().join("other").exists(), "no entry");
+}
+
+#[test]
+fn an_owner_with_much_code_does_not_take_the_room_of_others() {
+    let (home, cache) = empty_cache();
+    file(&home, "old-small.cwasm", 100, Duration::from_secs(1000));
+    for at in 0..9 {
+        let name = format!("{at}-large.cwasm");
+        file(&home, &name, 100, Duration::from_secs(100 - at));
+    }
+    cache.make_room("8-large.cwasm", 300);
+    assert_eq!(
+        left(&cache),
+        ["7-large.cwasm", "8-large.cwasm", "old-small.cwasm"]
+    );
+}
+
+#[test]
+fn what_killed_processes_left_is_removed() {
+    let (home, cache) = empty_cache();
+    let hour = Duration::from_secs(3600);
+    file(&home, ".unfinished.1.0", 100, 2 * hour);
+    file(&home, ".unfinished.2.0", 100, hour / 2);
+    file(&home, "old.failed", 100, hour);
+    cache.make_room("", 1000);
+    assert!(!home.path().join(".unfinished.1.0").exists());
+    assert!(home.path().join(".unfinished.2.0").exists());
+    assert!(!home.path().join("old.failed").exists());
+}
+
+#[test]
+fn a_failure_is_remembered_for_a_while() {
+    let engine = engine();
+    let (home, cache) = empty_cache();
+    let key = empty_key(&engine);
+    assert_eq!(cache.failure(&key), None);
+    let reason = "x".repeat(5000);
+    cache.remember_failure(&key, &reason).expect("writable");
+    assert_eq!(cache.failure(&key).as_deref(), Some(&reason[..4096]));
+    let name = format!("{}.failed", key.name());
+    file(&home, &name, 10, Duration::from_secs(301));
+    assert_eq!(cache.failure(&key), None);
+}
+
+#[test]
+fn code_that_is_too_large_is_not_kept() {
+    let engine = engine();
+    let (home, cache) = empty_cache();
+    let large = std::io::repeat(0).take(MAX_ENTRY + 1);
+    let kept = cache.keep(&empty_key(&engine), "owner", large);
+    let error = format!("{:#}", kept.expect_err("too large"));
+    assert!(error.contains("more than"), "{error}");
+    let files = std::fs::read_dir(home.path()).expect("readable");
+    assert_eq!(files.count(), 0);
+}
+
+#[test]
+fn one_owner_compiles_one_component_at_a_time() {
+    let engine = engine();
+    let (_home, cache) = empty_cache();
+    let keys: Vec<Key> = (0..6u8).map(|at| Key::of(&engine, &[at])).collect();
+    let turn = |at: usize, owner: &str| cache.turn(&keys[at], owner, Instant::now());
+    let first = turn(0, "a").expect("nobody compiles");
+    let error = |result: Result<turn::Turn>| format!("{:#}", result.expect_err("not free"));
+    assert!(error(turn(0, "b")).contains("the same code"));
+    assert!(error(turn(1, "a")).contains("other code of \"a\""));
+    let _others = [turn(1, "b"), turn(2, "c"), turn(3, "d")].map(|turn| turn.expect("free"));
+    assert!(error(turn(4, "e")).contains("for others"));
+    drop(first);
+    turn(4, "e").expect("free again");
 }

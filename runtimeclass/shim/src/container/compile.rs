@@ -1,59 +1,101 @@
-//! Machine code for a component of an image, made by a process without rights.
+//! Machine code for a component of an image, made by a process without rights (see [`sandbox`]).
 //!
 //! Whoever makes the code that every pod of an image maps must be out of every pod's reach: a pod could otherwise
 //! change what the others run. And whoever compiles what a stranger wrote must have nothing to lose. So the compiler
-//! is a process of the node's own, outside of the pod's namespaces and cgroup, and it is nobody: no capabilities, no
-//! file system, no network, a bounded share of processor time and memory. What comes out is trusted as far as the
-//! component itself: it runs in that component's pods and nowhere else.
+//! is a process of the node's own, outside of the pod's namespaces and cgroup. What comes out is not trusted by the
+//! node: the containers of that component map it, after they have lost their rights.
 
+mod sandbox;
+
+pub(super) use sandbox::{ROLE, main};
+
+use crate::cgroup::Cgroup;
 use crate::helper;
 use anyhow::{Context, Result, bail};
+use libcgroups::common::{
+    AnyCgroupManager, CgroupConfig, CgroupManager, ControllerOpt, create_cgroup_manager,
+};
+use libcontainer::oci_spec::runtime::{
+    LinuxCpuBuilder, LinuxMemoryBuilder, LinuxPidsBuilder, LinuxResources, LinuxResourcesBuilder,
+};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::Mode;
-use rustix::process::{
-    Gid, Pid, PidfdFlags, Resource, Rlimit, Uid, chroot, pidfd_open, setpriority_process, setrlimit,
-};
-use rustix::thread::{
-    UnshareFlags, set_no_new_privs, set_thread_gid, set_thread_groups, set_thread_uid,
-};
-use std::io::{Read, Seek, Write};
-use std::process::Stdio;
+use rustix::fs::{FlockOperation, Mode, OFlags, flock};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space};
+use std::fs::File;
+use std::io::{Read, Seek};
+use std::os::fd::{AsFd, AsRawFd};
+use std::process::{Child, Stdio};
 use std::time::Duration;
 
-/// The argument that makes this binary the compiler.
-pub(super) const ROLE: &str = "compile";
-
-/// How long it may take; below the deadline of the call that waits for it.
+/// How long it may take. With the wait for a turn it is below the deadline of the call.
 const DEADLINE: Duration = Duration::from_secs(100);
-/// Seconds of processor time, over all its threads.
-const PROCESSOR: u64 = 200;
-/// Bytes of address space. The compiler takes some twenty times the component's size.
-const MEMORY: u64 = 4 << 30;
-/// Bytes of machine code.
-const CODE: u64 = 512 << 20;
-/// The user and the group that own nothing.
-const NOBODY: u32 = 65534;
+/// Bytes of memory. The compiler takes some twenty times the component's size.
+const MEMORY: i64 = 1 << 30;
+/// Processes and threads.
+const PIDS: i64 = 256;
+/// An eighth of the processor time of a cgroup that asks for nothing.
+const SHARES: u64 = 128;
 
-/// Has a component or a module compiled by a process of its own, whose id `confine` gets at once.
-pub(super) fn apart(wasm: &[u8], confine: impl Fn(i32) -> Result<()>) -> Result<Vec<u8>> {
-    let mut input = helper::memory("wasm")?;
-    input.write_all(wasm)?;
-    input.rewind()?;
-    let mut errors = helper::memory("errors")?;
-    let mut output = helper::memory("code")?;
-    let mut command = helper::command(&[ROLE]);
-    let mut child = command
-        .stdin(Stdio::from(input))
-        .stdout(Stdio::from(output.try_clone()?))
-        .stderr(Stdio::from(errors.try_clone()?))
-        .spawn()
-        .context("start the compiler")?;
+/// Whose memory and processor time the compiler uses.
+pub(super) enum Account<'a> {
+    /// The node's, in a cgroup with limits of its own.
+    Node,
+    /// A container's: within its limits.
+    Container(&'a Cgroup),
+}
+
+/// Has a component or a module compiled by a process of its own. Returns the file with its code.
+pub(super) fn apart(wasm: &File, account: &Account<'_>) -> Result<File> {
+    let errors = helper::memory("errors")?;
+    let mut code = helper::memory("code")?;
+    // The compiler waits for this lock: it starts to work once it is confined.
+    flock(wasm, FlockOperation::LockExclusive)?;
+    let mut child = spawn(wasm, &code, &errors).context("cannot start the compiler")?;
     let pid = Pid::from_child(&child);
-    if let Err(error) = confine(pid.as_raw_nonzero().get()) {
-        child.kill().context("stop the compiler")?;
-        child.wait()?;
-        return Err(error);
+    let confined = Confined::new(pid, account);
+    let ended = confined.and_then(|_confined| {
+        flock(wasm, FlockOperation::Unlock)?;
+        wait(&mut child, pid)
+    });
+    // One that has ended already does not mind.
+    let _ = child.kill();
+    let status = child.wait()?;
+    ended?;
+    if !status.success() {
+        bail!("the compiler: {} ({status})", first_words(errors)?);
     }
+    code.rewind()?;
+    Ok(code)
+}
+
+/// Starts the compiler as the first process of a new process namespace: when it ends, so does all that it forked.
+fn spawn(wasm: &File, code: &File, errors: &File) -> Result<Child> {
+    // Opened anew, for reading only: a lock belongs to an opened file.
+    let wasm = rustix::fs::open(
+        format!("/proc/self/fd/{}", wasm.as_raw_fd()),
+        OFlags::RDONLY | OFlags::CLOEXEC,
+        Mode::empty(),
+    )?;
+    // No other process has the number of this one.
+    let mut command = helper::command(&[ROLE, &std::process::id().to_string()])?;
+    command
+        .stdin(Stdio::from(wasm))
+        .stdout(Stdio::from(code.try_clone()?))
+        .stderr(Stdio::from(errors.try_clone()?));
+    let own = File::open("/proc/self/ns/pid").context("/proc/self/ns/pid")?;
+    // SAFETY: changes the namespace of children that this process makes; no descriptor is closed by it.
+    unsafe { rustix::thread::unshare_unsafe(UnshareFlags::NEWPID) }
+        .context("cannot make a process namespace")?;
+    let spawned = command.spawn();
+    // The container's processes, which this one makes later, are not to be in there.
+    move_into_link_name_space(own.as_fd(), Some(LinkNameSpaceType::ProcessID))
+        .context("cannot leave the process namespace")?;
+    Ok(spawned?)
+}
+
+/// Waits until the process has ended.
+fn wait(child: &mut Child, pid: Pid) -> Result<()> {
     let process = pidfd_open(pid, PidfdFlags::empty()).context("the compiler's process")?;
     let deadline = Timespec {
         tv_sec: DEADLINE.as_secs() as i64,
@@ -62,75 +104,74 @@ pub(super) fn apart(wasm: &[u8], confine: impl Fn(i32) -> Result<()>) -> Result<
     // Readable once the process has ended.
     let ended = poll(&mut [PollFd::new(&process, PollFlags::IN)], Some(&deadline));
     if !matches!(ended, Ok(1)) {
-        child.kill().context("stop the compiler")?;
-        child.wait()?;
+        child.kill().context("cannot stop the compiler")?;
         bail!("the compiler was stopped: not done within {DEADLINE:?}");
     }
-    let status = child.wait()?;
-    if !status.success() {
-        let mut said = Vec::new();
-        errors.rewind()?;
-        // A compiler gone mad may have written much.
-        errors.take(4096).read_to_end(&mut said)?;
-        let said = String::from_utf8_lossy(&said);
-        bail!("the compiler: {} ({status})", said.trim());
+    Ok(())
+}
+
+/// Returns the beginning of what the compiler wrote. It may have written much.
+fn first_words(mut errors: File) -> Result<String> {
+    let mut said = Vec::new();
+    errors.rewind()?;
+    errors.take(4096).read_to_end(&mut said)?;
+    Ok(String::from_utf8_lossy(&said).trim().to_owned())
+}
+
+/// A cgroup for one compiler, removed when this is dropped.
+struct Confined {
+    cgroup: Option<AnyCgroupManager>,
+}
+
+impl Confined {
+    fn new(pid: Pid, account: &Account<'_>) -> Result<Self> {
+        let pid = pid.as_raw_nonzero().get();
+        if let Account::Container(cgroup) = account {
+            cgroup.add(pid)?;
+            return Ok(Self { cgroup: None });
+        }
+        let name = format!("preopen-compiler-{}", std::process::id());
+        let describe = || format!("cannot limit the compiler by the cgroup /{name}");
+        let cgroup = create_cgroup_manager(CgroupConfig {
+            cgroup_path: format!("/{name}").into(),
+            systemd_cgroup: false,
+            container_name: name.clone(),
+        })
+        .with_context(describe)?;
+        let confined = Self {
+            cgroup: Some(cgroup),
+        };
+        let limits = limits()?;
+        if let Some(cgroup) = &confined.cgroup {
+            cgroup
+                .add_task(nix::unistd::Pid::from_raw(pid))
+                .and_then(|()| {
+                    cgroup.apply(&ControllerOpt {
+                        resources: &limits,
+                        disable_oom_killer: false,
+                        oom_score_adj: None,
+                        freezer_state: None,
+                    })
+                })
+                .with_context(describe)?;
+        }
+        Ok(confined)
     }
-    output.rewind()?;
-    let mut code = Vec::new();
-    output.take(CODE).read_to_end(&mut code)?;
-    Ok(code)
 }
 
-/// The compiler: the component on standard input, its code on standard output.
-pub(super) fn main() -> Result<()> {
-    give_up_rights().context("give up rights")?;
-    // After that, which would undo it.
-    super::end_with_parent()?;
-    let mut wasm = Vec::new();
-    std::io::stdin()
-        .read_to_end(&mut wasm)
-        .context("read the component")?;
-    let engine = preopen_host::engine::engine()?;
-    let code = preopen_host::code::compile(&engine, &wasm)?;
-    std::io::stdout().write_all(&code).context("write the code")
+fn limits() -> Result<LinuxResources> {
+    let memory = LinuxMemoryBuilder::default().limit(MEMORY).build()?;
+    let pids = LinuxPidsBuilder::default().limit(PIDS).build()?;
+    let cpu = LinuxCpuBuilder::default().shares(SHARES).build()?;
+    let limits = LinuxResourcesBuilder::default();
+    Ok(limits.memory(memory).pids(pids).cpu(cpu).build()?)
 }
 
-/// From root to nobody, for good. Each step needs what a later one takes away.
-fn give_up_rights() -> Result<()> {
-    limit(Resource::Cpu, PROCESSOR)?;
-    limit(Resource::As, MEMORY)?;
-    limit(Resource::Fsize, CODE)?;
-    limit(Resource::Core, 0)?;
-    setpriority_process(None, 10)?;
-    // The first to go when the node's memory runs out.
-    std::fs::write("/proc/self/oom_score_adj", "1000").context("/proc/self/oom_score_adj")?;
-    let apart = UnshareFlags::NEWNS | UnshareFlags::NEWNET | UnshareFlags::NEWIPC;
-    // SAFETY: the file system is unshared while this process has one thread, and no descriptor is closed by it.
-    unsafe { rustix::thread::unshare_unsafe(apart) }.context("leave the node's namespaces")?;
-    enter_nothing().context("leave the file system")?;
-    set_thread_groups(&[])?;
-    set_thread_gid(Gid::from_raw(NOBODY))?;
-    // The last, for it takes the capabilities too. Threads that are made later have what this one has.
-    set_thread_uid(Uid::from_raw(NOBODY))?;
-    set_no_new_privs(true)?;
-    Ok(())
-}
-
-/// Makes a directory that nothing is in the root of this process: one that is removed while it is entered.
-fn enter_nothing() -> Result<()> {
-    let path = format!("/run/preopen-nothing-{}", std::process::id());
-    rustix::fs::mkdir(&path, Mode::from_raw_mode(0o555)).with_context(|| path.clone())?;
-    let entered = std::env::set_current_dir(&path);
-    std::fs::remove_dir(&path).with_context(|| path.clone())?;
-    entered?;
-    chroot(".")?;
-    Ok(())
-}
-
-fn limit(resource: Resource, value: u64) -> Result<()> {
-    let limit = Rlimit {
-        current: Some(value),
-        maximum: Some(value),
-    };
-    setrlimit(resource, limit).with_context(|| format!("limit {resource:?}"))
+impl Drop for Confined {
+    fn drop(&mut self) {
+        let removed = self.cgroup.as_ref().map(CgroupManager::remove);
+        if let Some(Err(error)) = removed {
+            eprintln!("cannot remove the compiler's cgroup: {error}");
+        }
+    }
 }

@@ -1,16 +1,19 @@
 //! From a bundle to a container whose process waits to be started.
 
+use super::code::Store;
 use super::console::Console;
 use super::executor::{Executor, manifest_of};
-use super::{devices, inside, making, memory_limit, prepare, spec};
+use super::{holder, inside, label, making, memory_limit, prepare, spec};
 use crate::helper::hand_over;
 use crate::request::Create;
 use crate::stdio;
 use anyhow::{Context, Result};
 use containerd_shim::mount::mount_rootfs;
+use libcgroups::common::CgroupConfig;
 use libcontainer::container::builder::ContainerBuilder;
 use libcontainer::oci_spec::runtime::Spec;
 use libcontainer::syscall::syscall::SyscallType;
+use libcontainer::utils::get_cgroup_path;
 use preopen_host::cli::Container;
 use rustix::io::Errno;
 use std::fs::File;
@@ -21,6 +24,8 @@ use std::path::Path;
 pub(super) fn create(request: &Create) -> Result<i32> {
     let place = &request.place;
     let rootfs = place.rootfs();
+    let path = place.bundle.join("config.json");
+    refuse(&Spec::load(&path).with_context(|| path.display().to_string())?)?;
     let making = making::lock(place)?;
     make_private(&place.state)?;
     for mount in &request.rootfs {
@@ -33,12 +38,19 @@ pub(super) fn create(request: &Create) -> Result<i32> {
         )
         .with_context(|| format!("{}: mount the root file system", rootfs.display()))?;
     }
-    let path = place.bundle.join("config.json");
     let root = File::open(&rootfs).with_context(|| rootfs.display().to_string())?;
     spec::make_plain(&path, &root)?;
     let spec = Spec::load(&path).with_context(|| path.display().to_string())?;
+    for name in ["dev", "proc", "sys"] {
+        inside::check_mount_point(&root, Path::new(name))?;
+    }
+    let holder = holder::confine(&spec, cgroup(&spec, request))?;
     make_working_directory(&spec, &root)?;
-    let code = prepare::code(&spec, &place.bundle, &request.cache);
+    let store = Store {
+        cache: &request.cache,
+        owner: &spec::owner(&spec, place),
+    };
+    let code = prepare::code(&spec, &root, &store);
     let limit = memory_limit(&spec);
     let limit = match manifest_of(&spec) {
         Some(_) => Some(memory_limit::publish(place, limit)?),
@@ -72,11 +84,28 @@ pub(super) fn create(request: &Create) -> Result<i32> {
         .map_err(|error| anyhow::Error::new(error).context("make the container"))?;
     let pid = container.pid().context("the container has no process")?;
     let pid = pid.as_raw();
-    devices::confine(&spec, pid)?;
+    drop(holder);
     let terminal = console.map(|console| console.take(place, user));
     let terminal = terminal.transpose()?;
     hand_over(pid, terminal.as_ref())?;
     Ok(pid)
+}
+
+/// Refuses what could be done in part only.
+fn refuse(spec: &Spec) -> Result<()> {
+    spec::check(spec)?;
+    spec.process().as_ref().map_or(Ok(()), label::check)
+}
+
+/// Returns the cgroup that libcontainer makes for the container.
+fn cgroup(spec: &Spec, request: &Create) -> CgroupConfig {
+    let path = spec.linux().as_ref();
+    let path = path.and_then(|linux| linux.cgroups_path().clone());
+    CgroupConfig {
+        cgroup_path: get_cgroup_path(&path, &request.place.id),
+        systemd_cgroup: request.systemd_cgroup,
+        container_name: request.place.id.clone(),
+    }
 }
 
 /// Makes the process's working directory if the image has none, as runc does and libcontainer does not.

@@ -3,13 +3,18 @@
 
 use super::making;
 use crate::request::Place;
-use anyhow::{Context, Result, bail};
+use crate::signals;
+use anyhow::{Context, Result, ensure};
 use containerd_shim::mount::umount_recursive;
-use libcgroups::common::{CgroupConfig, CgroupManager, FreezerState, create_cgroup_manager};
+use libcgroups::common::{
+    AnyCgroupManager, CgroupConfig, CgroupManager, FreezerState, create_cgroup_manager,
+};
 use libcontainer::config::YoukiConfig;
 use libcontainer::container::Container;
-use rustix::process::{Pid, Signal, kill_process};
-use std::path::Path;
+use libcontainer::oci_spec::runtime::Spec;
+use libcontainer::utils::get_cgroup_path;
+use rustix::process::Signal;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// `MNT_DETACH`: gone from the tree at once, and for good when its last user is gone.
@@ -22,12 +27,13 @@ const KILLED: Duration = Duration::from_secs(2);
 
 /// Removes the container.
 pub(crate) fn delete(place: &Place) -> Result<()> {
-    making::wait(place)?;
+    end_all(place)?;
     let directory = place.container();
     if directory.exists() {
         match Container::load(directory.clone()) {
             Ok(mut container) => {
-                end_all(&container, &directory)?;
+                // libcontainer would look for a process with this number, and kill it. All have ended.
+                container.state.pid = None;
                 container.delete(true).context("remove the container")?;
             }
             Err(error) => {
@@ -45,36 +51,68 @@ pub(crate) fn delete(place: &Place) -> Result<()> {
 /// Kills whatever is in the container's cgroup: its first process, others that outlived it where it had no process
 /// namespace of its own, one that is only being made. (libcontainer's way freezes the cgroup first and can leave it
 /// frozen, with processes in it that then cannot be killed.)
-fn end_all(container: &Container, directory: &Path) -> Result<()> {
-    // Without it the container got no further than its directory.
-    let Ok(config) = YoukiConfig::load(directory) else {
-        return Ok(());
-    };
-    let cgroup = create_cgroup_manager(CgroupConfig {
-        cgroup_path: config.cgroup_path,
-        systemd_cgroup: container.systemd(),
-        container_name: container.id().to_owned(),
-    })
-    .context("the container's cgroup")?;
+fn end_all(place: &Place) -> Result<()> {
     let end = Instant::now() + KILLED;
     loop {
+        let made = !making::is_locked(place);
+        let cgroup = cgroup(place, made)?;
         // There is no cgroup when there is nothing in it.
-        let processes = cgroup.get_all_pids().unwrap_or_default();
-        if processes.is_empty() {
+        let processes = || -> Vec<i32> {
+            let processes = cgroup.as_ref().map(CgroupManager::get_all_pids);
+            let processes = processes.and_then(Result::ok).unwrap_or_default();
+            processes.into_iter().map(|pid| pid.as_raw()).collect()
+        };
+        let left = processes();
+        if left.is_empty() && made {
             return Ok(());
         }
-        if Instant::now() > end {
-            bail!("processes of the container do not end: {processes:?}");
-        }
+        ensure!(
+            Instant::now() < end,
+            "{}: the container does not end: its processes are {left:?}{}",
+            place.bundle.display(),
+            if made {
+                ""
+            } else {
+                ", and it is still being made"
+            }
+        );
         // What is frozen is not killed before it is thawed. A cgroup that cannot be frozen is not.
-        let _ = cgroup.freeze(FreezerState::Thawed);
-        for process in processes
-            .iter()
-            .filter_map(|pid| Pid::from_raw(pid.as_raw()))
-        {
-            // One that has ended meanwhile needs no signal.
-            let _ = kill_process(process, Signal::KILL);
-        }
+        let _ = cgroup
+            .as_ref()
+            .map(|cgroup| cgroup.freeze(FreezerState::Thawed));
+        signals::send(Signal::KILL, processes);
         std::thread::sleep(Duration::from_millis(5));
     }
+}
+
+/// Returns the cgroup that libcontainer has noted. Of a container that is still being made, which may be held up, it is
+/// the one that the bundle names. Otherwise the container got no further than its directory.
+fn cgroup(place: &Place, made: bool) -> Result<Option<AnyCgroupManager>> {
+    let noted = YoukiConfig::load(place.container());
+    let (path, systemd): (PathBuf, bool) = match noted {
+        Ok(config) => {
+            let container = Container::load(place.container());
+            (
+                config.cgroup_path,
+                container.is_ok_and(|container| container.systemd()),
+            )
+        }
+        Err(_) if made => return Ok(None),
+        Err(_) => {
+            let Ok(spec) = Spec::load(place.bundle.join("config.json")) else {
+                return Ok(None);
+            };
+            let path = spec.linux().as_ref();
+            let path = path.and_then(|linux| linux.cgroups_path().clone());
+            let path = get_cgroup_path(&path, &place.id);
+            let systemd = path.is_relative();
+            (path, systemd)
+        }
+    };
+    let cgroup = create_cgroup_manager(CgroupConfig {
+        cgroup_path: path,
+        systemd_cgroup: systemd,
+        container_name: place.id.clone(),
+    });
+    cgroup.context("the container's cgroup").map(Some)
 }

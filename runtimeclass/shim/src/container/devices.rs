@@ -23,7 +23,7 @@ const ALWAYS: [(u32, Option<u32>); 9] = [
     (136, None),
 ];
 
-/// Confines a container whose process waits to be started.
+/// Applies the rules to the cgroup of a process.
 pub(super) fn confine(spec: &Spec, pid: i32) -> Result<()> {
     let cgroup = Cgroup::of(pid)?;
     // On version 1 libcontainer writes the rules into the controller's files.

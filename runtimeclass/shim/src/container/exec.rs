@@ -8,10 +8,11 @@
 //! - The process passes libcontainer's gate at once, because that was opened in advance, and waits at one of ours
 //!   ([`Gate`]) until it is known to the server.
 
+use super::code::Store;
 use super::executor::{Executor, manifest_of};
 use super::gate::Gate;
 use super::program::{self, Container as Where};
-use super::{console, spec};
+use super::{capabilities, console, label, spec};
 use crate::cgroup::Cgroup;
 use crate::helper::hand_over;
 use crate::request::Exec;
@@ -27,7 +28,7 @@ use libcontainer::oci_spec::runtime::{
 use libcontainer::process::args::{ContainerArgs, ContainerType};
 use libcontainer::process::container_main_process::container_main_process;
 use libcontainer::syscall::syscall::SyscallType;
-use preopen_host::command::Command;
+use preopen_host::cache::Entry;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
@@ -52,20 +53,27 @@ pub(super) fn exec(request: &Exec) -> Result<i32> {
     let mut spec = Spec::load(place.bundle.join("config.json"))?;
     let serves = manifest_of(&spec).is_some();
     let init = Init::open(request.init, &spec, &cgroup)?;
-    let process = process(&request.process, &init.root)?;
+    let mut process = process(&request.process, &init.root)?;
+    label::check(&process)?;
     let user = process.user().uid();
-    let command = program::find(
+    let code = program::find(
         &process,
         &Where {
             root: init.root.try_clone()?,
             serves,
-            cache: &request.cache,
-            confine: &|pid| init.cgroup.add(pid),
+            store: Store {
+                cache: &request.cache,
+                owner: &spec::owner(&spec, place),
+            },
+            cgroup: &init.cgroup,
         },
     )?;
-    let command = match command {
+    let code = match code {
         program::Program::Native => None,
-        program::Program::Wasm(command) => Some(command),
+        program::Program::Wasm(code) => {
+            capabilities::reduce_as_by_execve(&mut process);
+            Some(code)
+        }
     };
     if let Some(score) = process.oom_score_adj() {
         std::fs::write("/proc/self/oom_score_adj", score.to_string())
@@ -80,7 +88,7 @@ pub(super) fn exec(request: &Exec) -> Result<i32> {
         spec,
         user,
     }
-    .start(command)
+    .start(code)
 }
 
 /// Reads the process that containerd describes, made plain for libcontainer.
@@ -185,7 +193,7 @@ struct Starting<'a> {
 }
 
 impl Starting<'_> {
-    fn start(self, command: Option<Command>) -> Result<i32> {
+    fn start(self, code: Option<Entry>) -> Result<i32> {
         let streams = match self.request.terminal {
             true => None,
             false => Some(stdio::open_all(&self.request.stdio, self.user)?),
@@ -212,7 +220,7 @@ impl Starting<'_> {
             user_ns_config: None,
             cgroup_config: self.cgroup,
             detached: true,
-            executor: Box::new(Executor::exec(command, gate.clone())),
+            executor: Box::new(Executor::exec(code, gate.clone())),
             no_pivot: false,
             stdin: stream(0),
             stdout: stream(1),

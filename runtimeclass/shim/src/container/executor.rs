@@ -6,21 +6,24 @@
 //! [`Executor::validate`] and [`Executor::setup_envs`] before a process counts as made, and [`Executor::exec`] when it
 //! is started.
 
-use super::capabilities;
 use super::gate::Gate;
 use super::prepare::absolute;
 use super::program::DEFAULT_PATH;
+use super::{label, syscalls};
+use anyhow::{Context, Result};
 use libcontainer::oci_spec::runtime::Spec;
 use libcontainer::workload::default::DefaultExecutor;
 use libcontainer::workload::{
     self, Executor as _, ExecutorError, ExecutorSetEnvsError, ExecutorValidationError,
 };
-use preopen_host::cli;
+use preopen_host::cache::Entry;
 use preopen_host::command::{Command, Invocation};
+use preopen_host::{cli, engine};
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::ffi::CString;
 use std::fs::File;
+use std::os::fd::RawFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -47,8 +50,8 @@ enum Workload {
     },
     /// A second one.
     Exec {
-        /// What it runs, if that is WebAssembly.
-        command: Option<Command>,
+        /// The code that it runs, if that is WebAssembly.
+        code: Option<RefCell<Option<Entry>>>,
         gate: Rc<Gate>,
     },
 }
@@ -61,8 +64,9 @@ impl Executor {
     }
 
     /// Returns the executor of a second process, which waits at the gate when it is started.
-    pub(super) fn exec(command: Option<Command>, gate: Rc<Gate>) -> Self {
-        Self::of(Workload::Exec { command, gate })
+    pub(super) fn exec(code: Option<Entry>, gate: Rc<Gate>) -> Self {
+        let code = code.map(|code| RefCell::new(Some(code)));
+        Self::of(Workload::Exec { code, gate })
     }
 
     fn of(workload: Workload) -> Self {
@@ -109,12 +113,12 @@ impl workload::Executor for Executor {
     fn exec(&self, spec: &Spec) -> Result<(), ExecutorError> {
         std::process::exit(match &*self.workload {
             Workload::Init { container, .. } if manifest_of(spec).is_some() => {
-                serve(container, arguments(spec))
+                serve(container, spec)
             }
             Workload::Init { .. } => execute(spec, FAILED),
-            Workload::Exec { command, gate } => match (gate.wait(), command) {
+            Workload::Exec { code, gate } => match (gate.wait(), code) {
                 (Err(error), _) => report(&error),
-                (Ok(()), Some(command)) => run(command, arguments(spec)),
+                (Ok(()), Some(code)) => run(code.take(), spec),
                 (Ok(()), None) => execute(spec, CANNOT_RUN),
             },
         })
@@ -125,6 +129,11 @@ impl workload::Executor for Executor {
 fn execute(spec: &Spec, failed: i32) -> i32 {
     restore_signals();
     restore_huge_pages();
+    if let Some(process) = spec.process()
+        && let Err(error) = label::at_execve(process)
+    {
+        return report(&error);
+    }
     if let Err(error) = (DefaultExecutor {}).exec(spec) {
         let program = arguments(spec).first().map_or("", String::as_str);
         eprintln!("error: {program}: {error}");
@@ -140,7 +149,12 @@ fn report(error: &anyhow::Error) -> i32 {
 /// The manifest that a container's first argument names, as an absolute path inside of it.
 pub(super) fn manifest_of(spec: &Spec) -> Option<PathBuf> {
     let first = arguments(spec).first()?;
-    first.ends_with(".toml").then(|| absolute(spec, first))
+    serves(first).then(|| absolute(spec, first))
+}
+
+/// Returns whether a container with this first argument serves a component.
+pub(super) fn serves(first: &str) -> bool {
+    first.ends_with(".toml")
 }
 
 fn arguments(spec: &Spec) -> &[String] {
@@ -151,21 +165,21 @@ fn arguments(spec: &Spec) -> &[String] {
 }
 
 /// Serves the component. Returns the process's exit code.
-fn serve(container: &cli::Container, arguments: &[String]) -> i32 {
-    close_inherited();
-    if let Err(error) = capabilities::reduce_as_by_execve() {
+fn serve(container: &cli::Container, spec: &Spec) -> i32 {
+    if let Err(error) = confine(spec, container.descriptor()) {
         return report(&error);
     }
+    let arguments = arguments(spec);
     on_a_thread("preopen", || i32::from(cli::main_in(container, arguments)))
 }
 
 /// Runs a WASI command. Returns its exit code.
-fn run(command: &Command, arguments: &[String]) -> i32 {
-    close_inherited();
+fn run(code: Option<Entry>, spec: &Spec) -> i32 {
     restore_signals();
-    if let Err(error) = capabilities::reduce_as_by_execve() {
+    if let Err(error) = confine(spec, code.as_ref().map(Entry::descriptor)) {
         return report(&error);
     }
+    let arguments = arguments(spec);
     let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
         Some((name.into_string().ok()?, value.into_string().ok()?))
     };
@@ -175,7 +189,33 @@ fn run(command: &Command, arguments: &[String]) -> i32 {
     };
     let name = arguments.first().map_or("", String::as_str);
     let name = name.rsplit('/').next().unwrap_or(name);
-    on_a_thread(name, || command.run(&invocation))
+    on_a_thread(name, || match map(code) {
+        Ok(command) => command.run(&invocation),
+        Err(error) => {
+            report(&error.context(name.to_owned()));
+            CANNOT_RUN
+        }
+    })
+}
+
+/// Maps the code, whose descriptor is closed then.
+fn map(code: Option<Entry>) -> Result<Command> {
+    let code = code.context("the command has no code")?;
+    Command::map(&engine::engine()?, &code)
+}
+
+/// Takes from this process, which executes nothing, what executing a program would have taken, and what running
+/// WebAssembly does not need. Capabilities are given up already: see `super::capabilities`.
+fn confine(spec: &Spec, code: Option<RawFd>) -> Result<()> {
+    close_inherited(code);
+    if let Some(process) = spec.process() {
+        label::now(process)?;
+    }
+    if let Err(error) = syscalls::allow(&syscalls::GUEST) {
+        // The pod's own filter is in force, and may forbid another.
+        eprintln!("warning: only the pod's own filter restricts system calls: {error:#}");
+    }
+    Ok(())
 }
 
 /// Does the work on a thread of its own, because this one runs on the small stack that libcontainer forked it with.
@@ -201,12 +241,26 @@ fn on_a_thread(name: &str, work: impl FnOnce() -> i32 + Send) -> i32 {
     })
 }
 
-/// Closes what the process has open beside its standard streams: pipes and sockets of the fork. A native program loses
-/// them when it is executed; this one is not.
-fn close_inherited() {
-    // SAFETY: takes numbers, no memory. The values that own these descriptors, libcontainer's and the mapped code's,
-    // are on the stack below and never dropped, for the process exits; none is used again.
-    unsafe { libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, 0) };
+/// Closes what the process has open beside its standard streams and this descriptor: pipes and sockets of the fork. A
+/// native program loses them when it is executed; this one is not.
+fn close_inherited(but: Option<RawFd>) {
+    let close = |first: RawFd, last: libc::c_uint| {
+        // SAFETY: takes numbers, no memory. The values that own these descriptors, libcontainer's, are on the stack
+        // below and never dropped, for the process exits; none is used again.
+        unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
+    };
+    match but {
+        Some(but) => {
+            if let Some(last) = libc::c_uint::try_from(but - 1)
+                .ok()
+                .filter(|last| *last > 2)
+            {
+                close(3, last);
+            }
+            close(but + 1, libc::c_uint::MAX);
+        }
+        None => close(3, libc::c_uint::MAX),
+    }
 }
 
 /// Restores what a program would inherit from this one, were it not for this one's own needs: the default actions of

@@ -45,6 +45,20 @@ pub(super) fn make_directories(root: impl AsFd, path: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Fails if the image has something else than a directory where the runtime mounts a file system of the kernel's.
+/// libcontainer makes links below /dev by its path on the node, and would follow a link that the image has there.
+pub(super) fn check_mount_point(root: impl AsFd, path: &Path) -> Result<()> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_SYMLINKS;
+    match rustix::fs::openat2(root, path, flags, Mode::empty(), resolve) {
+        Ok(_) | Err(Errno::NOENT) => Ok(()),
+        Err(error) => Err(error).with_context(|| {
+            let path = path.display();
+            format!("the image's /{path} must be a directory, not a link or a file: build the image without it")
+        }),
+    }
+}
+
 /// Opens what was found for reading. It must be a regular file.
 pub(super) fn open(found: &OwnedFd) -> Result<File> {
     let status = rustix::fs::fstat(found)?;
@@ -94,12 +108,14 @@ mod tests {
         link(&outside, "absolute");
         link(Path::new("../../secret"), "relative");
         link(Path::new("/app/spin.toml"), "inside");
+        symlink(directory.path(), image.join("directory")).expect("it can be linked");
         std::fs::write(image.join("app/spin.toml"), "manifest").expect("it can be written");
         let root = File::open(&image).expect("it is there");
         let read = |path: &str| read(&root, Path::new(path), 100);
         assert!(read("/app/absolute").is_err());
         assert!(read("/app/relative").is_err());
         assert!(read("/../secret").is_err());
+        assert!(read("/directory/secret").is_err(), "a link to a directory");
         assert!(read("/app").is_err(), "a directory");
         assert_eq!(
             read("/app/inside").expect("it is in the image"),
@@ -109,6 +125,27 @@ mod tests {
             super::read(&root, Path::new("/app/inside"), 7).is_err(),
             "too large"
         );
+    }
+
+    #[test]
+    fn the_kernels_file_systems_are_mounted_on_directories_alone() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let root = File::open(directory.path()).expect("it is there");
+        let check = |name: &str| check_mount_point(&root, Path::new(name));
+        check("missing").expect("it is made");
+        std::fs::create_dir(directory.path().join("proc")).expect("it can be made");
+        check("proc").expect("a directory");
+        std::fs::write(directory.path().join("file"), "").expect("it can be written");
+        check("file").expect_err("a file");
+        symlink("/etc", directory.path().join("dev")).expect("it can be linked");
+        symlink("proc", directory.path().join("sys")).expect("it can be linked");
+        for name in ["dev", "sys"] {
+            let error = format!("{:#}", check(name).expect_err("a link"));
+            assert!(
+                error.starts_with(&format!("the image's /{name} must be a directory")),
+                "{error}"
+            );
+        }
     }
 
     #[test]
@@ -145,6 +182,9 @@ mod tests {
         )
         .expect("it can be made");
         let _socket = UnixListener::bind(directory.path().join("socket")).expect("it can be bound");
+        let nodes = File::open("/dev").expect("it is there");
+        let device = find(&nodes, Path::new("null")).expect("it is there");
+        open(&device).expect_err("a device");
         for name in ["fifo", "socket", "."] {
             let found = find(&root, Path::new(name)).expect("it is there");
             let error = open(&found).expect_err(name);

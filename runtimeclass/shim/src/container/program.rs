@@ -6,13 +6,14 @@
 //!
 //! The errors are runc's, word for word: programs and people look for them.
 
-use super::{compile, inside, toolbox};
+use super::code::Store;
+use super::compile::Account;
+use super::{inside, toolbox};
+use crate::cgroup::Cgroup;
 use anyhow::{Context, Result, anyhow};
 use libcontainer::oci_spec::runtime::Process;
-use preopen_host::cache::Cache;
+use preopen_host::cache::Entry;
 use preopen_host::code::{COMPONENT, CORE_MODULE};
-use preopen_host::command::Command;
-use preopen_host::engine::engine;
 use rustix::fs::{FileType, Stat};
 use rustix::io::Errno;
 use std::fs::File;
@@ -29,18 +30,18 @@ pub(super) struct Container<'a> {
     pub(super) root: File,
     /// Whether it serves a component.
     pub(super) serves: bool,
-    /// The node's cache of machine code.
-    pub(super) cache: &'a Path,
-    /// Has a compiler run within the container's limits: what a container brings is compiled on its own account.
-    pub(super) confine: &'a dyn Fn(i32) -> Result<()>,
+    /// Where machine code is kept.
+    pub(super) store: Store<'a>,
+    /// Its cgroup: what a container brings is compiled on its own account.
+    pub(super) cgroup: &'a Cgroup,
 }
 
 /// What runs.
 pub(super) enum Program {
     /// A program that the kernel executes, by its path in the container.
     Native,
-    /// A WASI command.
-    Wasm(Command),
+    /// A WASI command, by its machine code.
+    Wasm(Entry),
 }
 
 /// Finds the program of a process.
@@ -65,9 +66,9 @@ pub(super) fn find(process: &Process, container: &Container<'_>) -> Result<Progr
     }
     if container.serves
         && let Some(tool) = tool(name, process.cwd(), &directories)
-        && let Some(command) = toolbox::command(tool, container.cache)?
+        && let Some(code) = toolbox::code(tool, &container.store)?
     {
-        return Ok(Program::Wasm(command));
+        return Ok(Program::Wasm(code));
     }
     Err(missing(name, refused, container.serves))
 }
@@ -131,9 +132,10 @@ fn at(path: &Path, process: &Process, container: &Container<'_>) -> Result<Found
         if !may(&status, process, 0o4) {
             return Ok(Found::Refused(text(Errno::ACCESS)));
         }
-        let command =
-            compiled(file, container).with_context(|| format!("cannot run {}", path.display()))?;
-        return Ok(Found::Program(Program::Wasm(command)));
+        let account = Account::Container(container.cgroup);
+        let code = container.store.code(file, &account);
+        let code = code.with_context(|| format!("cannot run {}", path.display()))?;
+        return Ok(Found::Program(Program::Wasm(code)));
     }
     if status.st_mode & 0o111 == 0 || !may(&status, process, 0o1) {
         return Ok(Found::Refused(text(Errno::ACCESS)));
@@ -164,20 +166,6 @@ fn may(status: &Stat, process: &Process, bit: u32) -> bool {
         () => 0,
     };
     user.uid() == 0 || status.st_mode & (bit << shift) != 0
-}
-
-/// Returns the command in a file of the container, compiled on the container's account if that has not been done.
-fn compiled(file: File, container: &Container<'_>) -> Result<Command> {
-    let wasm = inside::read_bounded(file, super::prepare::LARGEST_COMPONENT)?;
-    let engine = engine()?;
-    let cache = Cache::open(container.cache)?;
-    let cache = cache.context("there is no cache for compiled code")?;
-    if let Some(command) = Command::from_cache(&cache, &engine, &wasm)? {
-        return Ok(command);
-    }
-    let code = compile::apart(&wasm, container.confine)?;
-    cache.keep(&engine, &wasm, &code)?;
-    Command::from_cache(&cache, &engine, &wasm)?.context("the code just kept is not usable")
 }
 
 /// Returns the kernel's words for an error, as Go writes them.
@@ -250,8 +238,11 @@ mod tests {
         let container = Container {
             root: File::open(image.path()).expect("it is there"),
             serves,
-            cache: Path::new("/nonexistent"),
-            confine: &|_| Ok(()),
+            store: Store {
+                cache: Path::new("/nonexistent"),
+                owner: "",
+            },
+            cgroup: &Cgroup::parse(""),
         };
         find(&process(arguments, "/usr/bin:/bin"), &container)
     }

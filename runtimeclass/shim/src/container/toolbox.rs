@@ -3,13 +3,10 @@
 //! It is one WASI command with many names (runtimeclass/toolbox). The shim carries it as machine code for any processor
 //! of its architecture, packed: nothing is compiled on a node. The first exec on a node unpacks it into the cache.
 
-use anyhow::{Context, Result, ensure};
+use super::code::Store;
+use anyhow::{Result, ensure};
 use lzma_rust2::XzReader;
-use preopen_host::cache::Cache;
-use preopen_host::command::Command;
-use preopen_host::engine::engine;
-use std::io::Read;
-use std::path::Path;
+use preopen_host::cache::Entry;
 
 /// The machine code, compressed with xz. Empty in a build without the toolbox (see build.rs).
 static PACKED: &[u8] = include_bytes!(env!("PREOPEN_TOOLBOX"));
@@ -17,8 +14,8 @@ static PACKED: &[u8] = include_bytes!(env!("PREOPEN_TOOLBOX"));
 /// The names, each at the start of a line.
 static TOOLS: &str = include_str!("../../../toolbox/tools.txt");
 
-/// Returns the toolbox if it has a tool of this name.
-pub(super) fn command(name: &str, cache: &Path) -> Result<Option<Command>> {
+/// Returns the code of the toolbox if that has a tool of this name.
+pub(super) fn code(name: &str, store: &Store<'_>) -> Result<Option<Entry>> {
     if !has(name) {
         return Ok(None);
     }
@@ -26,21 +23,9 @@ pub(super) fn command(name: &str, cache: &Path) -> Result<Option<Command>> {
         !PACKED.is_empty(),
         "this shim was built without its toolbox: build it with `cargo xtask dist`"
     );
-    let engine = engine()?;
-    let cache = Cache::open(cache)?.context("there is no cache for the toolbox's code")?;
     // The cache knows machine code by what it was made of, here by the packed code itself.
-    if let Some(command) = Command::from_cache(&cache, &engine, PACKED)? {
-        return Ok(Some(command));
-    }
-    let mut code = Vec::new();
-    XzReader::new(PACKED, false)
-        .read_to_end(&mut code)
-        .context("cannot unpack the toolbox")?;
-    cache.keep(&engine, PACKED, &code)?;
-    let command = Command::from_cache(&cache, &engine, PACKED)?;
-    Ok(Some(
-        command.context("the toolbox just unpacked is not usable")?,
-    ))
+    let entry = store.unpacked(PACKED, || Ok(Box::new(XzReader::new(PACKED, false))));
+    entry.map(Some)
 }
 
 fn has(name: &str) -> bool {

@@ -73,7 +73,7 @@ pub(super) fn delete(pid: i32, exit: Option<Exit>) -> DeleteResponse {
 /// Lists a container's processes, those that were added by `Exec` with their ids.
 pub(super) fn processes(task: &Task) -> TtrpcResult<Vec<ProcessInfo>> {
     // systemd removes the cgroup of a container that has ended.
-    let mut pids = task.cgroup.processes().unwrap_or_default();
+    let mut pids = task.cgroup.processes();
     // A containerd that restarts takes a task without processes for a leak, and forgets how it ended.
     if pids.is_empty() {
         pids.push(task.process.pid());

@@ -1,0 +1,93 @@
+//! Compiled code that was found in the cache, as an open file. Its name is `KEY-CODE-OWNER.cwasm`: the key, the digest
+//! of the code, and a hash of the name of whose share it counts against.
+
+use super::key::{self, Key};
+use sha2::{Digest, Sha256};
+use std::fs::File;
+use std::os::fd::{AsRawFd, RawFd};
+use std::path::PathBuf;
+use wasmtime::component::Component;
+use wasmtime::{Engine, Module};
+
+/// How the name of an entry ends.
+const ENTRY: &str = ".cwasm";
+
+/// Compiled code in a file that nobody but the cache's user has written and nobody changes in place.
+#[derive(Debug)]
+pub struct Entry {
+    wasm: [u8; 32],
+    file: File,
+}
+
+impl Entry {
+    pub(super) fn new(key: &Key, file: File) -> Self {
+        Self {
+            wasm: key.wasm(),
+            file,
+        }
+    }
+
+    /// Returns the same entry by another descriptor of its file, for example one that cannot be opened for writing.
+    pub fn by(self, reopen: impl FnOnce(&File) -> anyhow::Result<File>) -> anyhow::Result<Self> {
+        let file = reopen(&self.file)?;
+        Ok(Self { file, ..self })
+    }
+
+    /// Returns the number of the descriptor of its file.
+    pub fn descriptor(&self) -> RawFd {
+        self.file.as_raw_fd()
+    }
+
+    /// Returns whether the code was made of these bytes.
+    pub(crate) fn was_made_of(&self, wasm: &[u8]) -> bool {
+        self.wasm == <[u8; 32]>::from(Sha256::digest(wasm))
+    }
+
+    /// Maps the code of a component.
+    pub(crate) fn component(&self, engine: &Engine) -> wasmtime::Result<Component> {
+        // SAFETY: the bytes must come from `Component::serialize` of a compatible engine. Only the cache's user can
+        // have written the file or put it into the directory (both looked at after opening), and this user's programs
+        // write nothing there but whole results of the compiler under a name that tells for which engine; wasmtime
+        // checks its header and version itself. Nothing changes an entry in place, so the mapping stays as it is.
+        unsafe { Component::deserialize_file(engine, self.path()) }
+    }
+
+    /// Maps the code of a core module.
+    pub(crate) fn module(&self, engine: &Engine) -> wasmtime::Result<Module> {
+        // SAFETY: as in `component`; wasmtime's header tells a module from a component.
+        unsafe { Module::deserialize_file(engine, self.path()) }
+    }
+
+    /// Returns a path of the open file: the very inode that was looked at.
+    pub(crate) fn path(&self) -> PathBuf {
+        PathBuf::from(format!("/proc/self/fd/{}", self.descriptor()))
+    }
+}
+
+/// Returns the name of an entry.
+pub(super) fn name(key: &Key, code: &[u8; 32], owner: &str) -> String {
+    let owner: [u8; 32] = Sha256::digest(owner).into();
+    format!(
+        "{}-{}-{}{ENTRY}",
+        key.name(),
+        key::hex(code),
+        key::hex(&owner[..8])
+    )
+}
+
+/// Returns whether a file has the name of an entry.
+pub(super) fn is_name(name: &str) -> bool {
+    !name.starts_with('.') && name.ends_with(ENTRY)
+}
+
+/// Returns whether an entry has the name of this code with this key.
+pub(super) fn is_of(name: &str, key: &Key, code: &[u8; 32]) -> bool {
+    let start = format!("{}-{}-", key.name(), key::hex(code));
+    name.starts_with(&start)
+}
+
+/// Returns the part of an entry's name that tells whose share it counts against.
+pub(super) fn owner(name: &str) -> &str {
+    let name = name.strip_suffix(ENTRY).unwrap_or(name);
+    name.rsplit('-').next().unwrap_or_default()
+}
