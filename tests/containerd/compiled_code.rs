@@ -14,7 +14,7 @@ use visits_tests::{artifacts, get};
 const CACHE: &str = "/var/cache/preopen";
 
 /// A component of which no test has started another like it: hello with a custom section.
-fn unlike_any(name: &str) -> Result<Image> {
+pub(crate) fn unlike_any(name: &str) -> Result<Image> {
     let mut wasm = fs::read(artifacts::hello_wasm()?)?;
     let section = [&[u8::try_from(name.len())?], name.as_bytes()].concat();
     wasm.extend([0, u8::try_from(section.len())?]);
@@ -33,7 +33,10 @@ fn entries() -> Result<BTreeSet<PathBuf>> {
             let entry = entry?;
             match entry.file_type()?.is_dir() {
                 true => open.push(entry.path()),
-                false => drop(found.insert(entry.path())),
+                false if entry.path().extension() == Some("cwasm".as_ref()) => {
+                    found.insert(entry.path());
+                }
+                false => {}
             }
         }
     }
@@ -52,7 +55,7 @@ async fn answers(node: &Node, name: &str) -> Result<bool> {
 }
 
 /// The one entry that the first start of this image adds.
-async fn first_start(node: &Node, name: &str) -> Result<PathBuf> {
+pub(crate) async fn first_start(node: &Node, name: &str) -> Result<PathBuf> {
     images::import(&unlike_any(name)?).await?;
     let before = entries()?;
     answers(node, name).await?;

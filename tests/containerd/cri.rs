@@ -34,15 +34,23 @@ pub(crate) struct Pod {
 impl Pod {
     /// A pod of this RuntimeClass handler. Its name is its host's name, too.
     pub(crate) async fn start(node: &Node, handler: &str) -> Result<Self> {
-        Self::start_with(node, handler, OWN_PROCESSES).await
+        Self::start_with(node, handler, json!({ "pid": OWN_PROCESSES })).await
     }
 
     /// A pod whose containers see each other's processes.
     pub(crate) async fn start_sharing_processes(node: &Node, handler: &str) -> Result<Self> {
-        Self::start_with(node, handler, SHARED_PROCESSES).await
+        Self::start_with(node, handler, json!({ "pid": SHARED_PROCESSES })).await
     }
 
-    async fn start_with(node: &Node, handler: &str, processes: u32) -> Result<Self> {
+    /// A pod with `hostUsers: false`: root in it is another user of the node's.
+    pub(crate) async fn start_in_user_namespace(node: &Node, handler: &str) -> Result<Self> {
+        let mapped = json!([{ "container_id": 0, "host_id": 100_000, "length": 65536 }]);
+        let users = json!({ "mode": 0, "uids": mapped, "gids": mapped });
+        let namespaces = json!({ "pid": OWN_PROCESSES, "userns_options": users });
+        Self::start_with(node, handler, namespaces).await
+    }
+
+    async fn start_with(node: &Node, handler: &str, namespaces: Value) -> Result<Self> {
         static LAST: AtomicU64 = AtomicU64::new(0);
         let name = format!("pod-{}", LAST.fetch_add(1, Ordering::Relaxed) + 1);
         let directory = tempfile::tempdir().context("make a directory for a pod")?;
@@ -53,7 +61,7 @@ impl Pod {
             "log_directory": directory.path(),
             "linux": {
                 "cgroup_parent": cgroup,
-                "security_context": { "namespace_options": { "pid": processes } },
+                "security_context": { "namespace_options": namespaces },
             },
         });
         write(&directory.path().join("pod.json"), &config)?;

@@ -5,140 +5,11 @@ use crate::container::{Builder, Container, Exec, ExecBuilder, Runtime};
 use crate::cri::{HANDLER, Pod, Setup};
 use crate::images;
 use crate::node::Node;
+use crate::rights::{Fields, descriptors, granted, place, same};
 use anyhow::{Context, Result, ensure};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs;
 use visits_tests::{DEADLINE, wait};
-
-/// Fields of the status file that differ between any two processes: names, numbers, and what they have used.
-const OWN: [&str; 21] = [
-    "Name",
-    "State",
-    "Tgid",
-    "Ngid",
-    "Pid",
-    "PPid",
-    "TracerPid",
-    "FDSize",
-    "NStgid",
-    "NSpid",
-    "NSpgid",
-    "NSsid",
-    "Threads",
-    "SigQ",
-    "SigPnd",
-    "ShdPnd",
-    "SigCgt",
-    "voluntary_ctxt_switches",
-    "nonvoluntary_ctxt_switches",
-    "CoreDumping",
-    "untag_mask",
-];
-
-type Fields = BTreeMap<String, String>;
-
-/// What the kernel grants a process, one field a key.
-fn granted(pid: i32) -> Result<Fields> {
-    let read = |name: &str| {
-        let path = format!("/proc/{pid}/{name}");
-        fs::read(&path).with_context(|| path)
-    };
-    let text =
-        |name: &str| Ok::<_, anyhow::Error>(String::from_utf8_lossy(&read(name)?).into_owned());
-    let mut fields = Fields::new();
-    for line in text("status")?.lines() {
-        let (name, value) = line.split_once(':').unwrap_or((line, ""));
-        let measured =
-            name.starts_with("Vm") || name.starts_with("Rss") || name.starts_with("Huge");
-        if measured || OWN.contains(&name) {
-            continue;
-        }
-        let mut value = value.trim().to_owned();
-        if name == "SigIgn" {
-            // Without 32 and 33, which the C library has for itself, and leaves ignored in what it spawns.
-            let signals = u64::from_str_radix(&value, 16)? & !(0b11 << 31);
-            value = format!("{signals:016x}");
-        }
-        fields.insert(name.to_owned(), value);
-    }
-    for line in text("limits")?.lines() {
-        let (name, values) = line.split_at(line.len().min(26));
-        fields.insert(format!("limit {}", name.trim()), values.trim().to_owned());
-    }
-    let mut environment: Vec<String> = text("environ")?.split('\0').map(str::to_owned).collect();
-    environment.sort();
-    fields.insert("environ".into(), environment.join(" "));
-    for name in [
-        "oom_score_adj",
-        "personality",
-        "timerslack_ns",
-        "coredump_filter",
-        "loginuid",
-    ] {
-        // Not every kernel has all of them.
-        if let Ok(value) = text(name) {
-            fields.insert(name.into(), value.trim().to_owned());
-        }
-    }
-    if let Ok(profile) = text("attr/current") {
-        fields.insert(
-            "profile".into(),
-            profile.trim_end_matches(['\0', '\n']).to_owned(),
-        );
-    }
-    for name in ["cwd", "root"] {
-        let target = fs::read_link(format!("/proc/{pid}/{name}"))?;
-        fields.insert(name.into(), target.display().to_string());
-    }
-    let nice = text("stat")?.rsplit(')').next().map(|rest| {
-        let fields: Vec<&str> = rest.split_whitespace().collect();
-        [fields[15], fields[16], fields[37], fields[38]].join(" ")
-    });
-    fields.insert(
-        "priority, nice, realtime priority, policy".into(),
-        nice.context("stat")?,
-    );
-    Ok(fields)
-}
-
-/// Where a process is: its namespaces by their inodes, its cgroup in every hierarchy.
-fn place(pid: i32) -> Result<Fields> {
-    let mut fields = Fields::new();
-    for entry in fs::read_dir(format!("/proc/{pid}/ns"))? {
-        let entry = entry?;
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let target = fs::read_link(entry.path())?.display().to_string();
-        fields.insert(format!("namespace {name}"), target);
-    }
-    let cgroups = fs::read_to_string(format!("/proc/{pid}/cgroup"))?;
-    for line in cgroups.lines() {
-        let (hierarchy, path) = line.rsplit_once(':').context("a line of cgroup")?;
-        fields.insert(format!("cgroup {hierarchy}"), path.to_owned());
-    }
-    ensure!(fields.len() > 8, "{fields:?}");
-    Ok(fields)
-}
-
-/// The differences are named, one a line.
-fn same(what: &str, here: &Fields, there: &Fields) -> Result<()> {
-    let keys: BTreeSet<&String> = here.keys().chain(there.keys()).collect();
-    let differences = keys
-        .into_iter()
-        .filter(|key| here.get(*key) != there.get(*key));
-    let told: Vec<String> = differences
-        .map(|key| format!("{key}: {:?}, and {:?}", here.get(key), there.get(key)))
-        .collect();
-    ensure!(told.is_empty(), "{what}:\n{}", told.join("\n"));
-    Ok(())
-}
-
-/// The numbers of a process's descriptors.
-fn descriptors(pid: i32) -> Result<BTreeSet<u32>> {
-    let entries = fs::read_dir(format!("/proc/{pid}/fd"))?;
-    entries
-        .map(|entry| Ok(entry?.file_name().to_string_lossy().parse()?))
-        .collect()
-}
 
 /// A program that runs, and is not on its way to its start any more.
 async fn running(builder: ExecBuilder) -> Result<Exec> {
@@ -263,6 +134,20 @@ async fn wasm(node: &Node, builder: Builder) -> Result<[Fields; 2]> {
     Ok(fields)
 }
 
+/// What a process has that executes nothing but WebAssembly, instead of what a program has under runc.
+fn stricter(mut native: Fields) -> Result<Fields> {
+    let filters: u32 = native["Seccomp_filters"].parse()?;
+    for (name, value) in [
+        ("CapBnd", "0000000000000000".to_owned()),
+        ("NoNewPrivs", "1".to_owned()),
+        ("Seccomp", "2".to_owned()),
+        ("Seccomp_filters", (filters + 1).to_string()),
+    ] {
+        native.insert(name.to_owned(), value);
+    }
+    Ok(native)
+}
+
 /// What a thread has of its own.
 fn restrictions(pid: i32) -> Result<Fields> {
     let mut fields = granted(pid)?;
@@ -314,7 +199,7 @@ async fn a_wasm_exec_is_who_the_component_is_and_that_is_who_runc_would_make_it(
             Ok(line.starts_with("/tools/sh").then_some(()))
         })
         .await?;
-        let native = restrictions(pid)?;
+        let native = stricter(restrictions(pid)?)?;
         let mut own = exec.clone();
         own.retain(|name, _| native.contains_key(name));
         same(

@@ -128,15 +128,20 @@ fn commands() -> Result<Image> {
 
 /// Copies of busybox, for each is the program that it is called by.
 fn native() -> Result<Image> {
+    native_as(NATIVE)
+}
+
+/// The same under another name, for a test to add to.
+pub(crate) fn native_as(name: &str) -> Result<Image> {
     let busybox = read(&artifacts::busybox()?)?;
-    let image = Image::new(NATIVE)
+    let image = Image::new(name)
         .entrypoint(["/tools/sh", "-c"])
         .env("PATH", "/tools")
         .directory("/tmp", 0, 0, 0o777);
     let names = ["sh", "sleep", "env", "httpd", "cat", "chown", "ls", "mknod"];
     let links = [
-        "chmod", "dd", "echo", "false", "head", "id", "pwd", "readlink", "stty", "true", "tty",
-        "wc", "yes",
+        "chmod", "dd", "echo", "false", "head", "id", "pwd", "readlink", "rm", "stty", "true",
+        "tty", "wc", "yes",
     ];
     let image = links.iter().fold(image, |image, name| {
         image.symlink(format!("/tools/{name}"), "sh")

@@ -8,7 +8,7 @@
 //! - [`network`]: a bridge, and a network namespace for each container
 //! - [`container`]: one container under guard, as [`visits_tests::Host`] is one process
 //! - [`terminal`], [`events`], [`task_api`]: a terminal, what containerd reports, and a shim without containerd
-//! - [`process`], [`cgroup`], [`leftovers`]: what the kernel says
+//! - [`process`], [`rights`], [`cgroup`], [`leftovers`]: what the kernel says
 //!
 //! Every test is ignored unless asked for, because it needs root; `cargo xtask test containerd` asks where it can.
 #![cfg(target_os = "linux")]
@@ -23,10 +23,13 @@ mod leftovers;
 mod network;
 mod node;
 mod process;
+mod rights;
 mod task_api;
 mod terminal;
 
+mod against_runc;
 mod compiled_code;
+mod compiler;
 mod counts;
 mod cri_exec;
 mod cycles;
@@ -47,14 +50,18 @@ mod exec_wasm;
 mod exits;
 mod failures;
 mod features;
+mod held_up;
 mod hostile;
+mod hostile_images;
 mod kills;
 mod logs;
 mod memory;
 mod native;
 mod native_in_pods;
 mod pause;
+mod refused;
 mod restart;
 mod restricted;
+mod shielded;
 mod update;
 mod volumes;

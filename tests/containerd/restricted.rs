@@ -2,10 +2,12 @@
 
 use crate::cri::{HANDLER, Pod, PodContainer, Setup};
 use crate::node::Node;
+use crate::rights::{Fields, as_strict, mounts, same};
 use crate::{images, process};
 use anyhow::{Context, Result, ensure};
-use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Debug;
+use rustix::fs::StatVfsMountFlags;
+use std::collections::BTreeMap;
+use std::path::Path;
 use visits_tests::get;
 
 /// What the kernel grants a process, by the names of its status file.
@@ -48,63 +50,11 @@ fn granted(pid: i32) -> Result<BTreeMap<String, String>> {
     Ok(granted)
 }
 
-/// Mount points and their options, without what names the container.
-fn mounts(pid: i32) -> Result<BTreeMap<String, String>> {
-    let path = format!("/proc/{pid}/mountinfo");
-    let text = std::fs::read_to_string(&path).with_context(|| path.clone())?;
-    let mounts = text.lines().filter_map(|line| {
-        let (first, second) = line.split_once(" - ")?;
-        let first: Vec<&str> = first.split(' ').collect();
-        let kind = second.split(' ').next()?;
-        Some((
-            first.get(4)?.to_string(),
-            format!("{kind} {}", first.get(5)?),
-        ))
-    });
-    Ok(mounts.collect())
-}
-
-/// What differs is named, one thing a line.
-fn same<K: Ord + Debug>(here: &BTreeMap<K, String>, runc: &BTreeMap<K, String>) -> Result<()> {
-    let keys: BTreeSet<&K> = here.keys().chain(runc.keys()).collect();
-    let differences = keys
-        .into_iter()
-        .filter(|key| here.get(key) != runc.get(key));
-    let told: Vec<String> = differences
-        .map(|key| {
-            format!(
-                "{key:?}: {:?}, under runc {:?}",
-                here.get(key),
-                runc.get(key)
-            )
-        })
-        .collect();
-    ensure!(told.is_empty(), "{}", told.join("\n"));
-    Ok(())
-}
-
-/// The same mounts, each with every restriction that it has under runc.
-fn as_strict(here: &BTreeMap<String, String>, runc: &BTreeMap<String, String>) -> Result<()> {
-    let strict = |mounts: &BTreeMap<String, String>| -> BTreeMap<String, String> {
-        let words = ["ro", "nosuid", "nodev", "noexec"];
-        let of = |options: &str| -> Vec<String> {
-            let given = options
-                .split([' ', ','])
-                .filter(|word| words.contains(word));
-            given.map(str::to_owned).collect()
-        };
-        mounts
-            .iter()
-            .map(|(point, options)| (point.clone(), of(options).join(",")))
-            .collect()
-    };
-    let (mut here, mut runc) = (strict(here), strict(runc));
-    // A hierarchy of cgroups that has no controller; to leave it out takes nothing from anyone.
-    runc.remove("/sys/fs/cgroup/systemd");
-    here.remove("/sys/fs/cgroup/systemd");
-    // Stricter than the pod asks for: containerd mounts it so, and runc takes that back.
-    here.insert("/dev/shm".into(), String::new());
-    same(&here, &runc)
+/// The mounts of a pod's process. containerd asks for a stricter /dev/shm than runc leaves there, which this runtime keeps.
+fn pod_mounts(pid: i32) -> Result<Fields> {
+    let mut mounts = mounts(pid)?;
+    mounts.remove("/dev/shm").context("/dev/shm")?;
+    Ok(mounts)
 }
 
 /// The same container setup under the shim with a component, and under runc with a program.
@@ -124,14 +74,17 @@ async fn a_component_has_no_right_that_the_pod_does_not_give() -> Result<()> {
     let node = Node::shared().await?;
     let pods = both(&node).await?;
     let wasm = granted(pods[0].1.pid().await?)?;
-    let native = granted(pods[1].1.pid().await?)?;
+    let mut native = granted(pods[1].1.pid().await?)?;
     assert_eq!(wasm["Uid"], "65532\t65532\t65532\t65532");
     assert_eq!(wasm["Gid"], "65532\t65532\t65532\t65532");
     assert_eq!(wasm["CapEff"], "0000000000000000");
     assert_eq!(wasm["CapBnd"], "0000000000000000");
     assert_eq!(wasm["NoNewPrivs"], "1");
     assert_eq!(wasm["Seccomp"], "2");
-    same(&wasm, &native)
+    // The pod's filter and the shim's own.
+    assert_eq!(native["Seccomp_filters"], "1");
+    native.insert("Seccomp_filters".into(), "2".into());
+    same("the component, and a program under runc", &wasm, &native)
 }
 
 #[tokio::test]
@@ -145,9 +98,9 @@ async fn a_native_program_has_the_rights_and_mounts_that_it_has_under_runc() -> 
         for handler in [HANDLER, "runc"] {
             let pod = Pod::start(&node, handler).await?;
             let pid = pod.run(&node, setup.clone()).await?.pid().await?;
-            seen.push((granted(pid)?, mounts(pid)?));
+            seen.push((granted(pid)?, pod_mounts(pid)?));
         }
-        same(&seen[0].0, &seen[1].0)?;
+        same("the program, and under runc", &seen[0].0, &seen[1].0)?;
         as_strict(&seen[0].1, &seen[1].1)?;
     }
     Ok(())
@@ -183,8 +136,8 @@ async fn every_thread_of_a_component_is_as_restricted_as_its_first() -> Result<(
 async fn a_component_sees_the_mounts_that_runc_would_make() -> Result<()> {
     let node = Node::shared().await?;
     let pods = both(&node).await?;
-    let wasm = mounts(pods[0].1.pid().await?)?;
-    let native = mounts(pods[1].1.pid().await?)?;
+    let wasm = pod_mounts(pods[0].1.pid().await?)?;
+    let native = pod_mounts(pods[1].1.pid().await?)?;
     ensure!(wasm["/"].contains("overlay ro"), "{wasm:?}");
     as_strict(&wasm, &native)
 }
@@ -201,6 +154,11 @@ async fn on_a_read_only_root_the_image_s_own_directory_refuses_visits() -> Resul
     ensure!(reply.text().contains("read-only"), "{}", reply.text());
     assert_eq!(get(pod.address(), "/livez").await?.status, 200);
     Ok(())
+}
+
+fn is_read_only_file(path: &Path) -> Result<bool> {
+    let mount = rustix::fs::statvfs(path)?.f_flag;
+    Ok(std::fs::metadata(path)?.is_file() && mount.contains(StatVfsMountFlags::RDONLY))
 }
 
 #[tokio::test]
@@ -220,7 +178,9 @@ async fn a_component_holds_no_descriptor_of_the_nodes() -> Result<()> {
             || target.starts_with("socket:")
             || target.starts_with("anon_inode:")
             || target.starts_with("pipe:")
-            || target.starts_with("/app/");
+            || target.starts_with("/app/")
+            // The component's code, alone on a mount of its own.
+            || (target == "/" && is_read_only_file(&entry.path())?);
         ensure!(own, "descriptor {number} is {target}");
     }
     Ok(())

@@ -110,6 +110,11 @@ impl Container {
         SocketAddr::new(self.network.address(), 5000)
     }
 
+    /// What it writes to stdout.
+    pub(crate) fn stdout(&self) -> &Output {
+        &self.stdout
+    }
+
     /// What it has written to stderr.
     pub(crate) fn stderr(&self) -> &Output {
         &self.stderr

@@ -1,0 +1,119 @@
+//! The same program under this runtime and under runc, with one setting after the other: what the kernel grants it, its
+//! mounts, its namespaces, its descriptors, and the devices that it can open.
+
+use crate::container::{Container, Runtime};
+use crate::node::Node;
+use crate::rights::{Fields, as_strict, descriptors, granted, mounts, place, same};
+use anyhow::{Context, Result, ensure};
+use std::fs;
+
+/// What a container is started with.
+const SETTINGS: [(&str, &[&str]); 8] = [
+    ("default", &[]),
+    ("another user", &["--user=65532:65532"]),
+    (
+        "restricted",
+        &["--user=65532:65532", "--seccomp", "--cap-drop=CAP_CHOWN"],
+    ),
+    ("read-only", &["--read-only", "--seccomp"]),
+    ("privileged", &["--privileged", "--allow-new-privs"]),
+    (
+        "other capabilities",
+        &["--cap-drop=CAP_CHOWN", "--cap-add=CAP_SYS_TIME"],
+    ),
+    ("another directory", &["--cwd=/run", "--env=GIVEN=to all"]),
+    ("the node's processes", &["--with-ns=pid:/proc/1/ns/pid"]),
+];
+
+/// Devices by their numbers: what every container may use, and what is the node's. Each is made, opened and removed; the
+/// names of those that could be opened are written, and the umask.
+const SCRIPT: &str = r#"
+cd /tmp 2>/dev/null || cd /
+for device in null:1:3 zero:1:5 full:1:7 random:1:8 urandom:1:9 kmsg:1:11 mem:1:1 port:1:4 tty:5:0 ptmx:5:2 \
+              loop:7:0 disk:254:0 fuse:10:229 kvm:10:232 tun:10:200; do
+    IFS=: read name major minor <<END
+$device
+END
+    kind=c
+    case $name in loop|disk) kind=b;; esac
+    file=device-$name
+    mknod $file $kind $major $minor 2>/dev/null || continue
+    (: < $file) 2>/dev/null && echo opened $name
+    rm -f $file
+done
+umask
+exec sleep 1000
+"#;
+
+/// What a container is, by names that do not depend on the runtime.
+struct Seen {
+    granted: Fields,
+    mounts: Fields,
+    said: Vec<String>,
+}
+
+async fn seen(node: &Node, runtime: Runtime, flags: &[&str]) -> Result<Seen> {
+    let builder = Container::native(SCRIPT).runtime(runtime);
+    let builder = flags
+        .iter()
+        .fold(builder, |builder, flag| builder.flag(*flag));
+    let container = builder.spawn().await?;
+    let pid = container.runs().await?;
+    visits_tests::wait::until("the program sleeps", visits_tests::DEADLINE, async || {
+        let line = fs::read_to_string(format!("/proc/{pid}/cmdline"))?;
+        Ok(line.contains("sleep\u{0}1000").then_some(()))
+    })
+    .await?;
+    let mut fields = granted(pid)?;
+    // Whether each namespace is the container's own, instead of the numbers.
+    let own = place(std::process::id() as i32)?;
+    for (name, inode) in place(pid)? {
+        if name.starts_with("namespace") {
+            let shared = own.get(&name) == Some(&inode);
+            fields.insert(name, if shared { "the node's" } else { "its own" }.into());
+        }
+    }
+    fields.insert("descriptors".into(), format!("{:?}", descriptors(pid)?));
+    let executable = fs::read_link(format!("/proc/{pid}/exe"))?;
+    fields.insert("exe".into(), executable.display().to_string());
+    let seen = Seen {
+        granted: fields,
+        mounts: mounts(pid)?,
+        said: container.stdout().lines(),
+    };
+    container.signal("SIGKILL").await?;
+    container.ended(node).await?;
+    Ok(seen)
+}
+
+#[tokio::test]
+#[ignore = "needs root"]
+async fn a_program_has_the_same_as_under_runc_with_every_setting() -> Result<()> {
+    let node = Node::shared().await?;
+    let mut differences = Vec::new();
+    for (what, flags) in SETTINGS {
+        let runc = seen(&node, Runtime::Runc, flags).await.context(what)?;
+        let here = seen(&node, Runtime::Preopen, flags).await.context(what)?;
+        ensure!(
+            runc.said.iter().any(|line| line.starts_with('0')),
+            "{what}: the script ends with its umask: {:?}",
+            runc.said
+        );
+        if here.said != runc.said {
+            differences.push(format!(
+                "{what}: {:?}, under runc {:?}",
+                here.said, runc.said
+            ));
+        }
+        for compared in [
+            same(what, &here.granted, &runc.granted),
+            as_strict(&here.mounts, &runc.mounts),
+        ] {
+            if let Err(error) = compared {
+                differences.push(format!("{what}: {error:#}"));
+            }
+        }
+    }
+    ensure!(differences.is_empty(), "{}", differences.join("\n"));
+    Ok(())
+}

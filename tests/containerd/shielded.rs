@@ -1,0 +1,86 @@
+//! The node's own files and sockets, as processes in containers and users of the node reach them.
+
+use crate::container::Container;
+use crate::node::Node;
+use crate::{images, process};
+use anyhow::{Result, ensure};
+use rustix::fs::StatVfsMountFlags;
+use rustix::io::Errno;
+use std::fs;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+
+/// Whether the file that a process executes is on a mount through which it cannot be written.
+fn executes_read_only(pid: i32) -> Result<bool> {
+    let status = rustix::fs::statvfs(format!("/proc/{pid}/exe"))?;
+    Ok(status.f_flag.contains(StatVfsMountFlags::RDONLY))
+}
+
+#[tokio::test]
+#[ignore = "needs root"]
+async fn the_shims_program_in_a_container_is_on_a_read_only_mount() -> Result<()> {
+    let node = Node::shared().await?;
+    let container = Container::of(images::COMMANDS).env("PATH", "/opt:/bin");
+    let container = container.start(&node).await?;
+    let pid = container.pid().await?;
+    ensure!(executes_read_only(pid)?, "the component's process");
+    let exec = container.exec(["command", "loop"]).start()?;
+    exec.says("looping").await?;
+    ensure!(
+        executes_read_only(exec.pid().await?)?,
+        "a command's process"
+    );
+    let server = process::parent(pid)?;
+    ensure!(!executes_read_only(server)?, "which proves the harness");
+    exec.signal("SIGKILL").await?;
+    exec.ended(&node).await?;
+    Ok(())
+}
+
+#[tokio::test]
+#[ignore = "needs root"]
+async fn no_descriptor_of_a_component_can_be_opened_for_writing_to_the_node() -> Result<()> {
+    let node = Node::shared().await?;
+    let container = Container::of(images::HELLO).start(&node).await?;
+    let pid = container.pid().await?;
+    let mut seen = 0;
+    let entries = |name: &str| fs::read_dir(format!("/proc/{pid}/{name}"));
+    for entry in entries("map_files")?.chain(entries("fd")?) {
+        let path = entry?.path();
+        // Alone on its mount, a file has no other name.
+        if fs::read_link(&path)?.as_os_str() == "/" && fs::metadata(&path)?.is_file() {
+            seen += 1;
+            let error = fs::OpenOptions::new().write(true).open(&path);
+            let error = error.expect_err("a file of the node");
+            // The program itself is busy, too.
+            let refused = [Errno::ROFS, Errno::TXTBSY].map(Errno::raw_os_error);
+            ensure!(refused.map(Some).contains(&error.raw_os_error()), "{error}");
+        }
+    }
+    ensure!(
+        seen > 1,
+        "the program and the component's code are mapped: {seen}"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+#[ignore = "needs root"]
+async fn the_sockets_of_shims_are_for_root_alone() -> Result<()> {
+    let node = Node::shared().await?;
+    let _container = Container::of(images::HELLO).start(&node).await?;
+    let mut sockets = 0;
+    for entry in fs::read_dir("/run/containerd/s")? {
+        let entry = entry?;
+        let Ok(metadata) = entry.metadata() else {
+            // Another test's, gone by now.
+            continue;
+        };
+        if metadata.file_type().is_socket() {
+            sockets += 1;
+            let mode = metadata.permissions().mode() & 0o777;
+            ensure!(mode & 0o077 == 0, "{}: {mode:o}", entry.path().display());
+        }
+    }
+    ensure!(sockets > 0, "there is a shim");
+    Ok(())
+}
