@@ -162,27 +162,6 @@ async fn a_file_call_of_a_dead_instance_ends_before_its_successor_starts() -> Re
 }
 
 #[tokio::test]
-async fn connections_beyond_the_cap_wait_until_one_ends() -> Result<()> {
-    let (_app, host) = probe()?;
-    let host = host
-        .args(["--max-connections=2", "--header-timeout=1m"])
-        .start()
-        .await?;
-    let mut first = Connection::open(host.address()).await?;
-    let mut second = Connection::open(host.address()).await?;
-    ensure!(first.get("/hello").await?.status == 200 && second.get("/hello").await?.status == 200);
-    let mut third = Raw::open(host.address()).await?;
-    third
-        .write("GET /hello HTTP/1.1\r\nhost: a\r\n\r\n")
-        .await?;
-    let waited = tokio::time::timeout(Duration::from_millis(300), third.read_until("200 OK")).await;
-    ensure!(waited.is_err(), host.failed("a third connection is served"));
-    drop(first);
-    third.read_until("hello").await?;
-    Ok(())
-}
-
-#[tokio::test]
 async fn a_client_that_sends_no_whole_head_is_dropped() -> Result<()> {
     let (_app, host) = probe()?;
     let host = host.arg("--header-timeout=300ms").start().await?;

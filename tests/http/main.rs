@@ -1,6 +1,7 @@
 //! HTTP tests against real host processes, each on a directory and a port of its own.
 
 mod host_cache;
+mod host_crowd;
 mod host_descriptors;
 mod host_drain;
 mod host_guest;

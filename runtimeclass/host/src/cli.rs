@@ -74,7 +74,8 @@ struct Arguments {
     #[arg(long, value_name = "DURATION", default_value = "25s", value_parser = values::duration)]
     drain_timeout: Duration,
 
-    /// Connections at once; more wait until one ends. Each takes one of the files that `ulimit -n` allows.
+    /// Connections at once. For one more, the one that has been idle longest is closed; if none is idle, it waits.
+    /// Each takes one of the files that `ulimit -n` allows.
     /// [default: 1024, or as many as there is room for]
     #[arg(long, value_name = "N", value_parser = values::count)]
     max_connections: Option<usize>,

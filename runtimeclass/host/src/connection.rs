@@ -1,8 +1,14 @@
 //! Connections: how many there are, what a client may take its time with, and how they end.
 //!
 //! A client can hold a connection only by using it: the head of a request, the pause between two and a pause within
-//! a body have limits of their own, and a client that does not read its response is dropped.
+//! a body have limits of their own, and a client that does not read its response is dropped. When all connections are
+//! taken, the one that has been idle longest is closed for a new client: a health probe is such a client, too.
+//!
+//! - [`idle`]: which connections are idle, and since when
+//! - [`stream`]: whether a client takes what it is sent
 
+mod idle;
+mod stream;
 #[cfg(test)]
 mod tests;
 
@@ -18,23 +24,29 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
+use idle::{Activity, Idle, Seat};
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::net::SocketAddr;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
+use stream::Noting;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_io_timeout::TimeoutStream;
 
 /// How long a client may leave its response unread.
 const WRITE_STALL: Duration = Duration::from_secs(30);
 /// How long accepting pauses after an error like "too many open files", which ends only when a connection does.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// How often the log may say that all connections are taken.
+const FULL_INTERVAL: Duration = Duration::from_secs(60);
 /// How long a connection is still served when the server drains. A client whose next request is on its way while an
 /// idle connection is closed gets no answer; one that is answered with `connection: close` takes another connection.
 const LINGER: Duration = Duration::from_secs(2);
@@ -51,7 +63,8 @@ pub(crate) struct Connections {
     /// Aborted on drop.
     tasks: JoinSet<()>,
     requests: Counter,
-    draining: Arc<AtomicBool>,
+    idle: Idle,
+    closing: Arc<Closing>,
     linger: Duration,
 }
 
@@ -71,7 +84,8 @@ impl Connections {
             graceful: GracefulShutdown::new(),
             tasks: JoinSet::new(),
             requests: Counter::default(),
-            draining: Arc::default(),
+            idle: Idle::default(),
+            closing: Arc::default(),
             // Time must remain to close what is idle.
             linger: LINGER.min(limits.drain_timeout / 2),
         }
@@ -89,12 +103,31 @@ impl Connections {
     /// Lets every request in flight be answered and closes every connection: one that is in use with its next answer,
     /// one that is idle after a while; and waits for all.
     pub(crate) async fn finish(mut self) {
-        self.draining.store(true, Ordering::Relaxed);
+        self.closing.all.store(true, Ordering::Relaxed);
         let lingered = tokio::time::timeout(self.linger, ended(&mut self.tasks)).await;
         if lingered.is_err() {
             self.graceful.shutdown().await;
             ended(&mut self.tasks).await;
         }
+    }
+
+    /// Waits until there is room for one more connection, and makes some: by closing the one that has been idle
+    /// longest, or one that holds a request with its response.
+    async fn room(&self) -> OwnedSemaphorePermit {
+        let mut permit = pin!(self.permits.clone().acquire_owned());
+        let permit = loop {
+            self.closing.next.store(true, Ordering::Relaxed);
+            let too_early = self.idle.ask_longest();
+            tokio::select! {
+                biased;
+                permit = &mut permit => break permit,
+                () = self.idle.changed() => {}
+                () = tokio::time::sleep(too_early.unwrap_or_default()), if too_early.is_some() => {}
+            }
+        };
+        self.idle.found_room();
+        self.closing.next.store(false, Ordering::Relaxed);
+        permit.expect("the semaphore is never closed")
     }
 
     fn open(
@@ -125,14 +158,18 @@ impl Connections {
     {
         let mut stream = TimeoutStream::new(stream);
         stream.set_write_timeout(Some(WRITE_STALL));
+        let activity = Arc::new(Activity::default());
+        let stream = Noting::new(Box::pin(stream), activity.clone());
+        let seat = self.idle.seat(activity.clone());
         let requests = self.requests.clone();
-        let draining = self.draining.clone();
+        let closing = self.closing.clone();
         let answer = service_fn(move |request| {
-            let (answer, request_count) = (answer(request), requests.count());
-            let draining = draining.clone();
+            let request_count = requests.count(activity.clone());
+            let answer = answer(request);
+            let closing = closing.clone();
             async move {
                 let mut answer = answer.await;
-                if draining.load(Ordering::Relaxed) {
+                if closing.this_one() {
                     let close = HeaderValue::from_static("close");
                     answer.headers_mut().insert(CONNECTION, close);
                 }
@@ -142,13 +179,15 @@ impl Connections {
                 }))
             }
         });
-        let connection = self
-            .protocol
-            .serve_connection(TokioIo::new(Box::pin(stream)), answer);
+        let connection = self.protocol.serve_connection(TokioIo::new(stream), answer);
         let connection = self.graceful.watch(connection);
         self.tasks.spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%peer, %error, "a connection ended with an error");
+            match until_closed(connection, seat).await {
+                Ok(Closed::Ended) => {}
+                Ok(Closed::ForRoom) => {
+                    tracing::debug!(%peer, "closed an idle connection for a new one")
+                }
+                Err(error) => tracing::debug!(%peer, %error, "a connection ended with an error"),
             }
             drop(permit);
         });
@@ -157,32 +196,104 @@ impl Connections {
     }
 }
 
+/// Which responses close their connections.
+#[derive(Default)]
+struct Closing {
+    /// All: the server drains.
+    all: AtomicBool,
+    /// The next one: a client waits for a connection.
+    next: AtomicBool,
+}
+
+impl Closing {
+    /// Returns whether the response that is made now is one of them.
+    fn this_one(&self) -> bool {
+        self.all.load(Ordering::Relaxed) || self.next.swap(false, Ordering::Relaxed)
+    }
+}
+
+/// Why a connection is closed.
+enum Closed {
+    /// It has ended by itself.
+    Ended,
+    /// It was idle, and a new client needs its place.
+    ForRoom,
+}
+
+/// Drives a connection until it ends, or is idle when it is asked to close; then drops it.
+async fn until_closed<E>(
+    connection: impl Future<Output = Result<(), E>>,
+    mut seat: Seat,
+) -> Result<Closed, E> {
+    let mut connection = pin!(connection);
+    let activity = seat.activity();
+    loop {
+        tokio::select! {
+            biased;
+            ended = driven(connection.as_mut(), &mut seat) => return ended.map(|()| Closed::Ended),
+            () = activity.asked() => {}
+        }
+        // What has arrived by now is read first, and a request that is in it is answered.
+        tokio::select! {
+            biased;
+            ended = driven(connection.as_mut(), &mut seat) => return ended.map(|()| Closed::Ended),
+            () = tokio::task::yield_now() => {}
+        }
+        if activity.is_idle() {
+            return Ok(Closed::ForRoom);
+        }
+        seat.stay();
+    }
+}
+
+/// Drives a connection, and keeps its seat as it is.
+async fn driven<C: Future>(mut connection: Pin<&mut C>, seat: &mut Seat) -> C::Output {
+    poll_fn(|cx| {
+        let poll = connection.as_mut().poll(cx);
+        seat.settle();
+        poll
+    })
+    .await
+}
+
 async fn ended(tasks: &mut JoinSet<()>) {
     while tasks.join_next().await.is_some() {}
 }
 
-/// Accepts connections for ever, one more only while there are fewer than allowed: the rest wait in the kernel.
+/// Accepts connections for ever. At most one more than allowed is accepted, and served when there is room for it: the
+/// rest wait in the kernel.
 pub(crate) async fn accept(
     listener: &TcpListener,
     connections: &mut Connections,
     service: &Arc<Service>,
 ) {
     let mut failing = false;
+    let mut logged: Option<Instant> = None;
     loop {
-        let permit = connections.permits.clone().acquire_owned().await;
-        let permit = permit.expect("the semaphore is never closed");
-        match listener.accept().await {
-            Ok((stream, peer)) => {
-                failing = false;
-                connections.open(stream, peer, service, permit);
-            }
+        let (stream, peer) = match listener.accept().await {
+            Ok(accepted) => accepted,
             Err(error) => {
                 if !std::mem::replace(&mut failing, true) {
                     tracing::warn!(%error, "cannot accept connections; trying again");
                 }
                 tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
             }
-        }
+        };
+        failing = false;
+        let permit = match connections.permits.clone().try_acquire_owned() {
+            Ok(permit) => permit,
+            Err(_) => {
+                if logged.is_none_or(|at| at.elapsed() >= FULL_INTERVAL) {
+                    logged = Some(Instant::now());
+                    tracing::warn!(
+                        "all connections are taken; idle ones are closed for new clients (--max-connections)"
+                    );
+                }
+                connections.room().await
+            }
+        };
+        connections.open(stream, peer, service, permit);
     }
 }
 
@@ -191,22 +302,30 @@ pub(crate) async fn accept(
 pub(crate) struct Counter(Arc<AtomicUsize>);
 
 /// One request in flight.
-struct Count(Counter);
+struct Count {
+    counter: Counter,
+    activity: Arc<Activity>,
+}
 
 impl Counter {
     pub(crate) fn now(&self) -> usize {
         self.0.load(Ordering::Relaxed)
     }
 
-    fn count(&self) -> Count {
+    fn count(&self, activity: Arc<Activity>) -> Count {
         self.0.fetch_add(1, Ordering::Relaxed);
-        Count(self.clone())
+        activity.begun();
+        Count {
+            counter: self.clone(),
+            activity,
+        }
     }
 }
 
 impl Drop for Count {
     fn drop(&mut self) {
-        self.0.0.fetch_sub(1, Ordering::Relaxed);
+        self.counter.0.fetch_sub(1, Ordering::Relaxed);
+        self.activity.ended();
     }
 }
 

@@ -54,7 +54,7 @@ pub struct Limits {
     pub request_timeout: Duration,
     /// How long a stopping server waits for requests in flight.
     pub drain_timeout: Duration,
-    /// Connections at once; more wait to be accepted.
+    /// Connections at once. For one more, the one that has been idle longest is closed.
     pub connections: usize,
     /// How long a client may take for the head of a request, and keep a connection idle between two.
     pub header_timeout: Duration,

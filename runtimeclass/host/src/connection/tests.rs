@@ -101,3 +101,76 @@ async fn a_client_that_asks_no_more_is_waited_for_a_while() {
     assert_eq!(started.elapsed().as_secs(), LINGER.as_secs());
     assert_eq!(client.read(&mut [0]).await.expect("an end"), 0);
 }
+
+/// A server for one connection, and the client's end of it; it is idle.
+async fn full() -> (Connections, DuplexStream) {
+    let limits = Limits {
+        connections: 1,
+        ..Limits::default()
+    };
+    let mut connections = Connections::new(&limits);
+    let (ours, theirs) = duplex(IN_FLIGHT);
+    let permit = connections.permits.clone().try_acquire_owned();
+    let peer = SocketAddr::from(([127, 0, 0, 1], 1));
+    connections.serve(ours, peer, permit.expect("a free permit"), |_| async {
+        http::Response::new(Body::Right(Full::new(Bytes::from_static(b"answer"))))
+    });
+    tokio::task::yield_now().await;
+    (connections, theirs)
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_idle_connection_makes_room_and_a_partial_head_is_idle() {
+    for sent in ["", "GET / HTTP/1.1\r\nhos"] {
+        let (connections, mut client) = full().await;
+        client.write_all(sent.as_bytes()).await.expect("an end");
+        tokio::task::yield_now().await;
+        let started = Instant::now();
+        drop(connections.room().await);
+        // The clock of the tests counts whole milliseconds.
+        assert!(started.elapsed() <= idle::MIN_IDLE + Duration::from_millis(1));
+        let (connections, mut client) = full().await;
+        tokio::time::advance(idle::MIN_IDLE).await;
+        client.write_all(sent.as_bytes()).await.expect("an end");
+        let started = Instant::now();
+        drop(connections.room().await);
+        assert_eq!(started.elapsed(), Duration::ZERO);
+        assert_eq!(client.read(&mut [0]).await.expect("an end"), 0);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_has_arrived_is_answered_before_its_connection_makes_room() {
+    let (connections, mut client) = full().await;
+    tokio::time::advance(idle::MIN_IDLE).await;
+    // Not yet read by the server when it looks for room.
+    client.write_all(REQUEST).await.expect("a connection");
+    drop(connections.room().await);
+    let mut read = String::new();
+    client.read_to_string(&mut read).await.expect("an end");
+    assert!(read.ends_with("answer"), "{read}");
+    assert!(read.contains("\r\nconnection: close\r\n"), "{read}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_response_that_is_not_read_is_not_given_up_for_room() {
+    let (connections, mut client) = requested().await;
+    let started = Instant::now();
+    // All but one are taken.
+    let all = connections.permits.clone();
+    let others = all.try_acquire_many(u32::try_from(all.available_permits()).expect("few"));
+    drop(connections.room().await);
+    assert_eq!(started.elapsed().as_secs(), WRITE_STALL.as_secs());
+    drop(others);
+    let mut received = Vec::new();
+    let _ = client.read_to_end(&mut received).await;
+    assert!(!received.is_empty());
+}
+
+#[test]
+fn only_as_many_responses_close_their_connections_as_clients_wait() {
+    let closing = Closing::default();
+    assert!(!closing.this_one());
+    closing.next.store(true, Ordering::Relaxed);
+    assert!(closing.this_one() && !closing.this_one());
+}
