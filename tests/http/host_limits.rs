@@ -306,6 +306,10 @@ async fn odd_requests_are_answered_and_do_no_harm() -> Result<()> {
         ("GET /hello HTTP/1.0\r\n\r\n", "hello"),
         ("GET /hello HTTP/1.1\r\nhost: \x01\r\n\r\n", "400"),
         (
+            "GET /hello HTTP/1.1\r\nhost: a\r\nhost: a\r\n\r\n",
+            "400 Bad Request",
+        ),
+        (
             "POST /swallow HTTP/1.1\r\nhost: a\r\ncontent-length: 9223372036854775808\r\n\r\n",
             "413",
         ),

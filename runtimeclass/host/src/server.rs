@@ -10,6 +10,7 @@ use crate::connection::{Connections, accept};
 use crate::guest::{Ended, Guest};
 use crate::settings::Limits;
 use anyhow::{Context, Result, bail};
+use http::header::HOST;
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{Method, StatusCode, Uri};
 use http_body_util::BodyExt;
@@ -138,6 +139,13 @@ impl Service {
             return answer::line(StatusCode::NOT_FOUND, "no component is at this path");
         }
         let (mut head, body) = request.into_parts();
+        // RFC 9112, section 3.2. Whoever stands before this server may have looked at the other one.
+        if head.headers.get_all(HOST).iter().nth(1).is_some() {
+            return answer::line(
+                StatusCode::BAD_REQUEST,
+                "the request has more than one Host header",
+            );
+        }
         if is_beyond_i64(&head.headers) {
             return answer::line(
                 StatusCode::PAYLOAD_TOO_LARGE,
@@ -165,7 +173,7 @@ fn absolute(head: &http::request::Parts) -> Option<Uri> {
     if head.uri.authority().is_some() {
         return None;
     }
-    let host = head.headers.get(http::header::HOST)?;
+    let host = head.headers.get(HOST)?;
     let mut parts = http::uri::Parts::default();
     parts.scheme = Some(Scheme::HTTP);
     parts.authority = Some(Authority::try_from(host.as_bytes()).ok()?);
