@@ -11,7 +11,7 @@ use crate::outbound::Allowed;
 use crate::route::Route;
 use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// What the host serves, read from a manifest: one component, its route, its files and its permissions.
@@ -195,6 +195,8 @@ fn served<'d>(
 
 fn mounts(place: &Place<'_>, files: &[toml::Spanned<FileEntry>]) -> Result<Vec<Mount>> {
     let mut mounts: Vec<Mount> = Vec::new();
+    // Sorted: an image may bring a manifest with many thousands of entries.
+    let mut destinations = BTreeSet::new();
     for entry in files {
         let fail = |what: String| place.error(entry.span().start, &what);
         let mount = match entry.get_ref() {
@@ -224,17 +226,12 @@ fn mounts(place: &Place<'_>, files: &[toml::Spanned<FileEntry>]) -> Result<Vec<M
         check(!mount.source.is_empty(), || {
             fail("the source must name a directory".into())
         })?;
-        check(
-            mounts
-                .iter()
-                .all(|other| Path::new(&other.destination) != destination),
-            || {
-                fail(format!(
-                    "the destination {:?} is given twice",
-                    mount.destination
-                ))
-            },
-        )?;
+        check(destinations.insert(destination), || {
+            fail(format!(
+                "the destination {:?} is given twice",
+                mount.destination
+            ))
+        })?;
         mounts.push(mount.clone());
     }
     Ok(mounts)

@@ -134,6 +134,38 @@ fn only_whole_directories_are_mounted_each_at_one_absolute_place() {
 }
 
 #[test]
+fn the_same_destination_written_differently_is_given_twice() {
+    let other = "{ source = \"persistent\", destination = \"/app/persistent\" }";
+    for twice in ["//app//persistent", "/app/./persistent", "/app/persistent/"] {
+        let entries = format!("{{ source = \"a\", destination = \"{twice}\" }}, {other}");
+        assert_refused(other, &entries, 16, "twice");
+    }
+    let below = format!("{{ source = \"a\", destination = \"/app\" }}, {other}");
+    let manifest = parse(&GOOD.replacen(other, &below, 1)).expect("a directory and one below it");
+    assert_eq!(manifest.files.len(), 2);
+}
+
+/// Comparing each destination with all before it would take minutes.
+#[test]
+fn a_megabyte_of_destinations_is_read_at_once() {
+    let other = "{ source = \"persistent\", destination = \"/app/persistent\" }";
+    let mut entries = String::new();
+    let mut count = 0;
+    while entries.len() < 1 << 20 {
+        count += 1;
+        entries += &format!("{{source=\"a\",destination=\"/{count}\"}},\n");
+    }
+    let manifest = parse(&GOOD.replacen(other, &entries, 1)).expect("a large manifest");
+    assert_eq!(manifest.files.len(), count);
+    entries += "{ source = \"a\", destination = \"/1/\" }";
+    let error = parse(&GOOD.replacen(other, &entries, 1)).expect_err("the first one again");
+    assert!(
+        error.to_string().ends_with("\"/1/\" is given twice"),
+        "{error}"
+    );
+}
+
+#[test]
 fn a_variable_must_have_a_name() {
     assert_refused("{ COLOUR =", "{ \"A=B\" =", 17, "A=B");
 }
