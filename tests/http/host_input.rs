@@ -120,6 +120,19 @@ async fn a_file_in_place_of_a_directory_is_named() -> Result<()> {
     .await
 }
 
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn an_interface_of_the_kernel_in_place_of_a_directory_is_named() -> Result<()> {
+    assert_manifest_refused(
+        "\"persistent\"",
+        "\"/proc\"",
+        &["/proc: a proc file system"],
+    )
+    .await?;
+    assert_manifest_refused("\"persistent\"", "\"/sys\"", &["/sys: a sysfs file system"]).await?;
+    assert_manifest_refused("\"persistent\"", "\"/\"", &["/: a ", "is mounted at /"]).await
+}
+
 #[tokio::test]
 async fn a_missing_component_is_named() -> Result<()> {
     assert_manifest_refused(

@@ -2,6 +2,7 @@
 
 use crate::app::App;
 use crate::outbound::Allowed;
+use crate::preopens;
 use crate::settings::MemoryLimit;
 use anyhow::{Result, anyhow};
 use wasmtime::{ResourceLimiter, format_err};
@@ -28,6 +29,7 @@ impl State {
         for (name, value) in &app.environment {
             wasi.env(name, value);
         }
+        preopens::check(&app.preopens)?;
         for preopen in &app.preopens {
             // Always asked for: a read-only mount is the kernel's to enforce.
             wasi.preopened_dir(&preopen.host, &preopen.guest, FsPerms::ReadWrite)
