@@ -31,6 +31,22 @@ impl WasiDirectory {
         let opened = self.0.open_at(NO_FOLLOW, name.into(), open, flags).await;
         opened.map_err(error)
     }
+
+    /// Opens a file that may be something else: opening a FIFO waits for its other end, and so would everyone who
+    /// counts.
+    async fn open_plain(
+        &self,
+        name: &str,
+        open: OpenFlags,
+        flags: DescriptorFlags,
+    ) -> FsResult<Descriptor> {
+        match self.0.stat_at(NO_FOLLOW, name.into()).await {
+            Ok(stat) => only_file(stat.type_)?,
+            Err(ErrorCode::NoEntry) if open.contains(OpenFlags::CREATE) => {}
+            Err(code) => return Err(error(code)),
+        }
+        self.open(name, open, flags).await
+    }
 }
 
 /// A file that WASI has opened for writing.
@@ -61,6 +77,11 @@ impl Directory for WasiDirectory {
     type File = WasiFile;
 
     async fn open_dir(&self, name: &str) -> FsResult<Self> {
+        // Hosts may open a FIFO, too, before they find that it is no directory.
+        let stat = self.0.stat_at(NO_FOLLOW, name.into()).await;
+        if !matches!(stat.map_err(error)?.type_, DescriptorType::Directory) {
+            return Err(error(ErrorCode::NotDirectory));
+        }
         let flags = DescriptorFlags::READ | DescriptorFlags::MUTATE_DIRECTORY;
         let opened = self.open(name, OpenFlags::DIRECTORY, flags).await?;
         Ok(WasiDirectory::new(opened))
@@ -79,7 +100,7 @@ impl Directory for WasiDirectory {
 
     async fn sync_file(&self, name: &str) -> FsResult<()> {
         let open = OpenFlags::empty();
-        let file = self.open(name, open, DescriptorFlags::WRITE).await?;
+        let file = self.open_plain(name, open, DescriptorFlags::WRITE).await?;
         file.sync().await.map_err(error)
     }
 
@@ -107,7 +128,7 @@ impl Directory for WasiDirectory {
 
     async fn read(&self, name: &str, limit: usize) -> FsResult<Vec<u8>> {
         let open = OpenFlags::empty();
-        let file = self.open(name, open, DescriptorFlags::READ).await?;
+        let file = self.open_plain(name, open, DescriptorFlags::READ).await?;
         let (mut stream, result) = file.read_via_stream(0);
         let mut content = Vec::new();
         while content.len() < limit {
@@ -128,7 +149,7 @@ impl Directory for WasiDirectory {
         } else {
             OpenFlags::empty()
         };
-        let file = self.open(name, open, DescriptorFlags::WRITE).await?;
+        let file = self.open_plain(name, open, DescriptorFlags::WRITE).await?;
         Ok(WasiFile(file))
     }
 
@@ -150,6 +171,20 @@ impl Directory for WasiDirectory {
 
     async fn remove_dir(&self, name: &str) -> FsResult<()> {
         self.0.remove_directory_at(name.into()).await.map_err(error)
+    }
+}
+
+/// Refuses what is no file.
+fn only_file(kind: DescriptorType) -> FsResult<()> {
+    use DescriptorType::*;
+    match kind {
+        RegularFile => Ok(()),
+        Directory => Err(error(ErrorCode::IsDirectory)),
+        SymbolicLink => Err(error(ErrorCode::Loop)),
+        // Hosts tell these apart, or do not.
+        Fifo | Socket | BlockDevice | CharacterDevice | Other(_) => Err(other(
+            "not a file, but a FIFO, a socket or a device: remove it",
+        )),
     }
 }
 

@@ -3,9 +3,13 @@
 use crate::counter;
 use anyhow::{Result, ensure};
 use std::fs;
-use std::time::Instant;
+use std::path::Path;
+use std::time::{Duration, Instant};
 use visits_tests::load::{self, visits_bin};
 use visits_tests::{Connection, DEADLINE, Host, get};
+
+/// Less than the counter waits for a volume that does not answer.
+const STALL_LIMIT: Duration = Duration::from_secs(8);
 
 #[tokio::test]
 async fn a_volume_of_app_py_counts_on_whatever_its_length() -> Result<()> {
@@ -84,6 +88,72 @@ async fn a_count_is_set_by_hand_as_the_operators_guide_says() -> Result<()> {
     fs::write(app.volume().join("visits.bin"), 2u64.to_le_bytes())?;
     let host = Host::of(&app).start().await?;
     assert_eq!(load::visits(host.address(), 1, 1).await?, [3]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_is_no_file_in_place_of_visits_bin_is_refused_until_it_is_gone() -> Result<()> {
+    let app = counter()?;
+    let host = Host::of(&app).start().await?;
+    load::visits(host.address(), 1, 2).await?;
+    let file = app.volume().join("visits.bin");
+    for make in [make_fifo as fn(&Path) -> Result<()>, make_socket] {
+        fs::remove_file(&file)?;
+        make(&file)?;
+        let before = get(host.address(), "/visits").await?.text().to_owned();
+        let asked = Instant::now();
+        for path in ["/", "/healthz"] {
+            let reply = get(host.address(), path).await?;
+            assert_eq!(reply.status, 503, "{path}: {}", reply.text());
+            for says in ["visits.bin in /app/persistent", "a FIFO", "remove it"] {
+                assert!(reply.text().contains(says), "{path}: {}", reply.text());
+            }
+            assert_eq!(reply.text().lines().count(), 1, "{path}: {}", reply.text());
+        }
+        ensure!(
+            asked.elapsed() < STALL_LIMIT,
+            host.failed("it has waited for the FIFO")
+        );
+        assert_eq!(get(host.address(), "/livez").await?.status, 200);
+        fs::remove_file(&file)?;
+        // The refused visit is counted, unacknowledged: its number is not given again.
+        let number = load::visits(host.address(), 1, 1).await?[0];
+        assert_eq!(number, before.trim_end().parse::<u64>()? + 2);
+        assert_eq!(visits_bin(&app.volume())?, number);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_first_start_is_not_held_up_by_a_fifo() -> Result<()> {
+    for name in ["visits.bin", ".visits"] {
+        let app = counter()?;
+        make_fifo(&app.volume().join(name))?;
+        let host = Host::of(&app).start().await?;
+        let asked = Instant::now();
+        for path in ["/", "/visits", "/healthz"] {
+            let reply = get(host.address(), path).await?;
+            assert_eq!(reply.status, 503, "{name} {path}: {}", reply.text());
+            assert!(reply.text().contains(name), "{path}: {}", reply.text());
+        }
+        ensure!(
+            asked.elapsed() < STALL_LIMIT,
+            host.failed("it has waited for the FIFO")
+        );
+        fs::remove_file(app.volume().join(name))?;
+        assert_eq!(load::visits(host.address(), 1, 1).await?, [1]);
+    }
+    Ok(())
+}
+
+fn make_fifo(path: &Path) -> Result<()> {
+    let made = std::process::Command::new("mkfifo").arg(path).status()?;
+    ensure!(made.success(), "mkfifo {}", path.display());
+    Ok(())
+}
+
+fn make_socket(path: &Path) -> Result<()> {
+    drop(std::os::unix::net::UnixListener::bind(path)?);
     Ok(())
 }
 
