@@ -1,5 +1,6 @@
 //! What of the environment reaches the component: what its manifest lists, which replica it is, and nothing else.
 
+use crate::container::Container;
 use crate::cri::{HANDLER, Pod, Setup};
 use crate::images;
 use crate::node::{Node, PLANTED};
@@ -14,10 +15,20 @@ async fn the_component_has_the_pods_values_of_its_own_variables_and_no_others() 
 
 #[tokio::test]
 #[ignore = "needs root"]
-async fn a_component_that_is_compiled_in_its_pod_has_the_pods_values_too() -> Result<()> {
-    // A directory that cannot be made: nothing is cached.
-    let command = ["/app/spin.toml", "--cache-dir", "/proc/none"];
-    has_the_pods_values(Setup::of(images::PROBE).command(command)).await
+async fn a_cache_directory_is_refused() -> Result<()> {
+    let node = Node::shared().await?;
+    let command = ["/app/spin.toml", "--cache-dir", "/app/persistent/cache"];
+    let container = Container::of(images::PROBE)
+        .command(command)
+        .spawn()
+        .await?;
+    assert_eq!(container.exited(&node).await?, 1);
+    let said = container.stderr().lines().concat();
+    ensure!(
+        said.contains("--cache-dir /app/persistent/cache: "),
+        "{said}"
+    );
+    container.remove().await
 }
 
 async fn has_the_pods_values(setup: Setup) -> Result<()> {

@@ -92,7 +92,7 @@ struct Arguments {
     #[arg(long, value_name = "SIZE", default_value = "32KiB", value_parser = values::header)]
     max_header_size: usize,
 
-    /// Where compiled code is kept. It must belong to you, and nobody else may write it.
+    /// Where compiled code is kept. It must belong to you, and nobody else may write it. Refused in a container.
     /// [default: $XDG_CACHE_HOME/preopen or ~/.cache/preopen]
     #[arg(long, value_name = "DIR")]
     cache_dir: Option<PathBuf>,
@@ -187,17 +187,16 @@ fn load(arguments: &Arguments, container: Option<&Container>) -> Result<App> {
     if let Some(container) = container {
         container.add_environment(&manifest, &mut overrides.environment)?;
     }
+    if let Some(container) = container {
+        container.refuse_cache(arguments.cache_dir.as_deref())?;
+    }
     let engine = crate::engine::engine()?;
-    if let (None, Some(entry)) = (
-        &arguments.cache_dir,
-        container.and_then(Container::take_code),
-    ) {
+    if let Some(entry) = container.and_then(Container::take_code) {
         return App::load(manifest, &overrides, &engine, Code::Entry(&entry));
     }
-    let directory = match (&arguments.cache_dir, container) {
-        (Some(directory), _) => Some(directory.clone()),
-        (None, None) => default_cache(),
-        (None, Some(_)) => None,
+    let directory = match container {
+        None => arguments.cache_dir.clone().or_else(default_cache),
+        Some(_) => None,
     };
     let cache = match directory {
         Some(directory) => Cache::open(&directory)?,

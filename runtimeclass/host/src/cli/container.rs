@@ -1,13 +1,14 @@
-//! What the command does differently as a container: it listens on every address, it may have code from the
-//! node, it keeps the component below the container's memory limit, and the container's environment can reach the component.
+//! What the command does differently as a container: it listens on every address, it may have code from the node,
+//! it keeps the component below the container's memory limit, and the container's environment can reach the component.
 
 use crate::cache::Entry;
 use crate::manifest::Manifest;
 use crate::settings::MemoryLimit;
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 use std::collections::BTreeMap;
 use std::env::VarError;
 use std::os::fd::RawFd;
+use std::path::Path;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Mutex, PoisonError};
 
@@ -46,6 +47,17 @@ impl Container {
         self.memory_limit.map(MemoryLimit::BelowContainer)
     }
 
+    /// Refuses `--cache-dir`. Whoever can write to the directory could run code outside of the sandbox in every
+    /// container that uses it, and other containers of the same user can write to a directory on a volume.
+    pub(super) fn refuse_cache(&self, directory: Option<&Path>) -> Result<()> {
+        ensure!(
+            directory.is_none(),
+            "--cache-dir {}: not supported in a container, whose code the node compiles and keeps: remove it",
+            directory.unwrap_or(Path::new("")).display()
+        );
+        Ok(())
+    }
+
     /// Adds the values that the container's environment has for the variables of the manifest and those of every
     /// replica. What the command line gives stays.
     pub(super) fn add_environment(
@@ -68,5 +80,23 @@ impl Container {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cache_directory_is_refused_in_one_line_that_names_it() {
+        let container = Container::default();
+        assert!(container.refuse_cache(None).is_ok());
+        let error = container.refuse_cache(Some(Path::new("/volume/cache")));
+        let error = error.expect_err("it must be refused").to_string();
+        assert!(error.starts_with("--cache-dir /volume/cache: "), "{error}");
+        assert!(
+            error.contains("remove it") && !error.contains('\n'),
+            "{error}"
+        );
     }
 }
