@@ -8,6 +8,7 @@
 //! - [`script`]: the script, run with busybox' shell, and the archive that it carries
 //! - [`files`]: the node's files at one moment, to be compared
 //! - [`pods`]: a pod of the runtime, as kubelet would have it made
+//! - [`impostors`]: processes that only look like containerd or the shim
 //!
 //! What is not real: systemd, snap, k3s, RKE2, k0s and MicroK8s are each played by some lines of shell, which render the
 //! configuration and restart containerd as the real ones do by their source.
@@ -21,5 +22,6 @@ mod script;
 
 mod containerd;
 mod distributions;
+mod impostors;
 mod refusals;
 mod undone;
