@@ -1,10 +1,11 @@
 //! What the script does not do: each time with one line that says why, and with the node as it was.
 
 use crate::layout::{Containerd, Layout, VERSION_3};
-use crate::node::Node;
+use crate::node::{Node, named_by};
 use crate::script::{SHIM, Script, run};
 use anyhow::Result;
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 use visits_tests::command;
 
@@ -58,6 +59,40 @@ async fn an_archive_without_a_checksum_changes_nothing() -> Result<()> {
     .await?;
     fs::write(script.archive()?.with_extension("gz.sha256"), "")?;
     refused(&node, &script, &["install"], &["says nothing"]).await
+}
+
+#[tokio::test]
+#[ignore = "needs root"]
+async fn what_is_unpacked_is_what_was_checked() -> Result<()> {
+    let node = node().await?;
+    let script = Script::new()?;
+    let other = Script::carrying(b"#!/bin/sh\n# another program\n")?;
+    // Replaces the archive as soon as its checksum is known, as anybody could who may write to its directory.
+    let programs = tempfile::tempdir()?;
+    let path = std::env::var("PATH")?;
+    let replaces = format!(
+        "#!/bin/sh\nPATH='{path}' sha256sum \"$@\" && cp '{}' '{}'\n",
+        other.archive()?.display(),
+        script.archive()?.display()
+    );
+    let sha256sum = programs.path().join("sha256sum");
+    fs::write(&sha256sum, replaces)?;
+    fs::set_permissions(&sha256sum, Permissions::from_mode(0o755))?;
+    // By the machine's shell, for busybox' runs its own sha256sum.
+    let command = script.command(&node, &["install"])?;
+    let busybox = named_by("BUSYBOX_BIN")?;
+    let mut install = Command::new(command.get_program());
+    install
+        .args(command.get_args().filter(|word| *word != busybox))
+        .env("PATH", format!("{}:{path}", programs.path().display()));
+    run(install).await?.ok()?;
+    assert_eq!(
+        fs::read(script.archive()?)?,
+        fs::read(other.archive()?)?,
+        "it was not replaced"
+    );
+    assert!(fs::read(node.path(SHIM))? == fs::read(named_by("SHIM_BIN")?)?);
+    Ok(())
 }
 
 #[tokio::test]
