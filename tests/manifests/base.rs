@@ -60,8 +60,6 @@ fn the_image_is_the_one_that_this_repository_builds() -> Result<()> {
     let base = Objects::of("k8s")?;
     let counter = base.counter()?;
     assert_eq!(counter["image"], format!("localhost/visits:{VERSION}"));
-    // It is in no registry.
-    assert_eq!(counter["imagePullPolicy"], "IfNotPresent");
     assert_eq!(base.pod()?["runtimeClassName"], "preopen");
     for object in &base.0 {
         let labels = &object["metadata"]["labels"];

@@ -114,7 +114,7 @@ fn example() -> Result<String> {
     Ok(example.to_owned())
 }
 
-fn copy(from: &Path, to: &Path) -> Result<()> {
+pub(crate) fn copy(from: &Path, to: &Path) -> Result<()> {
     std::fs::create_dir_all(to)?;
     for entry in std::fs::read_dir(from)? {
         let entry = entry?;
@@ -139,9 +139,10 @@ fn the_readmes_example_combines_what_it_says() -> Result<()> {
     let mine = Objects::at(&mine)?;
     is_restricted(mine.pod()?)?;
     assert_eq!(paths(mine.counter()?), ["/healthz", "/healthz", "/livez"]);
+    assert_eq!(mine.counter()?["imagePullPolicy"], "IfNotPresent");
     assert_eq!(
         mine.counter()?["image"],
-        format!("registry.example/visits:{}", crate::VERSION)
+        "registry.example/visits@sha256:DIGEST"
     );
     Ok(())
 }

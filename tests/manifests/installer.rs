@@ -1,0 +1,92 @@
+//! What installs the shim on nodes: where its image comes from.
+
+use crate::overlays::copy;
+use crate::render::Objects;
+use crate::repository;
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+
+/// Everything that is applied with `-k`, but for the overlays of `k8s/`.
+const DIRECTORIES: [&str; 3] = ["k8s", "runtimeclass/installer", "runtimeclass/uninstall"];
+
+/// The containers of all pods among these objects.
+fn containers(objects: &Objects) -> Vec<&Value> {
+    let pods = objects.0.iter().map(|object| match &object["kind"] {
+        kind if kind == "Pod" => &object["spec"],
+        _ => &object["spec"]["template"]["spec"],
+    });
+    let lists = pods.flat_map(|pod| [&pod["initContainers"], &pod["containers"]]);
+    lists.filter_map(Value::as_array).flatten().collect()
+}
+
+/// The installer's container of this name.
+fn container<'o>(objects: &'o Objects, name: &str) -> Result<&'o Value> {
+    let mut all = containers(objects).into_iter();
+    let found = all.find(|container| container["name"] == name);
+    found.with_context(|| format!("no container {name}"))
+}
+
+#[test]
+#[ignore = "needs kubectl: cargo xtask test cluster"]
+fn an_image_of_the_nodes_own_is_never_pulled() -> Result<()> {
+    let overlays = std::fs::read_dir(repository().join("k8s/overlays"))?;
+    let overlays = overlays.map(|entry| Ok(entry?.path()));
+    let directories = DIRECTORIES.map(|directory| Ok(repository().join(directory)));
+    let directories: Vec<_> = directories
+        .into_iter()
+        .chain(overlays)
+        .collect::<Result<_>>()?;
+    let mut local = 0;
+    for directory in directories {
+        let objects = Objects::at(&directory)?;
+        for container in containers(&objects) {
+            let image = container["image"].as_str().context("an image")?;
+            // containerd would ask for it on the node's own port 80.
+            if image.starts_with("localhost/") {
+                let policy = &container["imagePullPolicy"];
+                ensure!(
+                    policy == "Never",
+                    "{}: {image}: {policy}",
+                    directory.display()
+                );
+                local += 1;
+            }
+        }
+    }
+    ensure!(local >= 2 * 3 + 5, "{local} images are checked");
+    let volume = Objects::file("k8s/volume.yaml")?;
+    let image = container(&volume, "shell")?["image"].as_str();
+    ensure!(image.is_some_and(|image| !image.starts_with("localhost/")));
+    Ok(())
+}
+
+#[test]
+#[ignore = "needs kubectl: cargo xtask test cluster"]
+fn an_installer_from_a_registry_is_named_by_digest_and_pulled() -> Result<()> {
+    let directory = tempfile::tempdir()?;
+    let copied = directory.path().join("runtimeclass");
+    for name in ["installer", "uninstall", "registry"] {
+        let from = repository().join("runtimeclass").join(name);
+        copy(&from, &copied.join(name))?;
+    }
+    // What the comment in the file tells users to write in the place of its last lines.
+    let path = copied.join("installer/kustomization.yaml");
+    let text = std::fs::read_to_string(&path)?;
+    let example = text.lines().filter_map(|line| line.strip_prefix("#   "));
+    let example: Vec<_> = example.collect();
+    let (kept, _) = text.split_once("\nimages:").context("no images")?;
+    std::fs::write(&path, format!("{kept}\n{}\n", example.join("\n")))?;
+    for name in ["installer", "uninstall"] {
+        let objects = Objects::at(&copied.join(name))?;
+        let containers = containers(&objects);
+        assert_eq!(containers.len(), 3);
+        for container in containers {
+            assert_eq!(
+                container["image"], "registry.example/preopen-node@sha256:DIGEST",
+                "{container}"
+            );
+            assert_eq!(container["imagePullPolicy"], "IfNotPresent", "{container}");
+        }
+    }
+    Ok(())
+}
