@@ -1,4 +1,4 @@
-//! What installs the shim on nodes: where its image comes from.
+//! What installs the shim on nodes: where its image comes from, and whose its containers are.
 
 use crate::overlays::copy;
 use crate::render::Objects;
@@ -87,6 +87,29 @@ fn an_installer_from_a_registry_is_named_by_digest_and_pulled() -> Result<()> {
             );
             assert_eq!(container["imagePullPolicy"], "IfNotPresent", "{container}");
         }
+    }
+    Ok(())
+}
+
+#[test]
+#[ignore = "needs kubectl: cargo xtask test cluster"]
+fn the_token_is_held_by_a_user_of_its_own_and_not_by_root() -> Result<()> {
+    let installer = Objects::of("runtimeclass/installer")?;
+    let mounts_token = |container: &Value| {
+        let mounts = container["volumeMounts"].as_array();
+        mounts.is_some_and(|mounts| mounts.iter().any(|mount| mount["name"] == "token"))
+    };
+    let with_token: Vec<_> = containers(&installer)
+        .into_iter()
+        .filter(|container| mounts_token(container))
+        .collect();
+    assert_eq!(with_token, [container(&installer, "label")?]);
+    let rights = &with_token[0]["securityContext"];
+    assert_eq!(rights["runAsNonRoot"], true);
+    for id in [&rights["runAsUser"], &rights["runAsGroup"]] {
+        // Above systemd's, shadow's and OpenShift's ranges. The counters, and many images, have 65532.
+        let id = id.as_u64().context("a number")?;
+        ensure!((2_000_000_000..1 << 31).contains(&id), "{id}");
     }
     Ok(())
 }
