@@ -197,6 +197,11 @@ async fn the_installers_account_can_change_one_label_of_its_own_node() -> Result
         |name: &str, value: Option<&str>| json!({ "metadata": { "labels": { name: value } } });
     // The API takes a moment to see a policy.
     let other = || labels("x", Some("y"));
+    let owner = |uid: &str| {
+        let owner =
+            json!({ "apiVersion": "v1", "kind": "Namespace", "name": "kube-system", "uid": uid });
+        json!({ "metadata": { "ownerReferences": [owner] } })
+    };
     wait::until_every(
         Duration::from_millis(500),
         "the policy holds",
@@ -237,6 +242,28 @@ async fn the_installers_account_can_change_one_label_of_its_own_node() -> Result
         let error = patch(node, refused.clone()).await.err();
         let error = error.with_context(|| format!("{refused} was taken from {node}"))?;
         ensure!(format!("{error:#}").contains(says), "{refused}: {error:#}");
+    }
+    // An owner that is no more would have the node deleted.
+    let uid = [
+        "get",
+        "namespace",
+        "kube-system",
+        "--output=jsonpath={.metadata.uid}",
+    ];
+    let owned = owner(&kubectl::run(uid).await?).to_string();
+    let change = async |patch: &str| {
+        kubectl::run(["patch", "node", "node", "--type=merge", "--patch", patch]).await
+    };
+    change(&owned).await?;
+    let ready = patch("node", labels("preopen/shim", Some("ready"))).await;
+    let replaced = patch("node", owner("no-such-uid")).await;
+    let removed = patch("node", json!({ "metadata": { "ownerReferences": null } })).await;
+    change(r#"{"metadata":{"ownerReferences":null}}"#).await?;
+    ready.context("with an owner, the label cannot be set")?;
+    for refused in [replaced, removed] {
+        let error = refused.err().context("an owner was replaced")?;
+        let says = "nothing of a node but a label";
+        ensure!(format!("{error:#}").contains(says), "{error:#}");
     }
     // Nor anything else that a node's kubelet may see.
     let list = kubectl::command([ACCOUNT, "get", "secrets", "--all-namespaces"])?;
