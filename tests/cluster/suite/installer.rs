@@ -76,6 +76,11 @@ impl Drop for Applied {
 
 /// Applies one of the two, with what restarts containerd on this node.
 async fn apply(what: &str, command: &str) -> Result<()> {
+    apply_without(what, command, None).await
+}
+
+/// The same, but for the objects of one kind.
+async fn apply_without(what: &str, command: &str, kind: Option<&str>) -> Result<()> {
     let directory = format!("{RUNTIMECLASS}/{what}");
     let yaml = kubectl::run(["kustomize", &directory]).await?;
     let arguments = format!("- args:\n        - {command}\n");
@@ -86,6 +91,12 @@ async fn apply(what: &str, command: &str) -> Result<()> {
     let more = format!("{arguments}        - --restart\n        - {RESTART}\n");
     let apply = kubectl::command(["apply", "--filename=-"])?;
     let yaml = yaml.replace(&arguments, &more);
+    let unwanted = kind.map(|kind| format!("\nkind: {kind}\n"));
+    let objects = yaml.split("\n---\n").filter(|object| {
+        let unwanted = unwanted.as_deref();
+        !unwanted.is_some_and(|unwanted| object.contains(unwanted))
+    });
+    let yaml = objects.collect::<Vec<_>>().join("\n---\n");
     Bounded::new(apply).input(yaml).run_beside().await.map(drop)
 }
 
@@ -126,6 +137,15 @@ async fn the_installer_brings_the_shim_to_a_node_and_takes_it_away_when_no_pod_n
     Namespace::with(&cluster, async |namespace| {
         let _bare = Bare::make(&cluster).await?;
         let before = files(&cluster).await?;
+
+        // Without its policy, the token could change every node: it is not used.
+        let binding = Some("ValidatingAdmissionPolicyBinding");
+        apply_without("installer", "install", binding).await?;
+        wait::until_every(Duration::from_secs(1), "the label is refused", POD, async || {
+            Ok(log("label").await.contains("preopen-node is not in force").then_some(()))
+        })
+        .await?;
+        ensure!(label().await?.is_empty(), "a label without a policy");
 
         apply("installer", "install").await?;
         rolled_out().await?;

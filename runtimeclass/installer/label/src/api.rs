@@ -1,11 +1,12 @@
 //! The Kubernetes API, as a pod finds it: one request to a connection, in HTTP/1.0, whose answers end with it. Two
 //! requests in a pod's life are not worth a client with a pool, a runtime and a generated model.
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use serde_json::Value;
+use std::fmt;
 use std::io::{Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::path::Path;
@@ -18,6 +19,22 @@ const ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// A node with all its images is some 100 kB.
 const LIMIT: u64 = 16 << 20;
+
+/// A response with another status than 200.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    status: String,
+    /// The reason that the API gives.
+    pub(crate) message: String,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.status, self.message)
+    }
+}
+
+impl std::error::Error for Refusal {}
 
 /// The API and what it takes to be let in.
 pub(crate) struct Api {
@@ -131,8 +148,8 @@ fn request(method: &str, path: &str, authority: &str, token: &str, body: Option<
     )
 }
 
-/// The object in an answer. What is not one is an error with what the API says.
-fn parse(answer: &[u8]) -> Result<Value> {
+/// Returns the object in an answer. Another status is the error [`Refusal`].
+pub(crate) fn parse(answer: &[u8]) -> Result<Value> {
     let end = answer
         .windows(4)
         .position(|window| window == b"\r\n\r\n")
@@ -144,7 +161,11 @@ fn parse(answer: &[u8]) -> Result<Value> {
         let message = body
             .ok()
             .and_then(|body| Some(body["message"].as_str()?.to_owned()));
-        bail!("{status}: {}", message.unwrap_or_default());
+        return Err(Refusal {
+            status: status.to_owned(),
+            message: message.unwrap_or_default(),
+        }
+        .into());
     }
     body.context("the answer is cut off, or no JSON")
 }

@@ -6,7 +6,7 @@
 //! statically it runs in an image with nothing else; `cargo xtask dist` builds it so.
 //!
 //! - [`api`]: one request of the Kubernetes API, with the pod's own token
-//! - [`node`]: the node's label, and whether kubelet knows the runtime
+//! - [`node`]: the node's label, whether kubelet knows the runtime, and whether the token can do no more than it should
 
 mod api;
 mod node;
@@ -49,6 +49,7 @@ fn main() -> ExitCode {
 
 fn run(arguments: &Arguments) -> Result<()> {
     let node = Node::new(Api::of_the_pod()?, &arguments.node);
+    node.check_policy()?;
     match arguments.action {
         Action::Ready => {
             node.wait_for_runtime()?;
