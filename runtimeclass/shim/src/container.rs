@@ -18,6 +18,7 @@
 //! - `inside`: files of a container or an image, opened from outside
 //! - `home`: the home directory of a process's user
 //! - `nss`: how names are looked up in a container's process
+//! - `refuse`: what is not supported
 //! - `spec`: the bundle's specification, made plain for libcontainer
 //! - `holder`: a container's cgroup on version 2, made before any of its processes
 //! - `devices`, `bpf`: which devices a container may use, on cgroup version 2
@@ -47,6 +48,7 @@ mod memory_limit;
 mod nss;
 mod prepare;
 mod program;
+mod refuse;
 mod spec;
 mod syscalls;
 mod toolbox;

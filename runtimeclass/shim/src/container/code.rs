@@ -5,8 +5,10 @@
 //! container's descriptor cannot be opened again for writing.
 
 use super::compile::{self, Account};
+use crate::request::Place;
 use crate::{helper, read_only};
 use anyhow::{Context, Result, bail, ensure};
+use libcontainer::oci_spec::runtime::Spec;
 use preopen_host::cache::{Cache, Entry, Key};
 use preopen_host::engine::engine;
 use std::fs::File;
@@ -26,6 +28,20 @@ pub(super) struct Store<'a> {
     pub(super) cache: &'a Path,
     /// Whose share of the cache and of the compilers it counts against.
     pub(super) owner: &'a str,
+}
+
+/// The annotation with the Kubernetes namespace of a pod.
+const NAMESPACE: &str = "io.kubernetes.cri.sandbox-namespace";
+
+/// Returns the name of who has the container made: its Kubernetes namespace, else that of containerd.
+pub(super) fn owner(spec: &Spec, place: &Place) -> String {
+    let annotations = spec.annotations().as_ref();
+    let namespace = annotations.and_then(|annotations| annotations.get(NAMESPACE));
+    let containerd = place.state.file_name().unwrap_or_default();
+    match namespace {
+        Some(namespace) => format!("kubernetes {namespace}"),
+        None => format!("containerd {}", containerd.display()),
+    }
 }
 
 impl Store<'_> {

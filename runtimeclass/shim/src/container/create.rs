@@ -1,11 +1,11 @@
 //! From a bundle to a container whose process waits to be started.
 
-use super::code::Store;
+use super::code::{Store, owner};
 use super::console::Console;
 use super::executor::{Executor, manifest_of};
-use super::{holder, inside, label, making, memory_limit, prepare, spec};
+use super::{holder, inside, making, memory_limit, prepare, refuse, spec};
 use crate::helper::hand_over;
-use crate::request::Create;
+use crate::request::{Create, Place};
 use crate::stdio;
 use anyhow::{Context, Result};
 use containerd_shim::mount::mount_rootfs;
@@ -25,7 +25,8 @@ pub(super) fn create(request: &Create) -> Result<i32> {
     let place = &request.place;
     let rootfs = place.rootfs();
     let path = place.bundle.join("config.json");
-    refuse(&Spec::load(&path).with_context(|| path.display().to_string())?)?;
+    let spec = Spec::load(&path).with_context(|| path.display().to_string())?;
+    refuse::check(&spec)?;
     let making = making::lock(place)?;
     make_private(&place.state)?;
     for mount in &request.rootfs {
@@ -38,7 +39,7 @@ pub(super) fn create(request: &Create) -> Result<i32> {
         )
         .with_context(|| format!("{}: mount the root file system", rootfs.display()))?;
     }
-    let root = File::open(&rootfs).with_context(|| rootfs.display().to_string())?;
+    let root = root(&spec, place)?;
     spec::make_plain(&path, &root)?;
     let spec = Spec::load(&path).with_context(|| path.display().to_string())?;
     for name in ["dev", "proc", "sys"] {
@@ -48,7 +49,7 @@ pub(super) fn create(request: &Create) -> Result<i32> {
     make_working_directory(&spec, &root)?;
     let store = Store {
         cache: &request.cache,
-        owner: &spec::owner(&spec, place),
+        owner: &owner(&spec, place),
     };
     let code = prepare::code(&spec, &root, &store);
     let limit = memory_limit(&spec);
@@ -91,10 +92,12 @@ pub(super) fn create(request: &Create) -> Result<i32> {
     Ok(pid)
 }
 
-/// Refuses what could be done in part only.
-fn refuse(spec: &Spec) -> Result<()> {
-    spec::check(spec)?;
-    spec.process().as_ref().map_or(Ok(()), label::check)
+/// Opens the container's root directory: usually where the mounts of its root file system are.
+fn root(spec: &Spec, place: &Place) -> Result<File> {
+    let root = spec.root().as_ref();
+    let root = root.context("the container has no root file system")?;
+    let path = place.bundle.join(root.path());
+    File::open(&path).with_context(|| path.display().to_string())
 }
 
 /// Returns the cgroup that libcontainer makes for the container.

@@ -8,7 +8,7 @@
 //! - The process passes libcontainer's gate at once, because that was opened in advance, and waits at one of ours
 //!   ([`Gate`]) until it is known to the server.
 
-use super::code::Store;
+use super::code::{Store, owner};
 use super::executor::{Executor, manifest_of};
 use super::gate::Gate;
 use super::program::{self, Container as Where};
@@ -63,7 +63,7 @@ pub(super) fn exec(request: &Exec) -> Result<i32> {
             serves,
             store: Store {
                 cache: &request.cache,
-                owner: &spec::owner(&spec, place),
+                owner: &owner(&spec, place),
             },
             cgroup: &init.cgroup,
         },
@@ -71,7 +71,7 @@ pub(super) fn exec(request: &Exec) -> Result<i32> {
     let code = match code {
         program::Program::Native => None,
         program::Program::Wasm(code) => {
-            capabilities::reduce_as_by_execve(&mut process);
+            process = reduced(&process)?;
             Some(code)
         }
     };
@@ -97,6 +97,13 @@ fn process(text: &str, root: &File) -> Result<Process> {
         serde_json::from_str(text).context("cannot read the process to run")?;
     spec::make_process_plain(&mut process, root);
     serde_json::from_value(process).context("cannot read the process to run")
+}
+
+/// Returns the description of a process that executes nothing (see [`capabilities`]).
+fn reduced(process: &Process) -> Result<Process> {
+    let mut process = serde_json::to_value(process)?;
+    capabilities::reduce_as_by_execve(&mut process);
+    Ok(serde_json::from_value(process)?)
 }
 
 /// Leaves of the container's specification what a second process takes of it.

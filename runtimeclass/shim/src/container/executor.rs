@@ -9,6 +9,7 @@
 use super::gate::Gate;
 use super::prepare::absolute;
 use super::program::DEFAULT_PATH;
+use super::spec::serves;
 use super::{label, syscalls};
 use anyhow::{Context, Result};
 use libcontainer::oci_spec::runtime::Spec;
@@ -150,11 +151,6 @@ fn report(error: &anyhow::Error) -> i32 {
 pub(super) fn manifest_of(spec: &Spec) -> Option<PathBuf> {
     let first = arguments(spec).first()?;
     serves(first).then(|| absolute(spec, first))
-}
-
-/// Returns whether a container with this first argument serves a component.
-pub(super) fn serves(first: &str) -> bool {
-    first.ends_with(".toml")
 }
 
 fn arguments(spec: &Spec) -> &[String] {

@@ -8,11 +8,8 @@
 //! - On cgroup version 1, the mount of the cgroups becomes a read-only mount of the container's own in each
 //!   hierarchy. libcontainer mounts them writable, those of others too, and fails in a pod that shares processes.
 
-use super::executor::serves;
 use super::{capabilities, home};
-use crate::request::Place;
-use anyhow::{Context, Result, ensure};
-use libcontainer::oci_spec::runtime::{LinuxNamespaceType, Process, Spec};
+use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use std::fs::File;
 use std::io::Write;
@@ -50,7 +47,9 @@ pub(super) fn make_plain(path: &Path, root: &File) -> Result<()> {
     let mut spec: Value =
         serde_json::from_slice(&text).with_context(|| path.display().to_string())?;
     make_process_plain(&mut spec["process"], root);
-    reduce_component(&mut spec["process"]).with_context(|| path.display().to_string())?;
+    if spec["process"]["args"][0].as_str().is_some_and(serves) {
+        capabilities::reduce_as_by_execve(&mut spec["process"]);
+    }
     // Where version 2 has everything, the directory is of its type and there are no hierarchies to be mounted.
     mount_own_cgroups(&mut spec, &hierarchies(Path::new(CGROUPS)));
     write(path, &spec).with_context(|| path.display().to_string())
@@ -63,45 +62,9 @@ pub(super) fn make_process_plain(process: &mut Value, root: &File) {
     home::give(process, root);
 }
 
-/// The annotation with the Kubernetes namespace of a pod.
-const NAMESPACE: &str = "io.kubernetes.cri.sandbox-namespace";
-
-/// Returns the name of who has the container made: its Kubernetes namespace, else that of containerd.
-pub(super) fn owner(spec: &Spec, place: &Place) -> String {
-    let annotations = spec.annotations().as_ref();
-    let namespace = annotations.and_then(|annotations| annotations.get(NAMESPACE));
-    let containerd = place.state.file_name().unwrap_or_default();
-    match namespace {
-        Some(namespace) => format!("kubernetes {namespace}"),
-        None => format!("containerd {}", containerd.display()),
-    }
-}
-
-/// Refuses what libcontainer would do in part only.
-pub(super) fn check(spec: &Spec) -> Result<()> {
-    let linux = spec.linux().as_ref();
-    let namespaces = linux.and_then(|linux| linux.namespaces().as_deref());
-    let user = |kind| kind == LinuxNamespaceType::User;
-    ensure!(
-        !namespaces
-            .unwrap_or_default()
-            .iter()
-            .any(|namespace| user(namespace.typ())),
-        "the runtime {} does not support user namespaces: leave out hostUsers: false, or use another RuntimeClass",
-        crate::RUNTIME
-    );
-    Ok(())
-}
-
-fn reduce_component(process: &mut Value) -> Result<()> {
-    let first = process["args"][0].as_str();
-    if !first.is_some_and(serves) {
-        return Ok(());
-    }
-    let mut plain: Process = serde_json::from_value(process.take())?;
-    capabilities::reduce_as_by_execve(&mut plain);
-    *process = serde_json::to_value(&plain)?;
-    Ok(())
+/// Returns whether a container with this first argument serves a component.
+pub(super) fn serves(first: &str) -> bool {
+    first.ends_with(".toml")
 }
 
 /// The umask of a process whose description has none.
@@ -231,31 +194,21 @@ mod tests {
 
     #[test]
     fn a_component_is_reduced_and_a_program_is_not() {
-        let process = |first: &str| {
-            json!({"args": [first], "cwd": "/", "user": {"uid": 0, "gid": 0},
-                   "capabilities": {"bounding": ["CAP_CHOWN"], "effective": ["CAP_CHOWN"]}})
-        };
-        let mut component = process("/app/spin.toml");
-        reduce_component(&mut component).expect("a process");
-        assert_eq!(component["noNewPrivileges"], json!(true));
-        assert_eq!(component["capabilities"]["bounding"], json!([]));
-        assert_eq!(component["capabilities"]["effective"], json!(["CAP_CHOWN"]));
-        let mut program = process("/bin/sh");
-        reduce_component(&mut program).expect("a process");
-        assert_eq!(program, process("/bin/sh"));
-    }
-
-    #[test]
-    fn a_user_namespace_is_refused() {
-        let spec = |kind: &str| -> Spec {
-            let spec = json!({"ociVersion": "1.0.2", "linux": {"namespaces": [{"type": kind}]}});
-            serde_json::from_value(spec).expect("a specification")
-        };
-        check(&spec("pid")).expect("nothing special");
-        let error = check(&spec("user"))
-            .expect_err("a user namespace")
-            .to_string();
-        assert!(error.contains("hostUsers: false"), "{error}");
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let root = File::open(directory.path()).expect("it is there");
+        let path = directory.path().join("config.json");
+        for (first, bounding) in [
+            ("/app/spin.toml", json!([])),
+            ("/bin/sh", json!(["CAP_KILL"])),
+        ] {
+            let process = json!({"args": [first], "capabilities": {"bounding": ["CAP_KILL"]}});
+            let text = json!({ "process": process }).to_string();
+            std::fs::write(&path, text).expect("it can be written");
+            make_plain(&path, &root).expect("it can be made plain");
+            let text = std::fs::read(&path).expect("it can be read");
+            let spec: Value = serde_json::from_slice(&text).expect("it is JSON");
+            assert_eq!(spec["process"]["capabilities"]["bounding"], bounding);
+        }
     }
 
     #[test]
