@@ -1,7 +1,7 @@
 # Each command is one of `cargo xtask --help`; this file only makes sure that there is a toolchain to run it with.
 # ARGS is passed on: make up ARGS="--listen 127.0.0.1:5077 --persistent /some/dir"
 .DEFAULT_GOAL := help
-.PHONY: help up test image dist cluster cluster-down bench fmt clean toolchain
+.PHONY: help up test image dist cluster cluster-down bench audit fmt clean toolchain
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.* ## /\1:/p' $(firstword $(MAKEFILE_LIST)) | awk -F: '{ n = $$1; sub(/[^:]*:/, ""); printf "  make %-12s %s\n", n, $$0 }'
@@ -26,6 +26,9 @@ cluster-down: toolchain ## end that Kubernetes and remove all that it has left, 
 
 bench: toolchain ## measure visits a second, beside a hello-world component
 	@cargo xtask bench $(ARGS)
+
+audit: toolchain ## check the dependencies: licenses, sources and, from GitHub, known vulnerabilities
+	@cargo xtask audit
 
 fmt: toolchain ## format the code
 	@cargo fmt --all

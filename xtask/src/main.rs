@@ -4,9 +4,10 @@
 //! - [`workspace`]: where things are: the repository, what is built and where it ends up
 //! - [`cargo`]: calls of cargo with the options that let all of them share one set of compiled crates
 //! - [`go`]: programs of a Kubernetes node and of a cluster, which the tests run
-//! - [`component`], [`toolbox`], [`up`], [`mod@image`], [`dist`], [`cluster`], [`mod@test`], [`screenshots`], [`setup`], [`mod@bench`]: one
+//! - [`component`], [`toolbox`], [`up`], [`mod@image`], [`dist`], [`cluster`], [`mod@test`], [`audit`], [`screenshots`], [`setup`], [`mod@bench`]: one
 //!   command each
 
+mod audit;
 mod bench;
 mod cargo;
 mod cluster;
@@ -49,6 +50,8 @@ enum Command {
     Cluster(cluster::Options),
     /// Run the tests: all of them, or one kind
     Test(test::Options),
+    /// Check the dependencies, for known vulnerabilities too (network)
+    Audit,
     /// Take the README's screenshots of the page, into docs/
     Screenshots,
     /// Measure visits a second, beside a hello-world component
@@ -66,6 +69,7 @@ fn run() -> Result<ExitCode> {
         Command::Dist(options) => dist::run(options)?,
         Command::Cluster(options) => cluster::run(&options)?,
         Command::Test(options) => return test::run(&options),
+        Command::Audit => audit::run()?,
         Command::Screenshots => screenshots::run()?,
         Command::Bench(options) => bench::run(&options)?,
         Command::Setup => setup::run()?,

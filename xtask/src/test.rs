@@ -18,7 +18,7 @@ mod report;
 pub(crate) use environment::Environment;
 
 use crate::setup::{self, BROWSER as BROWSER_PACKAGES};
-use crate::{cargo, component, toolbox, workspace};
+use crate::{audit, cargo, component, toolbox, workspace};
 use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
 use cluster::TestCluster;
@@ -66,7 +66,7 @@ enum Kind {
     Browser,
     /// The whole on a real Kubernetes
     Cluster,
-    /// Formatting, clippy and the documentation's build
+    /// Formatting, clippy, the documentation's build and the dependencies' licenses and sources
     Lint,
 }
 
@@ -308,6 +308,9 @@ fn lint(report: &mut Report) {
         doc.arg("--no-deps").env("RUSTDOCFLAGS", "-D warnings");
         cargo::run(doc)
     });
+    if report.build("cargo-deny", || audit::install().map(drop)) {
+        report.check("cargo deny", audit::run_offline);
+    }
 }
 
 fn formatting() -> Result<Command> {
