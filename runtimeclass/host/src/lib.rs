@@ -17,6 +17,7 @@
 //! - `state`: what an instance owns: its WASI world and its memory ceiling
 //! - `instance`: one instance, answering everything it is sent at once
 //! - `guest`: always one instance, on a thread of its own, replaced when it dies
+//! - `send`: outbound requests, sent if they are allowed
 //! - `watch`: which requests are overdue
 //!
 //! Serving:
@@ -61,6 +62,7 @@ mod component;
 mod connection;
 mod guest;
 mod instance;
+mod send;
 mod state;
 mod watch;
 

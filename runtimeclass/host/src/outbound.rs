@@ -1,11 +1,10 @@
 //! Which outbound requests a component may send: none but those that `allowed_outbound_hosts` names.
 //!
-//! Requests are judged before a name is looked up or a connection is opened. Sockets are denied altogether: a
-//! component has no other way out than `wasi:http`.
+//! Requests are judged before a name is looked up or a connection is opened (see `crate::send`). Sockets are denied
+//! altogether: a component has no other way out than `wasi:http`. This module needs no engine, so that it can be fuzzed.
 
 use anyhow::{Context, Result, bail, ensure};
 use http::Uri;
-use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks, default_send_request};
 
 /// The patterns of `allowed_outbound_hosts`.
 #[derive(Clone, Debug, Default)]
@@ -122,33 +121,6 @@ impl Host {
 
 fn default_port(https: bool) -> u16 {
     if https { 443 } else { 80 }
-}
-
-type Response = (
-    http::Response<WasiBody>,
-    Box<dyn Future<Output = Result<(), Error>> + Send>,
-);
-
-impl WasiHttpHooks for Allowed {
-    fn send_request(
-        &mut self,
-        request: http::Request<WasiBody>,
-        options: Option<RequestOptions>,
-        _processed: Box<dyn Future<Output = Result<(), Error>> + Send>,
-    ) -> Box<dyn Future<Output = Result<Response, Error>> + Send> {
-        if !self.allows(request.uri()) {
-            tracing::warn!(
-                uri = %request.uri(),
-                "refused an outbound request: allowed_outbound_hosts does not name its host"
-            );
-            return Box::new(async { Err(Error::HttpRequestDenied) });
-        }
-        Box::new(async move {
-            let (response, io) = default_send_request(request, options).await?;
-            let response = response.map(http_body_util::BodyExt::boxed_unsync);
-            Ok((response, Box::new(io) as Box<dyn Future<Output = _> + Send>))
-        })
-    }
 }
 
 #[cfg(test)]
