@@ -1,0 +1,34 @@
+//! `fuzz-run BODY FILE…`: runs a fuzz target's body on files, without a fuzzer. So a finding can be looked at with a
+//! stable toolchain. The tests run every body on its seeds and on what becomes of them.
+
+fn main() {
+    #[cfg(target_os = "linux")]
+    linux::main();
+}
+
+#[cfg(target_os = "linux")]
+mod linux {
+    use fuzz_bodies::BODIES;
+
+    pub(super) fn main() {
+        let mut arguments = std::env::args().skip(1);
+        let name = arguments.next().unwrap_or_default();
+        let Some((_, body)) = BODIES.iter().find(|(known, _)| *known == name) else {
+            let names = BODIES.map(|(name, _)| name).join(", ");
+            eprintln!("usage: fuzz-run BODY FILE…, where BODY is one of {names}");
+            std::process::exit(2);
+        };
+        for file in arguments {
+            match std::fs::read(&file) {
+                Ok(data) => body(&data),
+                Err(error) => {
+                    eprintln!("cannot read {file}: {error}");
+                    std::process::exit(1);
+                }
+            }
+        }
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests;

@@ -1,0 +1,139 @@
+//! What must hold of the shim's parsers. The modules expect each other beside themselves.
+
+#[allow(dead_code, reason = "the fuzzed modules are part of another crate")]
+#[path = "../../../runtimeclass/shim/src/container/home.rs"]
+mod home;
+#[allow(dead_code, reason = "the fuzzed modules are part of another crate")]
+#[path = "../../../runtimeclass/shim/src/container/inside.rs"]
+mod inside;
+#[allow(dead_code, reason = "the fuzzed modules are part of another crate")]
+#[path = "../../../runtimeclass/shim/src/container/spec.rs"]
+mod spec;
+
+use serde_json::{Value, json};
+use std::collections::HashMap;
+use std::fs::File;
+use std::path::Path;
+use std::sync::LazyLock;
+use tempfile::TempDir;
+
+/// A root directory with these users.
+fn image(users: &[u8]) -> TempDir {
+    let image = tempfile::tempdir().expect("a temporary directory");
+    std::fs::create_dir(image.path().join("etc")).expect("it can be made");
+    write_users(&image, users);
+    image
+}
+
+fn write_users(image: &TempDir, users: &[u8]) {
+    std::fs::write(image.path().join("etc/passwd"), users).expect("it can be written");
+}
+
+fn root(image: &TempDir) -> File {
+    File::open(image.path()).expect("it is there")
+}
+
+/// An image whose users have homes, none of them, and an empty one.
+static IMAGE: LazyLock<TempDir> =
+    LazyLock::new(|| image(b"root:x:0:0:root:/root:/bin/sh\nempty:x:8:8:::\nshort:x:9\n"));
+
+/// Makes the description of an exec's process plain.
+///
+/// A second time changes nothing. If it is an object, each set of capabilities is there, and libcontainer finds a HOME.
+pub fn process(data: &[u8]) {
+    let Ok(mut process) = serde_json::from_slice::<Value>(data) else {
+        return;
+    };
+    let root = root(&IMAGE);
+    spec::make_process_plain(&mut process, &root);
+    assert_plain(&process);
+    let once = process.clone();
+    spec::make_process_plain(&mut process, &root);
+    assert_eq!(process, once, "a second time changes something");
+}
+
+fn assert_plain(process: &Value) {
+    if !process.is_object() {
+        return;
+    }
+    for set in [
+        "bounding",
+        "effective",
+        "inheritable",
+        "permitted",
+        "ambient",
+    ] {
+        let set = &process["capabilities"][set];
+        assert!(!set.is_null(), "a set of capabilities is left out");
+    }
+    let Some(variables) = texts(&process["env"]) else {
+        return;
+    };
+    let home = as_libcontainer_reads(&variables).remove("HOME");
+    assert!(
+        home.is_some_and(|home| !home.is_empty()),
+        "libcontainer would look up the home in the container: {variables:?}"
+    );
+}
+
+/// Returns a list of texts. libcontainer refuses everything else.
+fn texts(list: &Value) -> Option<Vec<&str>> {
+    list.as_array()?.iter().map(Value::as_str).collect()
+}
+
+/// Splits variables as libcontainer does: the last one of a name counts, and one without `=` is empty.
+fn as_libcontainer_reads(variables: &[&str]) -> HashMap<String, String> {
+    let split = |variable: &&str| {
+        let (name, value) = variable.split_once('=').unwrap_or((variable, ""));
+        (name.to_owned(), value.to_owned())
+    };
+    variables.iter().map(split).collect()
+}
+
+/// Makes a bundle's config.json plain.
+///
+/// What is written is JSON, and its process is plain. A second time changes nothing. Of the mounts of cgroups none of
+/// cgroup version 1 is left on a node that has that version.
+pub fn config(data: &[u8]) {
+    // containerd writes objects.
+    if !serde_json::from_slice(data).is_ok_and(|spec: Value| spec.is_object()) {
+        return;
+    }
+    let bundle = tempfile::tempdir().expect("a temporary directory");
+    let path = bundle.path().join("config.json");
+    std::fs::write(&path, data).expect("it can be written");
+    let plain = |path: &Path| {
+        spec::make_plain(path, &root(&IMAGE)).expect("an object can be made plain");
+        std::fs::read(path).expect("it can be read")
+    };
+    let once = plain(&path);
+    let spec: Value = serde_json::from_slice(&once).expect("what is written is JSON");
+    assert_plain(&spec["process"]);
+    assert_eq!(plain(&path), once, "a second time changes something");
+}
+
+/// Looks up the home of a user, the first byte, in an image's /etc/passwd, the rest.
+///
+/// The process has one HOME. It is `/` or what the file says in the sixth field of a line.
+pub fn users(data: &[u8]) {
+    let Some((user, users)) = data.split_first() else {
+        return;
+    };
+    thread_local! {
+        static OWN: TempDir = image(b"");
+    }
+    let mut process = json!({ "user": { "uid": user } });
+    OWN.with(|image| {
+        write_users(image, users);
+        home::give(&mut process, &root(image));
+    });
+    let variables = texts(&process["env"]).expect("variables are texts");
+    let [variable] = variables.as_slice() else {
+        panic!("{variables:?} is not one variable");
+    };
+    let home = variable.strip_prefix("HOME=").expect("a HOME");
+    let text = String::from_utf8_lossy(users);
+    let said = |line: &str| line.split(':').nth(5) == Some(home);
+    assert!(!home.is_empty() && !home.contains([':', '\n']), "{home:?}");
+    assert!(home == "/" || text.lines().any(said), "{home:?}");
+}
