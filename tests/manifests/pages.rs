@@ -6,7 +6,15 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Where the pages are.
-const FOLDERS: [&str; 5] = [".", "docs", "k8s", "runtimeclass", "runtimeclass/installer"];
+const FOLDERS: [&str; 7] = [
+    ".",
+    "docs",
+    "docs/upstream",
+    "fuzz",
+    "k8s",
+    "runtimeclass",
+    "runtimeclass/installer",
+];
 
 /// What a path in a command begins with.
 const TOP: [&str; 7] = [
@@ -154,6 +162,37 @@ fn every_command_of_the_repository_that_a_page_names_is_there() -> Result<()> {
             }
         }
     }
+    Ok(())
+}
+
+#[test]
+fn every_guarantee_has_a_test_that_is_there() -> Result<()> {
+    let page = std::fs::read_to_string(repository().join("SECURITY.md"))?;
+    let (_, table) = page
+        .split_once("| guarantee | file | test |")
+        .context("SECURITY.md has no table of guarantees")?;
+    let rows = table.lines().skip(2).take_while(|line| !line.is_empty());
+    let mut tests = 0;
+    for row in rows.filter(|row| !row.ends_with("| TODO | TODO |")) {
+        let columns: Vec<&str> = row.split('|').map(|column| column.trim()).collect();
+        let [_, _, file, test, _] = columns[..] else {
+            anyhow::bail!("SECURITY.md: {row} has not three columns");
+        };
+        let (file, test) = (file.trim_matches('`'), test.trim_matches('`'));
+        let below = if file.contains('/') {
+            ""
+        } else {
+            "tests/containerd"
+        };
+        let path = repository().join(below).join(file);
+        let source = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+        ensure!(
+            source.contains(&format!("fn {test}(")),
+            "SECURITY.md: {file} has no test {test}"
+        );
+        tests += 1;
+    }
+    ensure!(tests > 30, "{tests} guarantees are found");
     Ok(())
 }
 
