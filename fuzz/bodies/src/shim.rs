@@ -95,8 +95,9 @@ fn as_libcontainer_reads(variables: &[&str]) -> HashMap<String, String> {
 /// What is written is JSON, and its process is plain. A second time changes nothing. Of the mounts of cgroups none of
 /// cgroup version 1 is left on a node that has that version.
 pub fn config(data: &[u8]) {
-    // containerd writes objects.
-    if !serde_json::from_slice(data).is_ok_and(|spec: Value| spec.is_object()) {
+    // containerd writes objects, and no specification has fractions, whose last digit may change when they are read.
+    let is_specification = |spec: &Value| spec.is_object() && !has_fractions(spec);
+    if !serde_json::from_slice(data).is_ok_and(|spec| is_specification(&spec)) {
         return;
     }
     let bundle = tempfile::tempdir().expect("a temporary directory");
@@ -112,6 +113,15 @@ pub fn config(data: &[u8]) {
     assert_eq!(plain(&path), once, "a second time changes something");
 }
 
+fn has_fractions(value: &Value) -> bool {
+    match value {
+        Value::Number(number) => number.is_f64(),
+        Value::Array(values) => values.iter().any(has_fractions),
+        Value::Object(fields) => fields.values().any(has_fractions),
+        _ => false,
+    }
+}
+
 /// Looks up the home of a user, the first byte, in an image's /etc/passwd, the rest.
 ///
 /// The process has one HOME. It is `/` or what the file says in the sixth field of a line.
@@ -125,7 +135,7 @@ pub fn users(data: &[u8]) {
     let mut process = json!({ "user": { "uid": user } });
     OWN.with(|image| {
         write_users(image, users);
-        home::give(&mut process, &root(image));
+        home::give(&mut process, root(image));
     });
     let variables = texts(&process["env"]).expect("variables are texts");
     let [variable] = variables.as_slice() else {
