@@ -8,7 +8,6 @@
 
 // Where they expect each other: at the top of their crate.
 #[allow(dead_code, missing_docs, reason = "a part of another crate")]
-#[rustfmt::skip] // Its tests are not where they would be looked for from here.
 #[path = "../../../runtimeclass/host/src/manifest.rs"]
 pub mod manifest;
 #[allow(dead_code, missing_docs, reason = "a part of another crate")]

@@ -4,7 +4,9 @@
 //! its line, never silence. What is checked here needs nothing but the text; whether files and directories exist
 //! is for [`crate::preopens`] and `component`.
 
+// By its path, which fuzz/bodies needs to include this file.
 #[cfg(test)]
+#[path = "manifest/tests.rs"]
 mod tests;
 
 use crate::outbound::Allowed;
