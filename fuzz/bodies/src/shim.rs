@@ -1,6 +1,9 @@
 //! What must hold of the shim's parsers. The modules expect each other beside themselves.
 
 #[allow(dead_code, reason = "the fuzzed modules are part of another crate")]
+#[path = "../../../runtimeclass/shim/src/container/capabilities.rs"]
+mod capabilities;
+#[allow(dead_code, reason = "the fuzzed modules are part of another crate")]
 #[path = "../../../runtimeclass/shim/src/container/home.rs"]
 mod home;
 #[allow(dead_code, reason = "the fuzzed modules are part of another crate")]
@@ -50,6 +53,17 @@ pub fn process(data: &[u8]) {
     let once = process.clone();
     spec::make_process_plain(&mut process, &root);
     assert_eq!(process, once, "a second time changes something");
+    capabilities::reduce_as_by_execve(&mut process);
+    if process.is_object() {
+        for set in ["bounding", "inheritable", "ambient"] {
+            assert_eq!(
+                process["capabilities"][set],
+                json!([]),
+                "{set} is not empty"
+            );
+        }
+        assert_eq!(process["noNewPrivileges"], json!(true));
+    }
 }
 
 fn assert_plain(process: &Value) {

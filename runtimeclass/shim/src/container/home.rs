@@ -29,7 +29,12 @@ pub(super) fn give(process: &mut Value, root: impl AsFd) {
     let Some(variables) = variables.as_array_mut() else {
         return;
     };
-    let home = |variable: &Value| Some(variable.as_str()?.strip_prefix("HOME=")?.to_owned());
+    // libcontainer takes a variable without `=` for an empty one.
+    let home = |variable: &Value| {
+        let text = variable.as_str()?;
+        let (name, value) = text.split_once('=').unwrap_or((text, ""));
+        (name == "HOME").then(|| value.to_owned())
+    };
     // The last one counts.
     let given = variables.iter().rev().find_map(home);
     if given.is_some_and(|home| !home.is_empty()) {
@@ -82,6 +87,10 @@ mod tests {
         assert_eq!(
             environment(json!(["HOME=/given"]), 1000),
             json!(["HOME=/given"])
+        );
+        assert_eq!(
+            environment(json!(["HOME=/given", "HOME"]), 0),
+            json!(["HOME=/root"])
         );
         for unknown in [7, 8, 4242] {
             assert_eq!(environment(json!([]), unknown), json!(["HOME=/"]));

@@ -9,7 +9,7 @@
 //!   hierarchy. libcontainer mounts them writable, those of others too, and fails in a pod that shares processes.
 
 use super::{capabilities, home};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use std::fs::File;
 use std::io::Write;
@@ -46,6 +46,7 @@ pub(super) fn make_plain(path: &Path, root: &File) -> Result<()> {
     let text = std::fs::read(path).with_context(|| path.display().to_string())?;
     let mut spec: Value =
         serde_json::from_slice(&text).with_context(|| path.display().to_string())?;
+    ensure!(spec.is_object(), "{}: not an object", path.display());
     make_process_plain(&mut spec["process"], root);
     if spec["process"]["args"][0].as_str().is_some_and(serves) {
         capabilities::reduce_as_by_execve(&mut spec["process"]);
@@ -78,8 +79,12 @@ fn set_umask(process: &mut Value) {
     if user.is_null() {
         *user = json!({});
     }
-    if user["umask"].is_null() {
-        user["umask"] = json!(UMASK);
+    let Some(user) = user.as_object_mut() else {
+        return;
+    };
+    let umask = user.entry("umask").or_insert(Value::Null);
+    if umask.is_null() {
+        *umask = json!(UMASK);
     }
 }
 
@@ -110,29 +115,28 @@ fn mount_own_cgroups(spec: &mut Value, hierarchies: &[(String, PathBuf)]) {
     let Some(mounts) = spec["mounts"].as_array_mut() else {
         return;
     };
-    let Some(at) = mounts.iter().position(|mount| mount["type"] == "cgroup") else {
-        return;
-    };
-    let destination = mounts[at]["destination"]
-        .as_str()
-        .unwrap_or(CGROUPS)
-        .to_owned();
-    let mut instead = Vec::new();
-    if own.starts_with('/') {
-        instead.push(json!({
-            "destination": destination, "type": "tmpfs", "source": "tmpfs",
-            "options": ["noexec", "nosuid", "nodev", "mode=755"],
-        }));
-        instead.extend(hierarchies.iter().map(|(name, hierarchy)| {
-            json!({
-                "destination": Path::new(&destination).join(name),
-                "type": "bind",
-                "source": hierarchy.join(own.trim_start_matches('/')),
-                "options": ["bind", "ro", "nosuid", "nodev", "noexec"],
-            })
-        }));
+    while let Some(at) = mounts.iter().position(|mount| mount["type"] == "cgroup") {
+        let destination = mounts[at]["destination"]
+            .as_str()
+            .unwrap_or(CGROUPS)
+            .to_owned();
+        let mut instead = Vec::new();
+        if own.starts_with('/') {
+            instead.push(json!({
+                "destination": destination, "type": "tmpfs", "source": "tmpfs",
+                "options": ["noexec", "nosuid", "nodev", "mode=755"],
+            }));
+            instead.extend(hierarchies.iter().map(|(name, hierarchy)| {
+                json!({
+                    "destination": Path::new(&destination).join(name),
+                    "type": "bind",
+                    "source": hierarchy.join(own.trim_start_matches('/')),
+                    "options": ["bind", "ro", "nosuid", "nodev", "noexec"],
+                })
+            }));
+        }
+        mounts.splice(at..=at, instead);
     }
-    mounts.splice(at..=at, instead);
 }
 
 /// The hierarchies of version 1, each by the names of its controllers.
