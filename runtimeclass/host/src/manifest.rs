@@ -2,7 +2,7 @@
 //!
 //! Every table denies unknown keys: a key that the author counts on and the host does not know is an error with
 //! its line, never silence. What is checked here needs nothing but the text; whether files and directories exist
-//! is for [`crate::preopens`] and `component`.
+//! is for `crate::preopens` and `component`.
 
 // By its path, which fuzz/bodies needs to include this file.
 #[cfg(test)]

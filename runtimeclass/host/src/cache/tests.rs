@@ -36,7 +36,7 @@ fn cache_with_entry(engine: &Engine) -> (TempDir, Cache, PathBuf) {
     let cache = Cache::open(&path)
         .expect("a safe directory")
         .expect("a cache");
-    assert!(!is_found(&cache, &engine), "a new cache is empty");
+    assert!(!is_found(&cache, engine), "a new cache is empty");
     keep(&cache, engine);
     let names = cache.names(entry::is_name);
     let [name] = names.as_slice() else {
