@@ -76,14 +76,24 @@ pub(crate) fn command(arguments: &[&str]) -> Result<Command> {
         let _ = SHIELDED.set(read_only::mount(MYSELF)?);
     }
     let shielded = SHIELDED.get().context("there is no mount")?;
-    let mut command = Command::new(format!("/proc/self/fd/{}", shielded.as_raw_fd()));
+    let path = format!("/proc/self/fd/{}", shielded.as_raw_fd());
+    Ok(command_of(&path, arguments))
+}
+
+/// Returns the same for a process that was started so itself.
+pub(crate) fn command_again(arguments: &[&str]) -> Command {
+    command_of(MYSELF, arguments)
+}
+
+fn command_of(path: &str, arguments: &[&str]) -> Command {
+    let mut command = Command::new(path);
     command
         .arg0("containerd-shim-preopen-v1")
         .arg(ROLE)
         .args(arguments)
         .env_clear()
         .env(SMALL_PAGES.0, SMALL_PAGES.1);
-    Ok(command)
+    command
 }
 
 /// Has `request` answered, and logs what the process reported on the way.

@@ -1,5 +1,6 @@
 //! Files on read-only mounts of their own, for processes in containers. Whoever gets at a descriptor, or at the link in
-//! /proc that leads to such a file, cannot open it for writing, whatever its rights.
+//! /proc that leads to such a file, cannot open it for writing, whatever its rights
+//! (docs/upstream/own-binary.md).
 
 use anyhow::{Context, Result};
 use rustix::fs::{Mode, OFlags};

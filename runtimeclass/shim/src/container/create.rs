@@ -111,7 +111,8 @@ fn cgroup(spec: &Spec, request: &Create) -> CgroupConfig {
     }
 }
 
-/// Makes the process's working directory if the image has none, as runc does and libcontainer does not.
+/// Makes the process's working directory if the image has none, as runc does and libcontainer does not
+/// (docs/upstream/working-directory.md).
 fn make_working_directory(spec: &Spec, root: &File) -> Result<()> {
     let Some(process) = spec.process() else {
         return Ok(());

@@ -1,7 +1,7 @@
 //! A second process in a container that runs.
 //!
 //! libcontainer's own way, `as_tenant`, forgets the system call filter and the user namespace, and leaves a socket
-//! behind for every call. So this calls the same public parts with arguments of its own:
+//! behind for every call (docs/upstream/tenant.md, tenant-sockets.md). So this calls the same public parts with arguments of its own:
 //!
 //! - The container is known by what is opened of its first process, and that is compared with its cgroup afterwards:
 //!   a process id alone may by now be another process's.

@@ -238,7 +238,8 @@ fn on_a_thread(name: &str, work: impl FnOnce() -> i32 + Send) -> i32 {
 }
 
 /// Closes what the process has open beside its standard streams and this descriptor: pipes and sockets of the fork. A
-/// native program loses them when it is executed; this one is not.
+/// native program loses them when it is executed; this one is not
+/// (docs/upstream/host-procfs.md).
 fn close_inherited(but: Option<RawFd>) {
     let close = |first: RawFd, last: libc::c_uint| {
         // SAFETY: takes numbers, no memory. The values that own these descriptors, libcontainer's, are on the stack

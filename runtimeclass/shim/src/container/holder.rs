@@ -1,6 +1,7 @@
 //! On cgroup version 2, a container's cgroup and the rules for its devices, made before any of its processes.
 //!
-//! libcontainer makes the cgroup in the process that forks the container's first, and knows no rules for devices. So
+//! libcontainer makes the cgroup in the process that forks the container's first, and knows no rules for devices
+//! (docs/upstream/devices.md). So
 //! this makes the cgroup in advance, through libcontainer's own manager, with a process in it that does nothing: systemd
 //! makes none without. libcontainer then finds the cgroup and adds its process.
 
@@ -8,7 +9,7 @@ use super::devices;
 use anyhow::{Context, Result};
 use libcgroups::common::{CgroupConfig, CgroupManager, create_cgroup_manager};
 use libcontainer::oci_spec::runtime::Spec;
-use rustix::process::{Signal, set_parent_process_death_signal};
+use rustix::process::{Signal, getpid, getppid, set_parent_process_death_signal};
 use std::path::Path;
 
 /// A process in the container's cgroup, ended when this is dropped.
@@ -34,11 +35,13 @@ pub(super) fn confine(spec: &Spec, cgroup: CgroupConfig) -> Result<Option<Holder
 
 impl Holder {
     fn start() -> Result<Self> {
+        let parent = getpid();
         // SAFETY: this process has one thread, and the child calls nothing but the kernel.
         let process = unsafe { libc::fork() };
         if process == 0 {
-            // Not one that outlives the process that waits for it.
-            if set_parent_process_death_signal(Some(Signal::KILL)).is_ok() {
+            // Ends with its parent, which may have ended before this was asked for.
+            let asked = set_parent_process_death_signal(Some(Signal::KILL)).is_ok();
+            if asked && getppid() == Some(parent) {
                 // SAFETY: takes no memory.
                 unsafe { libc::pause() };
             }

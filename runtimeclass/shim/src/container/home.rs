@@ -3,7 +3,8 @@
 //!
 //! libcontainer asks the C library if the environment has no HOME. In the container's root that reads the image's
 //! `/etc/nsswitch.conf` and loads the libraries it names: code of the image would run before the process is confined.
-//! So every process that libcontainer gets has a HOME.
+//! So every process that libcontainer gets has a HOME
+//! (docs/upstream/home-nss.md).
 
 use super::inside;
 use serde_json::{Value, json};

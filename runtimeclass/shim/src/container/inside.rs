@@ -46,7 +46,8 @@ pub(super) fn make_directories(root: impl AsFd, path: &Path) -> Result<()> {
 }
 
 /// Fails if the image has something else than a directory where the runtime mounts a file system of the kernel's.
-/// libcontainer makes links below /dev by its path on the node, and would follow a link that the image has there.
+/// libcontainer makes links below /dev by its path on the node, and would follow a link that the image has there
+/// (docs/upstream/dev-link.md).
 pub(super) fn check_mount_point(root: impl AsFd, path: &Path) -> Result<()> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_SYMLINKS;

@@ -1,5 +1,6 @@
 //! The keys of a container's processes: a session keyring of their own. Else they would have that of containerd, and with
-//! it the keys of the node. runc makes one, too; libcontainer makes none.
+//! it the keys of the node. runc makes one, too; libcontainer makes none
+//! (docs/upstream/keyring.md).
 
 use anyhow::{Result, bail};
 

@@ -1,6 +1,7 @@
 //! The labels of SELinux and the profiles of AppArmor that a container's processes run with.
 //!
-//! libcontainer knows no SELinux labels of processes, and sets an AppArmor profile for the next `execve` alone. A
+//! libcontainer knows no SELinux labels of processes, and sets an AppArmor profile for the next `execve` alone
+//! (docs/upstream/selinux.md, apparmor.md). A
 //! process that serves a component executes nothing, so it changes its own label instead. A container whose label the
 //! node cannot apply is refused: without it, it would run with that of containerd.
 

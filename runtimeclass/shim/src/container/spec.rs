@@ -2,11 +2,13 @@
 //! does, which is what containerd writes it for. What is written means the same, and writing it twice changes nothing.
 //!
 //! - A HOME that is left out is the user's (see [`super::home`]).
-//! - Capability sets that are left out are empty. libcontainer leaves the process what it has, which is everything.
+//! - Capability sets that are left out are empty. libcontainer leaves the process what it has, which is
+//!   everything (docs/upstream/capabilities.md).
 //! - A umask that is left out is 022. libcontainer leaves the process the one of this process.
 //! - A process that serves a component has the capabilities of one that was executed (see [`super::capabilities`]).
 //! - On cgroup version 1, the mount of the cgroups becomes a read-only mount of the container's own in each
-//!   hierarchy. libcontainer mounts them writable, those of others too, and fails in a pod that shares processes.
+//!   hierarchy. libcontainer mounts them writable, those of others too, and fails in a pod that shares processes
+//!   (docs/upstream/cgroup-v1-mounts.md).
 
 use super::{capabilities, home};
 use anyhow::{Context, Result, ensure};

@@ -232,6 +232,14 @@ mod tests {
     use rustix::io::Errno;
     use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous};
 
+    #[test]
+    fn every_call_is_in_the_documentation() {
+        let documentation = include_str!("../../../../SECURITY.md");
+        for name in GUEST.calls.iter().chain(COMPILER.calls).copied().flatten() {
+            assert!(documentation.contains(&format!("`{name}`")), "{name}");
+        }
+    }
+
     /// Runs `work` on a thread with this filter. Other threads stay without.
     fn restricted<T: Send>(allowed: &Allowed, work: impl FnOnce() -> T + Send) -> T {
         std::thread::scope(|scope| {
