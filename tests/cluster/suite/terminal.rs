@@ -28,8 +28,8 @@ async fn an_exec_in_a_terminal_has_its_size_and_its_interrupt_key() -> Result<()
             script.args(["-qec", &kubectl, "/dev/null"]);
             Session::start(script)
         };
-        // The size arrives after the start of the program. Until then `stty size` fails.
-        let asks = "sh -c 'until stty size; do sleep 0.1; done'";
+        // The size may arrive after the start of the program. Until then `stty` writes an error, and succeeds.
+        let asks = "sh -c 'until stty size | grep 33; do sleep 0.1; done'";
         let size = in_terminal(&format!("-c native -- {asks}"))?;
         size.prints("33 99", async || ()).await?;
         ensure!(size.ends().await? == Some(0));
