@@ -11,7 +11,7 @@ pub(super) use sandbox::{ROLE, main};
 
 use crate::cgroup::Cgroup;
 use crate::helper;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use libcgroups::common::{
     AnyCgroupManager, CgroupConfig, CgroupManager, ControllerOpt, create_cgroup_manager,
 };
@@ -53,14 +53,16 @@ pub(super) fn apart(wasm: &File, account: &Account<'_>) -> Result<File> {
     flock(wasm, FlockOperation::LockExclusive)?;
     let mut child = spawn(wasm, &code, &errors).context("cannot start the compiler")?;
     let pid = Pid::from_child(&child);
-    let confined = Confined::new(pid, account);
-    let ended = confined.and_then(|_confined| {
+    let mut limits = Limits::default();
+    let ended = limits.apply(pid, account).and_then(|()| {
         flock(wasm, FlockOperation::Unlock)?;
-        wait(&mut child, pid)
+        wait(pid)
     });
     // One that has ended already does not mind.
     let _ = child.kill();
     let status = child.wait()?;
+    // A cgroup can be removed when nothing is in it any more.
+    drop(limits);
     ended?;
     if !status.success() {
         bail!("the compiler: {} ({status})", first_words(errors)?);
@@ -94,8 +96,8 @@ fn spawn(wasm: &File, code: &File, errors: &File) -> Result<Child> {
     Ok(spawned?)
 }
 
-/// Waits until the process has ended.
-fn wait(child: &mut Child, pid: Pid) -> Result<()> {
+/// Waits until the process has ended. Fails at the deadline.
+fn wait(pid: Pid) -> Result<()> {
     let process = pidfd_open(pid, PidfdFlags::empty()).context("the compiler's process")?;
     let deadline = Timespec {
         tv_sec: DEADLINE.as_secs() as i64,
@@ -103,10 +105,10 @@ fn wait(child: &mut Child, pid: Pid) -> Result<()> {
     };
     // Readable once the process has ended.
     let ended = poll(&mut [PollFd::new(&process, PollFlags::IN)], Some(&deadline));
-    if !matches!(ended, Ok(1)) {
-        child.kill().context("cannot stop the compiler")?;
-        bail!("the compiler was stopped: not done within {DEADLINE:?}");
-    }
+    ensure!(
+        matches!(ended, Ok(1)),
+        "the compiler was stopped: not done within {DEADLINE:?}"
+    );
     Ok(())
 }
 
@@ -118,17 +120,18 @@ fn first_words(mut errors: File) -> Result<String> {
     Ok(String::from_utf8_lossy(&said).trim().to_owned())
 }
 
-/// A cgroup for one compiler, removed when this is dropped.
-struct Confined {
+/// The limits of one compiler: a cgroup of its own, removed when this is dropped, or that of a container.
+#[derive(Default)]
+struct Limits {
     cgroup: Option<AnyCgroupManager>,
 }
 
-impl Confined {
-    fn new(pid: Pid, account: &Account<'_>) -> Result<Self> {
+impl Limits {
+    /// Puts a process within its limits.
+    fn apply(&mut self, pid: Pid, account: &Account<'_>) -> Result<()> {
         let pid = pid.as_raw_nonzero().get();
         if let Account::Container(cgroup) = account {
-            cgroup.add(pid)?;
-            return Ok(Self { cgroup: None });
+            return cgroup.add(pid);
         }
         let name = format!("preopen-compiler-{}", std::process::id());
         let describe = || format!("cannot limit the compiler by the cgroup /{name}");
@@ -138,36 +141,30 @@ impl Confined {
             container_name: name.clone(),
         })
         .with_context(describe)?;
-        let confined = Self {
-            cgroup: Some(cgroup),
+        let cgroup = self.cgroup.insert(cgroup);
+        let resources = resources()?;
+        let limits = ControllerOpt {
+            resources: &resources,
+            disable_oom_killer: false,
+            oom_score_adj: None,
+            freezer_state: None,
         };
-        let limits = limits()?;
-        if let Some(cgroup) = &confined.cgroup {
-            cgroup
-                .add_task(nix::unistd::Pid::from_raw(pid))
-                .and_then(|()| {
-                    cgroup.apply(&ControllerOpt {
-                        resources: &limits,
-                        disable_oom_killer: false,
-                        oom_score_adj: None,
-                        freezer_state: None,
-                    })
-                })
-                .with_context(describe)?;
-        }
-        Ok(confined)
+        cgroup
+            .add_task(nix::unistd::Pid::from_raw(pid))
+            .and_then(|()| cgroup.apply(&limits))
+            .with_context(describe)
     }
 }
 
-fn limits() -> Result<LinuxResources> {
+fn resources() -> Result<LinuxResources> {
     let memory = LinuxMemoryBuilder::default().limit(MEMORY).build()?;
     let pids = LinuxPidsBuilder::default().limit(PIDS).build()?;
     let cpu = LinuxCpuBuilder::default().shares(SHARES).build()?;
-    let limits = LinuxResourcesBuilder::default();
-    Ok(limits.memory(memory).pids(pids).cpu(cpu).build()?)
+    let resources = LinuxResourcesBuilder::default();
+    Ok(resources.memory(memory).pids(pids).cpu(cpu).build()?)
 }
 
-impl Drop for Confined {
+impl Drop for Limits {
     fn drop(&mut self) {
         let removed = self.cgroup.as_ref().map(CgroupManager::remove);
         if let Some(Err(error)) = removed {
