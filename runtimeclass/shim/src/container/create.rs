@@ -18,7 +18,7 @@ use preopen_host::cli::Container;
 use rustix::io::Errno;
 use std::fs::File;
 use std::os::unix::fs::DirBuilderExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Makes the container and returns the id of its process, a child of this process's parent.
 pub(super) fn create(request: &Create) -> Result<i32> {
@@ -100,12 +100,17 @@ fn root(spec: &Spec, place: &Place) -> Result<File> {
     File::open(&path).with_context(|| path.display().to_string())
 }
 
+/// Returns the path of the cgroup that libcontainer makes for a container.
+pub(super) fn cgroup_path(spec: &Spec, place: &Place) -> PathBuf {
+    let linux = spec.linux().as_ref();
+    let path = linux.and_then(|linux| linux.cgroups_path().clone());
+    get_cgroup_path(&path, &place.id)
+}
+
 /// Returns the cgroup that libcontainer makes for the container.
 fn cgroup(spec: &Spec, request: &Create) -> CgroupConfig {
-    let path = spec.linux().as_ref();
-    let path = path.and_then(|linux| linux.cgroups_path().clone());
     CgroupConfig {
-        cgroup_path: get_cgroup_path(&path, &request.place.id),
+        cgroup_path: cgroup_path(spec, &request.place),
         systemd_cgroup: request.systemd_cgroup,
         container_name: request.place.id.clone(),
     }

@@ -1,6 +1,7 @@
 //! What is left of a container, removed: processes, cgroup, libcontainer's directory, mounts. Done twice it does
 //! nothing the second time, and it does what it can of a container that is only half there.
 
+use super::create::cgroup_path;
 use super::making;
 use crate::request::Place;
 use crate::signals;
@@ -12,7 +13,6 @@ use libcgroups::common::{
 use libcontainer::config::YoukiConfig;
 use libcontainer::container::Container;
 use libcontainer::oci_spec::runtime::Spec;
-use libcontainer::utils::get_cgroup_path;
 use rustix::process::Signal;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -102,9 +102,7 @@ fn cgroup(place: &Place, made: bool) -> Result<Option<AnyCgroupManager>> {
             let Ok(spec) = Spec::load(place.bundle.join("config.json")) else {
                 return Ok(None);
             };
-            let path = spec.linux().as_ref();
-            let path = path.and_then(|linux| linux.cgroups_path().clone());
-            let path = get_cgroup_path(&path, &place.id);
+            let path = cgroup_path(&spec, place);
             let systemd = path.is_relative();
             (path, systemd)
         }
