@@ -24,7 +24,9 @@ async fn a_process_of_the_container_that_keeps_the_lock_is_killed_with_it() -> R
     let lock = bundle(container.id()).join("making");
     ensure!(lock.exists(), "{} is there", lock.display());
     // As the process would that a FIFO among the image's files holds up: in the cgroup, with the lock.
+    // Without a process of its own for `sleep`, which might start before the cgroup takes it in.
     let mut holder = Command::new("flock")
+        .arg("--no-fork")
         .arg(&lock)
         .args(["sleep", "1000"])
         .stdin(Stdio::null())
