@@ -10,6 +10,7 @@ use crate::state::State;
 use anyhow::{Context, Result};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use wasmtime::Engine;
 use wasmtime_wasi_http::p3::bindings::ServicePre;
 
@@ -22,12 +23,17 @@ pub struct Overrides {
     pub sources: BTreeMap<String, PathBuf>,
 }
 
-/// A component with its route, directories, environment and permissions. Made by [`App::load`].
+/// A component with the requests that reach it. Made by [`App::load`].
 pub struct App {
     pub(crate) name: String,
     pub(crate) route: Route,
+    pub(crate) component: Arc<Component>,
+}
+
+/// A component with its directories, environment and permissions.
+pub(crate) struct Component {
     pub(crate) engine: Engine,
-    pub(crate) component: ServicePre<State>,
+    pub(crate) service: ServicePre<State>,
     pub(crate) preopens: Vec<Preopen>,
     pub(crate) environment: BTreeMap<String, String>,
     pub(crate) outbound: Allowed,
@@ -37,7 +43,7 @@ impl std::fmt::Debug for App {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("App")
             .field("name", &self.name)
-            .field("preopens", &self.preopens)
+            .field("preopens", &self.component.preopens)
             .finish_non_exhaustive()
     }
 }
@@ -52,15 +58,17 @@ impl App {
     ) -> Result<Self> {
         let preopens = preopens::find(&manifest, &overrides.sources)?;
         let environment = environment(manifest.environment, &overrides.environment)?;
-        let component = crate::component::load(engine, &manifest.component, code)?;
+        let service = crate::component::load(engine, &manifest.component, code)?;
         Ok(Self {
             name: manifest.name,
             route: manifest.route,
-            engine: engine.clone(),
-            component,
-            preopens,
-            environment,
-            outbound: manifest.allowed_outbound_hosts,
+            component: Arc::new(Component {
+                engine: engine.clone(),
+                service,
+                preopens,
+                environment,
+                outbound: manifest.allowed_outbound_hosts,
+            }),
         })
     }
 }

@@ -6,7 +6,7 @@
 //! is no instance, and requests are answered 503 when their time is over.
 
 use crate::answer::{Answer, Body};
-use crate::app::App;
+use crate::app::Component;
 use crate::body::{RequestBody, ResponseBody};
 use crate::engine::{Ticker, tick};
 use crate::instance::{self, End, Job};
@@ -44,13 +44,13 @@ pub(crate) type Ended = oneshot::Receiver<()>;
 
 impl Guest {
     /// Starts the component's thread and its first instance; an error when that does not start.
-    pub(crate) async fn start(app: Arc<App>, limits: &Limits) -> Result<(Self, Ended)> {
+    pub(crate) async fn start(component: Arc<Component>, limits: &Limits) -> Result<(Self, Ended)> {
         let (jobs, received) = mpsc::channel(limits.connections);
         let watch = Arc::new(Watch::new(limits.request_timeout));
         let (started, has_started) = oneshot::channel();
         let (end, ended) = oneshot::channel();
         let supervisor = Supervisor {
-            app,
+            component,
             limits: limits.clone(),
             watch: watch.clone(),
             jobs: received,
@@ -181,7 +181,7 @@ fn refuse(status: StatusCode, line: &str) -> Answer {
 
 /// The component's thread.
 struct Supervisor {
-    app: Arc<App>,
+    component: Arc<Component>,
     limits: Limits,
     watch: Arc<Watch>,
     jobs: mpsc::Receiver<Job>,
@@ -191,7 +191,8 @@ impl Supervisor {
     /// One instance after the other, until no request can come any more. `started` hears of the first.
     fn run(mut self, started: oneshot::Sender<Result<()>>) {
         let mut started = Some(started);
-        let _ticker = match Ticker::start(&self.app.engine, tick(self.limits.request_timeout)) {
+        let _ticker = match Ticker::start(&self.component.engine, tick(self.limits.request_timeout))
+        {
             Ok(ticker) => ticker,
             Err(error) => {
                 return report(
@@ -231,7 +232,7 @@ impl Supervisor {
             Err(error) => return End::NotStarted(error),
         };
         let end = runtime.block_on(instance::run(
-            &self.app,
+            &self.component,
             &self.limits,
             &self.watch,
             &mut self.jobs,

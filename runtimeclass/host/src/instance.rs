@@ -5,7 +5,7 @@
 //! whenever the first is busy for a moment; instances that share a volume then contend for it, and one that commits
 //! for all who wait is several times faster.
 
-use crate::app::App;
+use crate::app::Component;
 use crate::engine;
 use crate::settings::Limits;
 use crate::state::State;
@@ -44,14 +44,14 @@ pub(crate) enum End {
 
 /// Runs one instance to its end. `started` is called when it takes requests.
 pub(crate) async fn run(
-    app: &App,
+    component: &Component,
     limits: &Limits,
     watch: &Arc<Watch>,
     jobs: &mut mpsc::Receiver<Job>,
     started: impl FnOnce(),
 ) -> End {
     let fate = Arc::new(Fate::new());
-    let (mut store, proxy) = match instantiate(app, limits, watch, &fate).await {
+    let (mut store, proxy) = match instantiate(component, limits, watch, &fate).await {
         Ok(instance) => instance,
         Err(error) => return End::NotStarted(error),
     };
@@ -93,12 +93,12 @@ async fn noting_idleness<F: Future>(mut work: Pin<&mut F>, idle: &AtomicBool) ->
 }
 
 async fn instantiate(
-    app: &App,
+    component: &Component,
     limits: &Limits,
     watch: &Arc<Watch>,
     fate: &Arc<Fate>,
 ) -> anyhow::Result<(Store<State>, Proxy)> {
-    let mut store = Store::new(&app.engine, State::new(app, limits.memory)?);
+    let mut store = Store::new(&component.engine, State::new(component, limits.memory)?);
     store.limiter(|state| &mut state.memory);
     store.set_epoch_deadline(1);
     store.epoch_deadline_callback({
@@ -113,7 +113,7 @@ async fn instantiate(
     });
     // Instantiation runs the component's code too: it has the time of one request.
     let _ticket = watch.register();
-    let service = app.component.instantiate_async(&mut store).await;
+    let service = component.service.instantiate_async(&mut store).await;
     let service =
         service.map_err(|error| anyhow::anyhow!("the component does not start: {error:#}"))?;
     Ok((store, Proxy::P3(service)))

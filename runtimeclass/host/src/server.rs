@@ -31,7 +31,7 @@ pub enum Drained {
 
 /// What every connection shares.
 pub(crate) struct Service {
-    app: Arc<App>,
+    app: App,
     guest: Guest,
     access_log: bool,
 }
@@ -48,8 +48,7 @@ pub async fn serve(
     let address = listener
         .local_addr()
         .context("the address of the listener")?;
-    let app = Arc::new(app);
-    let (guest, mut ended) = Guest::start(app.clone(), limits).await?;
+    let (guest, mut ended) = Guest::start(app.component.clone(), limits).await?;
     let abandon = guest.abandon();
     let service = Arc::new(Service {
         app,

@@ -1,6 +1,6 @@
 //! What one instance of a component owns on the host's side: its WASI world, its permissions, its memory ceiling.
 
-use crate::app::App;
+use crate::app::Component;
 use crate::outbound::Allowed;
 use crate::preopens;
 use crate::settings::MemoryLimit;
@@ -20,24 +20,28 @@ pub(crate) struct State {
 
 impl State {
     /// A fresh world: the preopened directories, the environment, stdout and stderr; no sockets, nothing inherited.
-    pub(crate) fn new(app: &App, memory_limit: MemoryLimit) -> Result<Self> {
+    pub(crate) fn new(component: &Component, memory_limit: MemoryLimit) -> Result<Self> {
         let mut wasi = WasiCtx::builder();
         wasi.inherit_stdout()
             .inherit_stderr()
             .allow_tcp(false)
             .allow_udp(false);
-        for (name, value) in &app.environment {
+        for (name, value) in &component.environment {
             wasi.env(name, value);
         }
-        preopens::check(&app.preopens)?;
-        for preopen in &app.preopens {
+        preopens::check(&component.preopens)?;
+        for preopen in &component.preopens {
             // Always asked for: a read-only mount is the kernel's to enforce.
             wasi.preopened_dir(&preopen.host, &preopen.guest, FsPerms::ReadWrite)
                 .map_err(|error| {
                     anyhow!("{}: open the directory: {error:#}", preopen.host.display())
                 })?;
         }
-        Ok(Self::of(wasi.build(), app.outbound.clone(), memory_limit))
+        Ok(Self::of(
+            wasi.build(),
+            component.outbound.clone(),
+            memory_limit,
+        ))
     }
 
     /// Returns the state of a command: no requests, no memory ceiling of its own. Commands share this type with served
