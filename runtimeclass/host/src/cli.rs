@@ -80,9 +80,14 @@ struct Arguments {
     #[arg(long, value_name = "N", value_parser = values::count)]
     max_connections: Option<usize>,
 
-    /// How long a client may take to send the head of a request, or keep a connection idle.
+    /// How long a client may take to send the head of a request.
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = values::duration)]
     header_timeout: Duration,
+
+    /// How long a client may keep a connection idle between two requests. Keep it above the limit of the proxy before
+    /// it, so that the proxy closes first.
+    #[arg(long, value_name = "DURATION", default_value = "620s", value_parser = values::duration)]
+    idle_timeout: Duration,
 
     /// How long a client may pause in the middle of a request's body.
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = values::duration)]
@@ -239,6 +244,7 @@ impl Arguments {
             drain_timeout: self.drain_timeout,
             connections,
             header_timeout: self.header_timeout,
+            idle_timeout: self.idle_timeout,
             body_timeout: self.body_timeout,
             header_size: self.max_header_size,
             access_log: self.access_log,

@@ -5,41 +5,38 @@
 //! taken, the one that has been idle longest is closed for a new client: a health probe is such a client, too.
 //!
 //! - [`idle`]: which connections are idle, and since when
-//! - [`stream`]: whether a client takes what it is sent
+//! - [`stream`]: which HTTP a client speaks, and whether it takes what it is sent
+//! - [`protocol`]: the limits of HTTP/1 and HTTP/2
+//! - [`serve`]: one connection from its first byte to its end
+//! - [`count`]: requests in flight
 
+mod count;
 mod idle;
+mod protocol;
+mod serve;
 mod stream;
 #[cfg(test)]
 mod tests;
 
-use crate::answer::{Answer, Body};
+use crate::answer::Answer;
 use crate::server::Service;
 use crate::settings::Limits;
-use bytes::Bytes;
+pub(crate) use count::Counter;
 use http::Request;
-use http::header::{CONNECTION, HeaderValue};
-use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
-use idle::{Activity, Idle, Seat};
-use std::convert::Infallible;
-use std::future::poll_fn;
+use idle::{Activity, Idle, Patience};
+use protocol::Protocol;
+use serve::{Closed, Closing, Shared, Stage, serve};
 use std::net::SocketAddr;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::task::{Context, Poll};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
-use stream::Noting;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
-use tokio_io_timeout::TimeoutStream;
 
 /// How long a client may leave its response unread.
 const WRITE_STALL: Duration = Duration::from_secs(30);
@@ -50,16 +47,13 @@ const FULL_INTERVAL: Duration = Duration::from_secs(60);
 /// How long a connection is still served when the server drains. A client whose next request is on its way while an
 /// idle connection is closed gets no answer; one that is answered with `connection: close` takes another connection.
 const LINGER: Duration = Duration::from_secs(2);
-/// hyper's smallest buffer; larger heads get a larger one.
-const LEAST_BUFFER: usize = 8 << 10;
-/// Headers in a request.
-const HEADERS: usize = 100;
 
 /// The open connections of a server.
 pub(crate) struct Connections {
-    protocol: http1::Builder,
+    protocol: Arc<Protocol>,
+    patience: Patience,
     permits: Arc<Semaphore>,
-    graceful: GracefulShutdown,
+    stage: watch::Sender<Stage>,
     /// Aborted on drop.
     tasks: JoinSet<()>,
     requests: Counter,
@@ -70,18 +64,15 @@ pub(crate) struct Connections {
 
 impl Connections {
     pub(crate) fn new(limits: &Limits) -> Self {
-        let mut protocol = http1::Builder::new();
-        protocol
-            .timer(TokioTimer::new())
-            .header_read_timeout(limits.header_timeout)
-            .max_buf_size(limits.header_size.max(LEAST_BUFFER))
-            .max_header_size(limits.header_size)
-            .max_headers(HEADERS)
-            .keep_alive(true);
         Self {
-            protocol,
+            protocol: Arc::new(Protocol::new(limits)),
+            patience: Patience {
+                head: limits.header_timeout,
+                idle: limits.idle_timeout,
+                unread: WRITE_STALL,
+            },
             permits: Arc::new(Semaphore::new(limits.connections)),
-            graceful: GracefulShutdown::new(),
+            stage: watch::Sender::new(Stage::Serving),
             tasks: JoinSet::new(),
             requests: Counter::default(),
             idle: Idle::default(),
@@ -104,9 +95,10 @@ impl Connections {
     /// one that is idle after a while; and waits for all.
     pub(crate) async fn finish(mut self) {
         self.closing.all.store(true, Ordering::Relaxed);
+        self.stage.send_replace(Stage::Draining);
         let lingered = tokio::time::timeout(self.linger, ended(&mut self.tasks)).await;
         if lingered.is_err() {
-            self.graceful.shutdown().await;
+            self.stage.send_replace(Stage::Closing);
             ended(&mut self.tasks).await;
         }
     }
@@ -156,36 +148,23 @@ impl Connections {
     ) where
         F: Future<Output = Answer> + Send + 'static,
     {
-        let mut stream = TimeoutStream::new(stream);
-        stream.set_write_timeout(Some(WRITE_STALL));
-        let activity = Arc::new(Activity::default());
-        let stream = Noting::new(Box::pin(stream), activity.clone());
-        let seat = self.idle.seat(activity.clone());
-        let requests = self.requests.clone();
-        let closing = self.closing.clone();
-        let answer = service_fn(move |request| {
-            let request_count = requests.count(activity.clone());
-            let answer = answer(request);
-            let closing = closing.clone();
-            async move {
-                let mut answer = answer.await;
-                if closing.this_one() {
-                    let close = HeaderValue::from_static("close");
-                    answer.headers_mut().insert(CONNECTION, close);
-                }
-                Ok::<_, Infallible>(answer.map(|body| Counted {
-                    body,
-                    _count: request_count,
-                }))
-            }
-        });
-        let connection = self.protocol.serve_connection(TokioIo::new(stream), answer);
-        let connection = self.graceful.watch(connection);
+        let activity = Arc::new(Activity::new());
+        let seat = self.idle.seat(activity.clone(), self.patience);
+        let shared = Shared {
+            protocol: self.protocol.clone(),
+            patience: self.patience,
+            requests: self.requests.clone(),
+            closing: self.closing.clone(),
+            stage: self.stage.subscribe(),
+        };
         self.tasks.spawn(async move {
-            match until_closed(connection, seat).await {
-                Ok(Closed::Ended) => {}
+            match serve(stream, activity, seat, shared, answer).await {
+                Ok(Closed::Ended | Closed::Stopped) => {}
                 Ok(Closed::ForRoom) => {
                     tracing::debug!(%peer, "closed an idle connection for a new one")
+                }
+                Ok(Closed::Overdue(what)) => {
+                    tracing::debug!(%peer, ?what, "closed a connection: the client took too long")
                 }
                 Err(error) => tracing::debug!(%peer, %error, "a connection ended with an error"),
             }
@@ -194,66 +173,6 @@ impl Connections {
         // The results of those that have ended.
         while self.tasks.try_join_next().is_some() {}
     }
-}
-
-/// Which responses close their connections.
-#[derive(Default)]
-struct Closing {
-    /// All: the server drains.
-    all: AtomicBool,
-    /// The next one: a client waits for a connection.
-    next: AtomicBool,
-}
-
-impl Closing {
-    /// Returns whether the response that is made now is one of them.
-    fn this_one(&self) -> bool {
-        self.all.load(Ordering::Relaxed) || self.next.swap(false, Ordering::Relaxed)
-    }
-}
-
-/// Why a connection is closed.
-enum Closed {
-    /// It has ended by itself.
-    Ended,
-    /// It was idle, and a new client needs its place.
-    ForRoom,
-}
-
-/// Drives a connection until it ends, or is idle when it is asked to close; then drops it.
-async fn until_closed<E>(
-    connection: impl Future<Output = Result<(), E>>,
-    mut seat: Seat,
-) -> Result<Closed, E> {
-    let mut connection = pin!(connection);
-    let activity = seat.activity();
-    loop {
-        tokio::select! {
-            biased;
-            ended = driven(connection.as_mut(), &mut seat) => return ended.map(|()| Closed::Ended),
-            () = activity.asked() => {}
-        }
-        // What has arrived by now is read first, and a request that is in it is answered.
-        tokio::select! {
-            biased;
-            ended = driven(connection.as_mut(), &mut seat) => return ended.map(|()| Closed::Ended),
-            () = tokio::task::yield_now() => {}
-        }
-        if activity.is_idle() {
-            return Ok(Closed::ForRoom);
-        }
-        seat.stay();
-    }
-}
-
-/// Drives a connection, and keeps its seat as it is.
-async fn driven<C: Future>(mut connection: Pin<&mut C>, seat: &mut Seat) -> C::Output {
-    poll_fn(|cx| {
-        let poll = connection.as_mut().poll(cx);
-        seat.settle();
-        poll
-    })
-    .await
 }
 
 async fn ended(tasks: &mut JoinSet<()>) {
@@ -294,63 +213,5 @@ pub(crate) async fn accept(
             }
         };
         connections.open(stream, peer, service, permit);
-    }
-}
-
-/// Counts requests in flight.
-#[derive(Clone, Default)]
-pub(crate) struct Counter(Arc<AtomicUsize>);
-
-/// One request in flight.
-struct Count {
-    counter: Counter,
-    activity: Arc<Activity>,
-}
-
-impl Counter {
-    pub(crate) fn now(&self) -> usize {
-        self.0.load(Ordering::Relaxed)
-    }
-
-    fn count(&self, activity: Arc<Activity>) -> Count {
-        self.0.fetch_add(1, Ordering::Relaxed);
-        activity.begun();
-        Count {
-            counter: self.clone(),
-            activity,
-        }
-    }
-}
-
-impl Drop for Count {
-    fn drop(&mut self) {
-        self.counter.0.fetch_sub(1, Ordering::Relaxed);
-        self.activity.ended();
-    }
-}
-
-/// A response body whose request is in flight until the body is gone.
-struct Counted {
-    body: Body,
-    _count: Count,
-}
-
-impl http_body::Body for Counted {
-    type Data = Bytes;
-    type Error = Box<dyn std::error::Error + Send + Sync>;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
     }
 }

@@ -25,6 +25,7 @@
 //! - [`settings`]: the limits
 //! - [`server`]: [`serve`], routing and draining
 //! - `connection`: connections, their limits and their end
+//! - `head`: what the head of a request must be
 //! - `body`: bodies on their way in and out
 //! - `answer`: the responses the host sends
 //!
@@ -61,6 +62,7 @@ mod body;
 mod component;
 mod connection;
 mod guest;
+mod head;
 mod instance;
 mod send;
 mod state;

@@ -1,4 +1,4 @@
-//! Serves an application over HTTP/1.1 on a listener that the caller has bound, until the caller's shutdown future
+//! Serves an application over HTTP/1.1 and HTTP/2 on a listener that the caller has bound, until the caller's shutdown future
 //! resolves; then drains. No signals, no logger, no exit: `preopen` and the containerd shim both call [`serve`].
 //!
 //! It runs on the caller's runtime and needs one thread of it: the component, on a thread of its own, is the slower
@@ -8,11 +8,10 @@ use crate::answer::{self, Answer};
 use crate::app::App;
 use crate::connection::{Connections, accept};
 use crate::guest::{Ended, Guest};
+use crate::head;
 use crate::settings::Limits;
 use anyhow::{Context, Result, bail};
-use http::header::HOST;
-use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{Method, StatusCode, Uri};
+use http::{Method, StatusCode};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use std::net::SocketAddr;
@@ -134,49 +133,17 @@ impl Service {
     }
 
     async fn route(&self, request: http::Request<Incoming>) -> Answer {
-        if request.method() == Method::CONNECT || !self.app.route.matches(request.uri().path()) {
-            return answer::line(StatusCode::NOT_FOUND, "no component is at this path");
-        }
         let (mut head, body) = request.into_parts();
-        // RFC 9112, section 3.2. Whoever stands before this server may have looked at the other one.
-        if head.headers.get_all(HOST).iter().nth(1).is_some() {
-            return answer::line(
-                StatusCode::BAD_REQUEST,
-                "the request has more than one Host header",
-            );
+        let nothing_there = || answer::line(StatusCode::NOT_FOUND, "no component is at this path");
+        if head.method == Method::CONNECT {
+            return nothing_there();
         }
-        if is_beyond_i64(&head.headers) {
-            return answer::line(
-                StatusCode::PAYLOAD_TOO_LARGE,
-                "the content-length is too large",
-            );
+        if let Err(refusal) = head::prepare(&mut head) {
+            return refusal;
         }
-        if let Some(uri) = absolute(&head) {
-            head.uri = uri;
+        if !self.app.route.matches(head.uri.path()) {
+            return nothing_there();
         }
         self.guest.call(head, Some(body)).await
     }
-}
-
-/// Whether a component could not even represent the body's length: spin-sdk reads it into 64 signed bits.
-fn is_beyond_i64(headers: &http::HeaderMap) -> bool {
-    let length = headers
-        .get(http::header::CONTENT_LENGTH)
-        .and_then(|value| value.to_str().ok());
-    length.is_some_and(|length| length.parse::<i64>().is_err())
-}
-
-/// The request's URI with scheme and authority, which a component sees in place of the `Host` header. `None` when
-/// the header says nothing usable: the component then gets the path alone.
-fn absolute(head: &http::request::Parts) -> Option<Uri> {
-    if head.uri.authority().is_some() {
-        return None;
-    }
-    let host = head.headers.get(HOST)?;
-    let mut parts = http::uri::Parts::default();
-    parts.scheme = Some(Scheme::HTTP);
-    parts.authority = Some(Authority::try_from(host.as_bytes()).ok()?);
-    let path = head.uri.path_and_query().cloned();
-    parts.path_and_query = Some(path.unwrap_or(PathAndQuery::from_static("/")));
-    Uri::from_parts(parts).ok()
 }

@@ -9,6 +9,13 @@ const DEFAULT_MEMORY: usize = 128 << 20;
 /// What the host itself needs beside the component, at least, in bytes.
 const HOST_MEMORY: u64 = 16 << 20;
 
+/// How long a connection may be idle if nothing else is said.
+///
+/// The side that closes an idle connection should be the client: a server that closes it while the next request is on
+/// its way leaves that request unanswered. Load balancers keep theirs for 60 s (nginx, AWS), or 600 s (Google Cloud);
+/// docs/proxies.md has the sources. It costs little, because the longest idle ones are closed when connections run short.
+const DEFAULT_IDLE: Duration = Duration::from_secs(620);
+
 /// How much memory an instance may have.
 #[derive(Clone, Copy, Debug)]
 pub enum MemoryLimit {
@@ -56,8 +63,10 @@ pub struct Limits {
     pub drain_timeout: Duration,
     /// Connections at once. For one more, the one that has been idle longest is closed.
     pub connections: usize,
-    /// How long a client may take for the head of a request, and keep a connection idle between two.
+    /// How long a client may take for the head of a request, the first one from when it has connected.
     pub header_timeout: Duration,
+    /// How long a client may keep a connection idle between two requests.
+    pub idle_timeout: Duration,
     /// How long a client may stop in the middle of a request's body.
     pub body_timeout: Duration,
     /// Bytes of a request's head.
@@ -74,6 +83,7 @@ impl Default for Limits {
             drain_timeout: Duration::from_secs(25),
             connections: 1024,
             header_timeout: Duration::from_secs(10),
+            idle_timeout: DEFAULT_IDLE,
             body_timeout: Duration::from_secs(10),
             header_size: 32 << 10,
             access_log: false,

@@ -4,7 +4,7 @@
 //! those that send the head of a request byte by byte, and those that wait between two requests.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -15,25 +15,66 @@ use tokio::time::Instant;
 pub(super) const MIN_IDLE: Duration = Duration::from_millis(100);
 
 /// What a connection does. Its task, its requests and its stream share one.
-#[derive(Default)]
 pub(super) struct Activity {
-    /// Requests begun plus requests ended: odd while one is in flight.
+    opened: Instant,
+    /// Requests in flight.
+    open: AtomicUsize,
+    /// Requests begun plus requests ended.
     turns: AtomicUsize,
     /// Whether the client does not take what was sent last.
     unsent: AtomicBool,
+    /// Milliseconds after `opened` at which the first byte of a request arrived, plus 1; 0 if none has.
+    first_byte: AtomicU64,
+    /// The pieces of bodies that wait until the client has room for them, and since when.
+    pieces: Mutex<Pieces>,
     /// Notified when the connection is to close if it is idle.
     asked: Notify,
 }
 
+#[derive(Default)]
+struct Pieces {
+    next: u64,
+    waiting: BTreeMap<u64, Instant>,
+}
+
 impl Activity {
+    pub(super) fn new() -> Self {
+        Self {
+            opened: Instant::now(),
+            open: AtomicUsize::new(0),
+            turns: AtomicUsize::new(0),
+            unsent: AtomicBool::new(false),
+            first_byte: AtomicU64::new(0),
+            pieces: Mutex::default(),
+            asked: Notify::new(),
+        }
+    }
+
     /// Notes that a request begins. The caller calls [`Activity::ended`] once.
     pub(super) fn begun(&self) {
+        self.open.fetch_add(1, Relaxed);
         self.turns.fetch_add(1, Relaxed);
+        self.first_byte.store(0, Relaxed);
     }
 
     /// Notes that a request has ended: its response is handed over to the connection.
     pub(super) fn ended(&self) {
+        self.open.fetch_sub(1, Relaxed);
         self.turns.fetch_add(1, Relaxed);
+    }
+
+    /// Notes that bytes have arrived.
+    pub(super) fn heard(&self) {
+        if self.open.load(Relaxed) == 0 && self.first_byte.load(Relaxed) == 0 {
+            let now = u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(u64::MAX - 1);
+            self.first_byte.store(now + 1, Relaxed);
+        }
+    }
+
+    /// Returns when the first byte of the head that is incomplete arrived.
+    fn head_begun(&self) -> Option<Instant> {
+        let millis = self.first_byte.load(Relaxed).checked_sub(1)?;
+        Some(self.opened + Duration::from_millis(millis))
     }
 
     /// Notes whether the stream takes no more bytes.
@@ -41,9 +82,32 @@ impl Activity {
         self.unsent.store(unsent, Relaxed);
     }
 
+    /// Notes that a piece of a body waits to be sent, and returns its number for [`Activity::sent`].
+    pub(super) fn unsent(&self) -> u64 {
+        let mut pieces = self.pieces();
+        let number = pieces.next;
+        pieces.next += 1;
+        pieces.waiting.insert(number, Instant::now());
+        number
+    }
+
+    /// Notes that the client had room for a piece.
+    pub(super) fn sent(&self, piece: u64) {
+        self.pieces().waiting.remove(&piece);
+    }
+
+    fn pieces(&self) -> MutexGuard<'_, Pieces> {
+        self.pieces.lock().expect("no holder panics")
+    }
+
+    /// Returns since when the piece waits that has waited longest.
+    fn unread_since(&self) -> Option<Instant> {
+        self.pieces().waiting.values().next().copied()
+    }
+
     /// Returns whether closing the connection would lose nothing. Only right between two polls of the connection.
     pub(super) fn is_idle(&self) -> bool {
-        self.turns.load(Relaxed).is_multiple_of(2) && !self.unsent.load(Relaxed)
+        self.open.load(Relaxed) == 0 && !self.unsent.load(Relaxed)
     }
 
     /// Waits until the connection is to close if it is idle.
@@ -74,10 +138,11 @@ struct Queue {
 
 impl Idle {
     /// Returns the seat of a new connection, which is not idle before its first [`Seat::settle`].
-    pub(super) fn seat(&self, activity: Arc<Activity>) -> Seat {
+    pub(super) fn seat(&self, activity: Arc<Activity>, patience: Patience) -> Seat {
         Seat {
             idle: self.clone(),
             activity,
+            patience,
             seen: 0,
             place: None,
         }
@@ -118,10 +183,30 @@ impl Idle {
 pub(super) struct Seat {
     idle: Idle,
     activity: Arc<Activity>,
+    patience: Patience,
     /// The turns at the last look.
     seen: usize,
-    /// The place in the queue; the entry may have been taken out by [`Idle::ask_longest`].
-    place: Option<u64>,
+    /// The place in the queue, and since when; the entry may have been taken out by [`Idle::ask_longest`].
+    place: Option<(u64, Instant)>,
+}
+
+/// How long a client may take for what.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Patience {
+    /// For the head of a request, and for the first byte on a new connection.
+    pub(super) head: Duration,
+    /// Between two requests.
+    pub(super) idle: Duration,
+    /// To make room for a piece of a response.
+    pub(super) unread: Duration,
+}
+
+/// What a client has taken too long for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Overdue {
+    Head,
+    Idle,
+    Unread,
 }
 
 impl Seat {
@@ -142,6 +227,28 @@ impl Seat {
         }
     }
 
+    /// Notes that the client speaks HTTP/2. Bytes on such a connection need not be the head of a request: it counts as
+    /// idle until a request has begun, and one that has begun is limited by its size.
+    pub(super) fn speaks_http2(&mut self) {
+        self.patience.head = self.patience.idle;
+    }
+
+    /// Returns when the connection is to be looked at next, and for which reason it is closed if nothing happens.
+    pub(super) fn due(&self) -> Option<(Instant, Overdue)> {
+        let Some((_, since)) = self.place else {
+            let since = self.activity.unread_since()?;
+            return Some((since + self.patience.unread, Overdue::Unread));
+        };
+        if let Some(begun) = self.activity.head_begun() {
+            return Some((begun + self.patience.head, Overdue::Head));
+        }
+        // Nothing was asked yet.
+        if self.seen == 0 {
+            return Some((since + self.patience.head, Overdue::Head));
+        }
+        Some((since + self.patience.idle, Overdue::Idle))
+    }
+
     /// Notes that the connection stays open although it was asked to close.
     pub(super) fn stay(&mut self) {
         self.leave();
@@ -152,18 +259,18 @@ impl Seat {
         let mut queue = self.idle.queue();
         let place = queue.next;
         queue.next += 1;
-        let entry = (Instant::now(), self.activity.clone());
-        queue.idle.insert(place, entry);
+        let since = Instant::now();
+        queue.idle.insert(place, (since, self.activity.clone()));
         let starved = std::mem::take(&mut queue.starved);
         drop(queue);
-        self.place = Some(place);
+        self.place = Some((place, since));
         if starved {
             self.idle.0.changed.notify_one();
         }
     }
 
     fn leave(&mut self) {
-        if let Some(place) = self.place.take() {
+        if let Some((place, _)) = self.place.take() {
             self.idle.queue().idle.remove(&place);
         }
     }

@@ -1,26 +1,70 @@
-//! A stream that notes when the client does not take what it is sent.
+//! The stream of a connection: finds out which HTTP a client speaks, and notes when it sends and takes nothing.
 
 use super::idle::Activity;
+use std::future::poll_fn;
 use std::io::{IoSlice, Result};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// What a client of HTTP/2 sends first (RFC 9113, section 3.4).
+const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// The major version of HTTP that a client speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Version {
+    Http1,
+    Http2,
+}
 
 /// The stream of one connection.
 pub(super) struct Noting<S> {
     stream: S,
     activity: Arc<Activity>,
+    /// The first bytes: read to find out the version, and read once more by the protocol.
+    first: [u8; PREFACE.len()],
+    filled: usize,
+    replayed: usize,
 }
 
 impl<S> Noting<S> {
     pub(super) fn new(stream: S, activity: Arc<Activity>) -> Self {
-        Self { stream, activity }
+        Self {
+            stream,
+            activity,
+            first: [0; PREFACE.len()],
+            filled: 0,
+            replayed: 0,
+        }
     }
 
     fn note<T>(&self, sent: Poll<T>) -> Poll<T> {
         self.activity.set_unsent(sent.is_pending());
         sent
+    }
+}
+
+impl<S: AsyncRead + Unpin> Noting<S> {
+    /// Waits until the client has sent enough to know its version. What was read is read again later.
+    pub(super) async fn version(&mut self) -> Result<Version> {
+        poll_fn(|cx| {
+            while self.filled < PREFACE.len() {
+                let mut buffer = ReadBuf::new(&mut self.first[self.filled..]);
+                ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer))?;
+                let read = buffer.filled().len();
+                if read > 0 {
+                    self.activity.heard();
+                }
+                self.filled += read;
+                let matching = self.first[..self.filled] == PREFACE[..self.filled];
+                if read == 0 || !matching {
+                    return Poll::Ready(Ok(Version::Http1));
+                }
+            }
+            Poll::Ready(Ok(Version::Http2))
+        })
+        .await
     }
 }
 
@@ -30,7 +74,20 @@ impl<S: AsyncRead + Unpin> AsyncRead for Noting<S> {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buffer)
+        let this = &mut *self;
+        if this.replayed < this.filled {
+            let rest = &this.first[this.replayed..this.filled];
+            let piece = rest.len().min(buffer.remaining());
+            buffer.put_slice(&rest[..piece]);
+            this.replayed += piece;
+            return Poll::Ready(Ok(()));
+        }
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut this.stream).poll_read(cx, buffer);
+        if buffer.filled().len() > before {
+            this.activity.heard();
+        }
+        read
     }
 }
 

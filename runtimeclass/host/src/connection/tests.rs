@@ -2,9 +2,10 @@
 //! waits.
 
 use super::*;
+use crate::answer::Body;
+use bytes::Bytes;
 use http_body_util::Full;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
-use tokio::time::Instant;
 
 const LENGTH: usize = 1 << 20;
 /// What the connection holds that the client has not read yet.
@@ -100,6 +101,49 @@ async fn a_client_that_asks_no_more_is_waited_for_a_while() {
     connections.finish().await;
     assert_eq!(started.elapsed().as_secs(), LINGER.as_secs());
     assert_eq!(client.read(&mut [0]).await.expect("an end"), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_idle_client_has_its_own_limit_and_one_that_has_begun_a_head_that_of_heads() {
+    let limits = Limits::default();
+    assert!(limits.idle_timeout > limits.header_timeout);
+    for (sent, limit) in [
+        ("", limits.idle_timeout),
+        ("GET / HTTP/1.1\r\nhos", limits.header_timeout),
+    ] {
+        let (connections, mut client) = answered().await;
+        // The timer that is set for an idle connection must not delay the one for a head.
+        tokio::time::advance(Duration::from_secs(60)).await;
+        client.write_all(sent.as_bytes()).await.expect("an end");
+        let started = Instant::now();
+        assert_eq!(client.read(&mut [0]).await.expect("an end"), 0);
+        let passed = match sent {
+            "" => Duration::from_secs(60),
+            _ => Duration::ZERO,
+        };
+        assert_eq!((started.elapsed() + passed).as_secs(), limit.as_secs());
+        drop(connections);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_head_that_trickles_is_cut_however_often_it_goes_on() {
+    let (_connections, mut client) = answered().await;
+    let started = Instant::now();
+    while client.write_all(b"G").await.is_ok() {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert!(started.elapsed() < Duration::from_secs(30), "it goes on");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_sends_nothing_at_all_has_the_time_of_a_head() {
+    let (connections, mut client) = full().await;
+    let started = Instant::now();
+    assert_eq!(client.read(&mut [0]).await.expect("an end"), 0);
+    let limit = Limits::default().header_timeout;
+    assert_eq!(started.elapsed().as_secs(), limit.as_secs());
+    drop(connections);
 }
 
 /// A server for one connection, and the client's end of it; it is idle.

@@ -1,0 +1,86 @@
+//! What HTTP/1 and HTTP/2 allow a client: sizes and numbers, the same in both as far as they can be.
+//!
+//! The limits of HTTP/2 answer known attacks, each with a test in tests/http/http2.rs:
+//! - rapid reset (CVE-2023-44487): [`MAX_RESETS`] streams that were reset before they were served
+//! - made-you-reset (CVE-2025-8671): [`MAX_RESETS`] streams that were reset because of the client's errors
+//! - a flood of CONTINUATION frames (CVE-2024-27316) and compressed heads (CVE-2016-6581): the size of a decoded head,
+//!   which h2 counts while it reads
+//! - floods of PING and SETTINGS (CVE-2019-9512, CVE-2019-9515): h2 keeps one answer and reads on when it is sent
+//! - windows that never open (CVE-2019-9511, CVE-2019-9517): [`MAX_SEND_BUFFER`] a stream, and the time of
+//!   [`super::idle::Patience::unread`]
+
+use crate::head::MAX_HEADERS;
+use crate::settings::Limits;
+use http::Request;
+use http_body::Body;
+use hyper::body::Incoming;
+use hyper::rt::bounds::Http2ServerConnExec;
+use hyper::server::conn::{http1, http2};
+use hyper::service::HttpService;
+use hyper_util::rt::TokioExecutor;
+
+/// hyper's smallest buffer; larger heads get a larger one.
+const MIN_BUFFER: usize = 8 << 10;
+/// Requests at once on one connection of HTTP/2.
+const MAX_STREAMS: u32 = 100;
+/// Streams that were reset before their time, on one connection at once.
+const MAX_RESETS: usize = 20;
+/// Bytes of a response that wait for their client, for each stream.
+const MAX_SEND_BUFFER: usize = 64 << 10;
+/// Bytes of a request's body that its client may send before the component has taken them: of a stream, and of all of a
+/// connection's.
+const STREAM_WINDOW: u32 = 64 << 10;
+const CONNECTION_WINDOW: u32 = 1 << 20;
+
+/// How requests and responses are read and written.
+pub(super) struct Protocol {
+    http1: http1::Builder,
+    http2: http2::Builder<TokioExecutor>,
+}
+
+impl Protocol {
+    pub(super) fn new(limits: &Limits) -> Self {
+        let mut http1 = http1::Builder::new();
+        http1
+            .max_buf_size(limits.header_size.max(MIN_BUFFER))
+            .max_header_size(limits.header_size)
+            .max_headers(MAX_HEADERS)
+            .keep_alive(true);
+        let mut http2 = http2::Builder::new(TokioExecutor::new());
+        http2
+            .max_concurrent_streams(MAX_STREAMS)
+            .max_header_list_size(u32::try_from(limits.header_size).unwrap_or(u32::MAX))
+            .max_pending_accept_reset_streams(MAX_RESETS)
+            .max_local_error_reset_streams(MAX_RESETS)
+            .max_send_buf_size(MAX_SEND_BUFFER)
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW);
+        Self { http1, http2 }
+    }
+
+    /// Serves HTTP/1. Time limits are the caller's.
+    pub(super) fn http1<I, S>(&self, io: I, service: S) -> http1::Connection<I, S>
+    where
+        I: hyper::rt::Read + hyper::rt::Write + Unpin,
+        S: HttpService<Incoming>,
+        S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+        S::ResBody: Body + 'static,
+        <S::ResBody as Body>::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        self.http1.serve_connection(io, service)
+    }
+
+    /// Serves HTTP/2 to a client that has sent its preface. Time limits are the caller's.
+    pub(super) fn http2<I, S, B>(&self, io: I, service: S) -> http2::Connection<I, S, TokioExecutor>
+    where
+        I: hyper::rt::Read + hyper::rt::Write + Unpin,
+        S: hyper::service::Service<Request<Incoming>, Response = http::Response<B>>,
+        S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+        S::Future: 'static,
+        B: Body + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+        TokioExecutor: Http2ServerConnExec<S::Future, B>,
+    {
+        self.http2.serve_connection(io, service)
+    }
+}

@@ -1,0 +1,237 @@
+//! One connection, from its first byte to its end.
+
+use super::count::{Counted, Counter};
+use super::idle::{Activity, Overdue, Patience, Seat};
+use super::protocol::Protocol;
+use super::stream::{Noting, Version};
+use crate::answer::Answer;
+use http::header::{CONNECTION, HeaderValue};
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::service::{Service, service_fn};
+use hyper_util::rt::TokioIo;
+use hyper_util::server::graceful::GracefulConnection;
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Poll, ready};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::watch;
+use tokio::time::{Instant, Sleep, sleep, timeout};
+use tokio_io_timeout::TimeoutStream;
+
+/// How long a client of HTTP/2 has to take note that its connection is closed.
+const GOODBYE: Duration = Duration::from_millis(100);
+
+/// How far a server has come with its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Stage {
+    /// It serves.
+    Serving,
+    /// It answers what comes on the connections it has. HTTP/2 can tell its clients to take another connection.
+    Draining,
+    /// It closes idle connections, too.
+    Closing,
+}
+
+/// Which responses of HTTP/1 close their connections.
+#[derive(Default)]
+pub(super) struct Closing {
+    /// All: the server drains.
+    pub(super) all: AtomicBool,
+    /// The next one: a client waits for a connection.
+    pub(super) next: AtomicBool,
+}
+
+impl Closing {
+    /// Returns whether the response that is made now is one of them.
+    pub(super) fn this_one(&self) -> bool {
+        self.all.load(Ordering::Relaxed) || self.next.swap(false, Ordering::Relaxed)
+    }
+}
+
+/// Why a connection is closed.
+#[derive(Debug)]
+pub(super) enum Closed {
+    /// It has ended by itself.
+    Ended,
+    /// It was idle, and a new client needs its place.
+    ForRoom,
+    /// The client took too long.
+    Overdue(Overdue),
+    /// The server stops.
+    Stopped,
+}
+
+/// What a connection shares with the others of its server.
+pub(super) struct Shared {
+    pub(super) protocol: Arc<Protocol>,
+    pub(super) patience: Patience,
+    pub(super) requests: Counter,
+    pub(super) closing: Arc<Closing>,
+    pub(super) stage: watch::Receiver<Stage>,
+}
+
+/// Serves one connection, whatever it is made of, until it ends.
+pub(super) async fn serve<S, F>(
+    stream: S,
+    activity: Arc<Activity>,
+    mut seat: Seat,
+    shared: Shared,
+    answer: impl Fn(Request<Incoming>) -> F + Send + 'static,
+) -> Result<Closed, hyper::Error>
+where
+    S: AsyncRead + AsyncWrite + Send + 'static,
+    F: Future<Output = Answer> + Send + 'static,
+{
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_write_timeout(Some(shared.patience.unread));
+    let mut stream = Noting::new(Box::pin(stream), activity.clone());
+    let mut stage = shared.stage.clone();
+    let version = {
+        let version = pin!(stream.version());
+        match until_closed(version, &mut seat, &mut stage, Stage::Draining).await {
+            Ok(Ok(version)) => version,
+            // Nothing was asked, so there is nobody to report to.
+            Ok(Err(_)) => return Ok(Closed::Ended),
+            Err(closed) => return Ok(closed),
+        }
+    };
+    let protocol = shared.protocol.clone();
+    let service = service(answer, activity, shared);
+    match version {
+        Version::Http1 => {
+            let connection = protocol.http1(TokioIo::new(stream), service);
+            let connection = pin!(connection);
+            drive(connection, &mut seat, &mut stage, Stage::Closing).await
+        }
+        Version::Http2 => {
+            seat.speaks_http2();
+            let connection = protocol.http2(TokioIo::new(stream), service);
+            let connection = pin!(connection);
+            drive(connection, &mut seat, &mut stage, Stage::Draining).await
+        }
+    }
+}
+
+/// Counts each request, and marks the responses that close their connection.
+fn service<F>(
+    answer: impl Fn(Request<Incoming>) -> F + Send + 'static,
+    activity: Arc<Activity>,
+    shared: Shared,
+) -> impl Service<
+    Request<Incoming>,
+    Response = Response<Counted>,
+    Error = Infallible,
+    Future: Send + 'static,
+> + Send
+where
+    F: Future<Output = Answer> + Send + 'static,
+{
+    let Shared {
+        requests, closing, ..
+    } = shared;
+    service_fn(move |request: Request<Incoming>| {
+        let version = request.version();
+        let count = requests.count(activity.clone());
+        let answer = answer(request);
+        let closing = closing.clone();
+        async move {
+            let mut answer = answer.await;
+            if version != http::Version::HTTP_2 && closing.this_one() {
+                let close = HeaderValue::from_static("close");
+                answer.headers_mut().insert(CONNECTION, close);
+            }
+            Ok(answer.map(|body| Counted::new(body, count, version)))
+        }
+    })
+}
+
+/// Drives a connection to its end, and ends it in order if it is not its own.
+async fn drive<C: GracefulConnection<Error = hyper::Error>>(
+    mut connection: Pin<&mut C>,
+    seat: &mut Seat,
+    stage: &mut watch::Receiver<Stage>,
+    last: Stage,
+) -> Result<Closed, hyper::Error> {
+    let closed = match until_closed(connection.as_mut(), seat, stage, last).await {
+        Ok(ended) => return ended.map(|()| Closed::Ended),
+        Err(closed) => closed,
+    };
+    connection.as_mut().graceful_shutdown();
+    match closed {
+        Closed::Stopped => connection.await?,
+        // HTTP/1 has no word for it, and is done with the first poll.
+        _ => drop(timeout(GOODBYE, connection).await),
+    }
+    Ok(closed)
+}
+
+/// Drives a connection until it ends, which is `Ok`, or is to be closed: because its client is overdue, because it is
+/// idle when it is asked, or because the server has come to the stage `last`.
+async fn until_closed<C: Future>(
+    mut connection: Pin<&mut C>,
+    seat: &mut Seat,
+    stage: &mut watch::Receiver<Stage>,
+    last: Stage,
+) -> Result<C::Output, Closed> {
+    let activity = seat.activity();
+    let mut timer = pin!(sleep(Duration::ZERO));
+    let mut stopped = pin!(stage.wait_for(|stage| *stage >= last));
+    loop {
+        tokio::select! {
+            biased;
+            ended = driven(connection.as_mut(), seat, timer.as_mut()) => {
+                return ended.map_err(Closed::Overdue);
+            }
+            () = activity.asked() => {}
+            _ = &mut stopped => return Err(Closed::Stopped),
+        }
+        // What has arrived by now is read first, and a request that is in it is answered.
+        tokio::select! {
+            biased;
+            ended = driven(connection.as_mut(), seat, timer.as_mut()) => {
+                return ended.map_err(Closed::Overdue);
+            }
+            () = tokio::task::yield_now() => {}
+        }
+        if activity.is_idle() {
+            return Err(Closed::ForRoom);
+        }
+        seat.stay();
+    }
+}
+
+/// Drives a connection, keeps its seat as it is, and ends when the client is overdue.
+///
+/// `timer` is set again only when it would ring too late. For a busy connection it rings for nothing now and then,
+/// which costs less than to set it with each request.
+async fn driven<C: Future>(
+    mut connection: Pin<&mut C>,
+    seat: &mut Seat,
+    mut timer: Pin<&mut Sleep>,
+) -> Result<C::Output, Overdue> {
+    poll_fn(|cx| {
+        let polled = connection.as_mut().poll(cx);
+        seat.settle();
+        if let Poll::Ready(output) = polled {
+            return Poll::Ready(Ok(output));
+        }
+        loop {
+            let Some((due, what)) = seat.due() else {
+                return Poll::Pending;
+            };
+            if due <= Instant::now() {
+                return Poll::Ready(Err(what));
+            }
+            if timer.is_elapsed() || due < timer.deadline() {
+                timer.as_mut().reset(due);
+            }
+            ready!(timer.as_mut().poll(cx));
+        }
+    })
+    .await
+}

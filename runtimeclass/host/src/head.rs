@@ -1,0 +1,151 @@
+//! What the head of a request must be before a component sees it, whatever the version of HTTP.
+
+use crate::answer::{self, Answer};
+use http::header::{CONTENT_LENGTH, HOST};
+use http::request::Parts;
+use http::uri::{Authority, PathAndQuery, Scheme};
+use http::{HeaderMap, StatusCode, Uri, Version};
+
+/// Headers in a request. HTTP/1 has the same limit in its parser, HTTP/2 only one of their size.
+pub(crate) const MAX_HEADERS: usize = 100;
+
+/// Makes the URI of `head` absolute, so that a component sees scheme and authority there.
+///
+/// # Errors
+/// Returns the response to a request that must be refused.
+#[expect(clippy::result_large_err, reason = "it is the response, moved once")]
+pub(crate) fn prepare(head: &mut Parts) -> Result<(), Answer> {
+    let bad = |text| Err(answer::line(StatusCode::BAD_REQUEST, text));
+    if head.headers.len() > MAX_HEADERS {
+        return Err(answer::line(
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            "the request has too many headers",
+        ));
+    }
+    match authority(head) {
+        Ok(None) => {}
+        Ok(Some(authority)) => {
+            if let Some(uri) = absolute(&head.uri, authority) {
+                head.uri = uri;
+            }
+        }
+        Err(text) => return bad(text),
+    }
+    if is_beyond_i64(&head.headers) {
+        return Err(answer::line(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "the content-length is too large",
+        ));
+    }
+    Ok(())
+}
+
+/// Returns the authority of the `Host` header, if the URI needs it and the header has one.
+///
+/// A proxy before this server may have decided by another `Host` than the one that is used here, so requests with an
+/// ambiguous one are refused: RFC 9112, section 3.2, and RFC 9113, section 8.3.1.
+fn authority(head: &Parts) -> Result<Option<Authority>, &'static str> {
+    let mut hosts = head.headers.get_all(HOST).iter();
+    let (host, second) = (hosts.next(), hosts.next());
+    if second.is_some() {
+        return Err("the request has more than one Host header");
+    }
+    let authority = match host.map(|host| host.as_bytes()) {
+        None if head.uri.authority().is_some() && head.version == Version::HTTP_2 => None,
+        None if head.version < Version::HTTP_11 => None,
+        None => return Err("the request has no Host header"),
+        Some(b"") => None,
+        Some(host) => Some(parse(host).ok_or("the Host header is not a host")?),
+    };
+    match (head.uri.authority(), authority) {
+        (Some(of_uri), Some(of_host)) if head.version == Version::HTTP_2 && *of_uri != of_host => {
+            Err("the Host header is not the :authority")
+        }
+        // In HTTP/1 the URI decides: RFC 9112, section 3.2.2.
+        (Some(_), _) => Ok(None),
+        (None, authority) => Ok(authority),
+    }
+}
+
+/// Parses `HOST[:PORT]`. A user before an `@` belongs to no `Host` header.
+fn parse(host: &[u8]) -> Option<Authority> {
+    let authority = Authority::try_from(host).ok()?;
+    (!authority.as_str().contains('@')).then_some(authority)
+}
+
+fn absolute(uri: &Uri, authority: Authority) -> Option<Uri> {
+    let mut parts = http::uri::Parts::default();
+    parts.scheme = Some(Scheme::HTTP);
+    parts.authority = Some(authority);
+    let path = uri.path_and_query().cloned();
+    parts.path_and_query = Some(path.unwrap_or(PathAndQuery::from_static("/")));
+    Uri::from_parts(parts).ok()
+}
+
+/// Returns whether a component could not represent the body's length: spin-sdk reads it into 64 signed bits.
+fn is_beyond_i64(headers: &HeaderMap) -> bool {
+    let length = headers
+        .get(CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok());
+    length.is_some_and(|length| length.parse::<i64>().is_err())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn prepared(version: Version, uri: &str, hosts: &[&str]) -> Result<String, u16> {
+        let mut request = http::Request::get(uri).version(version);
+        for host in hosts {
+            request = request.header(HOST, *host);
+        }
+        let mut head = request.body(()).expect("a request").into_parts().0;
+        match prepare(&mut head) {
+            Ok(()) => Ok(head.uri.to_string()),
+            Err(answer) => Err(answer.status().as_u16()),
+        }
+    }
+
+    #[test]
+    fn the_host_is_unambiguous_or_the_request_is_refused() {
+        const H10: Version = Version::HTTP_10;
+        const H11: Version = Version::HTTP_11;
+        const H2: Version = Version::HTTP_2;
+        let good = |uri: &str| Ok(uri.to_owned());
+        for (version, uri, hosts, expected) in [
+            (H11, "/a?b", &["h:1"] as &[&str], good("http://h:1/a?b")),
+            (H11, "/a", &["[::1]:5000"], good("http://[::1]:5000/a")),
+            (H11, "/a", &[""], good("/a")),
+            (H11, "/a", &[], Err(400)),
+            (H11, "/a", &["h", "h"], Err(400)),
+            (H11, "/a", &["not a host"], Err(400)),
+            (H11, "/a", &["user@h"], Err(400)),
+            (H11, "/a", &["h/path"], Err(400)),
+            (H11, "http://other/a", &["h"], good("http://other/a")),
+            (H11, "http://other/a", &[], Err(400)),
+            (H10, "/a", &[], good("/a")),
+            (H10, "/a", &["h"], good("http://h/a")),
+            (H10, "/a", &["h", "h"], Err(400)),
+            (H2, "http://h/a", &[], good("http://h/a")),
+            (H2, "http://h/a", &["h"], good("http://h/a")),
+            (H2, "http://h/a", &["other"], Err(400)),
+            (H2, "/a", &["h"], good("http://h/a")),
+            (H2, "/a", &[], Err(400)),
+        ] {
+            let prepared = prepared(version, uri, hosts);
+            assert_eq!(prepared, expected, "{version:?} {uri} {hosts:?}");
+        }
+    }
+
+    #[test]
+    fn a_hundred_headers_are_the_most() {
+        for (count, refused) in [(99, false), (100, true)] {
+            let mut request = http::Request::get("/").header(HOST, "h");
+            for number in 0..count {
+                request = request.header(format!("x-{number}"), "y");
+            }
+            let mut head = request.body(()).expect("a request").into_parts().0;
+            assert_eq!(prepare(&mut head).is_err(), refused, "{count}");
+        }
+    }
+}
