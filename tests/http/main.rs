@@ -7,3 +7,6 @@ mod host_drain;
 mod host_guest;
 mod host_input;
 mod host_limits;
+mod host_responses;
+mod host_slow;
+mod host_tls;

@@ -1,6 +1,6 @@
 //! The responses the server sends: a component's, or one plain line of the host's own.
 
-use crate::body::ResponseBody;
+use crate::response::ResponseBody;
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderValue, StatusCode};

@@ -7,12 +7,13 @@ use crate::outbound::Allowed;
 use crate::preopens::{self, Preopen};
 use crate::route::Route;
 use crate::state::State;
+use crate::trust::{Authorities, Trust};
 use anyhow::{Context, Result};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use wasmtime::Engine;
-use wasmtime_wasi_http::p3::bindings::ServicePre;
+use wasmtime_wasi_http::handler::ProxyPre;
 
 /// What the caller gives beside the manifest.
 #[derive(Clone, Debug, Default)]
@@ -21,6 +22,8 @@ pub struct Overrides {
     pub environment: BTreeMap<String, String>,
     /// The directories that stand behind sources of the manifest's `files`.
     pub sources: BTreeMap<String, PathBuf>,
+    /// The certificate authorities that outbound requests trust.
+    pub authorities: Authorities,
 }
 
 /// A component with the requests that reach it. Made by [`App::load`].
@@ -33,10 +36,11 @@ pub struct App {
 /// A component with its directories, environment and permissions.
 pub(crate) struct Component {
     pub(crate) engine: Engine,
-    pub(crate) service: ServicePre<State>,
+    pub(crate) service: ProxyPre<State>,
     pub(crate) preopens: Vec<Preopen>,
     pub(crate) environment: BTreeMap<String, String>,
     pub(crate) outbound: Allowed,
+    pub(crate) trust: Arc<Trust>,
 }
 
 impl std::fmt::Debug for App {
@@ -58,6 +62,13 @@ impl App {
     ) -> Result<Self> {
         let preopens = preopens::find(&manifest, &overrides.sources)?;
         let environment = environment(manifest.environment, &overrides.environment)?;
+        // What the environment names is often the image's business, and not this application's.
+        let authorities = &overrides.authorities;
+        let unused = manifest.allowed_outbound_hosts.is_empty() && authorities.more.is_empty();
+        let trust = match unused {
+            true => Trust::default(),
+            false => Trust::read(authorities)?,
+        };
         let service = crate::component::load(engine, &manifest.component, code)?;
         Ok(Self {
             name: manifest.name,
@@ -68,6 +79,7 @@ impl App {
                 preopens,
                 environment,
                 outbound: manifest.allowed_outbound_hosts,
+                trust: Arc::new(trust),
             }),
         })
     }

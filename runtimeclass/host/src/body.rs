@@ -1,16 +1,13 @@
-//! The body of a request on its way into a component, and of a response on its way out.
+//! The body of a request on its way into a component.
 //!
-//! Inbound, a client that stops sending, or sends so slowly that it only holds resources, gets its body cut: the
+//! A client that stops sending, or sends so slowly that it only holds resources, gets its body cut: the
 //! component sees an error. Only the time spent waiting for the client counts, never the component's own. What the
 //! component leaves unread is read and thrown away if it is little, so that the connection can be kept.
-//!
-//! Outbound, a body whose instance died is an error and not an end: without a length in its head the client could
-//! not tell a torn response from a whole one.
 
 #[cfg(test)]
 mod tests;
 
-use crate::watch::{Fate, Progress};
+use crate::watch::Progress;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
@@ -21,7 +18,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::time::{Instant, Sleep};
-use wasmtime_wasi_http::{Error, WasiBody};
+use wasmtime_wasi_http::Error;
 
 /// A client may be slower than [`LEAST_RATE`] for this long in all.
 const SLOW_START: Duration = Duration::from_secs(30);
@@ -30,8 +27,6 @@ const LEAST_RATE: u64 = 1024;
 /// How much unread body is read and thrown away to keep a connection, and how long that may take.
 const DRAINED: u64 = 64 * 1024;
 const DRAIN_TIME: Duration = Duration::from_secs(1);
-/// How long a response's head waits for the first piece of its body.
-const READ_AHEAD: Duration = Duration::from_millis(1);
 
 /// A request's body.
 pub(crate) struct RequestBody {
@@ -149,74 +144,5 @@ async fn drain(mut incoming: Incoming) {
             Some(rest) => left = rest,
             None => return,
         }
-    }
-}
-
-/// A component's response body.
-pub(crate) struct ResponseBody {
-    /// Read ahead: the outer `None` is nothing read, the inner one the end.
-    first: Option<Option<Result<Frame<Bytes>, Error>>>,
-    body: WasiBody,
-    instance: Arc<Fate>,
-}
-
-impl ResponseBody {
-    /// Waits a moment for the first piece. A component sends the head before the body; hyper would write each to
-    /// the socket by itself, and the second write costs as much as the rest of the response.
-    pub(crate) async fn read_ahead(body: WasiBody, instance: Arc<Fate>) -> Self {
-        let mut body = Self {
-            first: None,
-            body,
-            instance,
-        };
-        if let Ok(first) = tokio::time::timeout(READ_AHEAD, body.frame()).await {
-            body.first = Some(first);
-        }
-        body
-    }
-}
-
-impl Body for ResponseBody {
-    type Data = Bytes;
-    type Error = Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        if let Some(Some(first)) = self.first.take_if(|first| first.is_some()) {
-            return Poll::Ready(Some(first));
-        }
-        if self.first.is_some() {
-            return Poll::Ready(None);
-        }
-        match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
-            // The instance's end closes its bodies and is noted before that.
-            None if self.instance.get().is_some() => {
-                Poll::Ready(Some(Err(Error::HttpResponseIncomplete)))
-            }
-            frame => Poll::Ready(frame),
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        match &self.first {
-            Some(first) => first.is_none(),
-            None => self.instance.get().is_none() && self.body.is_end_stream(),
-        }
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        let first = match &self.first {
-            Some(Some(Ok(frame))) => frame.data_ref().map_or(0, |data| data.len() as u64),
-            _ => 0,
-        };
-        let rest = self.body.size_hint();
-        let mut whole = SizeHint::new();
-        if let Some(upper) = rest.upper() {
-            whole.set_upper(upper.saturating_add(first));
-        }
-        whole.set_lower(rest.lower().saturating_add(first));
-        whole
     }
 }

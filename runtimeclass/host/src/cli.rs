@@ -20,6 +20,7 @@ use crate::manifest::Manifest;
 use crate::server::{Drained, serve};
 use crate::settings::{Limits, MemoryLimit};
 use crate::signals::Signals;
+use crate::trust::Authorities;
 use anyhow::{Context, Result};
 use clap::Parser;
 use std::collections::BTreeMap;
@@ -59,6 +60,11 @@ struct Arguments {
     /// The directory DIR stands behind the `files` entry of the manifest whose source is SOURCE.
     #[arg(long = "source", value_name = "SOURCE=DIR", value_parser = values::assignment)]
     sources: Vec<(String, String)>,
+
+    /// A file of certificates in PEM whose authorities outbound requests trust beside the usual ones: a list that is
+    /// built in, or what SSL_CERT_FILE and SSL_CERT_DIR name.
+    #[arg(long = "ca-file", value_name = "FILE")]
+    ca_files: Vec<PathBuf>,
 
     /// The memory the component may have: bytes, or with a unit: KiB, MiB, GiB (KB, MB, GB are powers of ten).
     /// [default: 128MiB; in a container so much less that the host fits beside it into the container's limit]
@@ -259,7 +265,20 @@ impl Arguments {
         Ok(Overrides {
             environment: values::unique("--env", &self.environment)?,
             sources: BTreeMap::from_iter(sources),
+            authorities: self.authorities(),
         })
+    }
+}
+
+impl Arguments {
+    fn authorities(&self) -> Authorities {
+        let directories = std::env::var_os("SSL_CERT_DIR");
+        Authorities {
+            more: self.ca_files.clone(),
+            file: std::env::var_os("SSL_CERT_FILE").map(PathBuf::from),
+            directories: directories
+                .map_or(Vec::new(), |all| std::env::split_paths(&all).collect()),
+        }
     }
 }
 

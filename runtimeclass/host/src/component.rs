@@ -7,16 +7,17 @@ use std::path::Path;
 use std::time::Instant;
 use wasmtime::Engine;
 use wasmtime::component::{Component, Linker};
-use wasmtime_wasi_http::p3::bindings::ServicePre;
+use wasmtime_wasi_http::handler::ProxyPre;
+use wasmtime_wasi_http::{p2, p3};
 
 /// Loads the component at `path`, with the code that `code` gives.
-pub(crate) fn load(engine: &Engine, path: &Path, code: Code<'_>) -> Result<ServicePre<State>> {
+pub(crate) fn load(engine: &Engine, path: &Path, code: Code<'_>) -> Result<ProxyPre<State>> {
     let wasm = std::fs::read(path)
         .with_context(|| format!("{}: cannot read the component", path.display()))?;
     check_header(&wasm).with_context(|| path.display().to_string())?;
     let component = compiled(engine, path, &wasm, code)?;
-    check_exports(engine, &component).with_context(|| path.display().to_string())?;
-    link(engine, &component).map_err(|error| {
+    let kind = kind(engine, &component).with_context(|| path.display().to_string())?;
+    link(engine, &component, kind).map_err(|error| {
         anyhow!(
             "{}: the component imports what this host does not have: {error:#}",
             path.display()
@@ -43,8 +44,14 @@ fn compiled(engine: &Engine, path: &Path, wasm: &[u8], code: Code<'_>) -> Result
     Ok(component)
 }
 
-/// Says what to do about a component of another kind: the linker would only name an import of it.
-fn check_exports(engine: &Engine, component: &Component) -> Result<()> {
+/// The WASI that a component's handler is of.
+enum Kind {
+    P2,
+    P3,
+}
+
+/// Finds out how the component answers requests. One that has both handlers answers by the newer one.
+fn kind(engine: &Engine, component: &Component) -> Result<Kind> {
     let exports: Vec<String> = component
         .component_type()
         .exports(engine)
@@ -52,22 +59,24 @@ fn check_exports(engine: &Engine, component: &Component) -> Result<()> {
         .collect();
     let exports_any = |prefix: &str| exports.iter().any(|name| name.starts_with(prefix));
     if exports_any("wasi:http/handler@0.3.") {
-        return Ok(());
+        return Ok(Kind::P3);
     }
     if exports_any("wasi:http/incoming-handler@0.2.") {
-        bail!(
-            "a WASI 0.2 component (it exports wasi:http/incoming-handler): rebuild it for wasi:http/handler 0.3, \
-             for example with spin-sdk 7"
-        );
+        return Ok(Kind::P2);
     }
     bail!("the component exports no wasi:http/handler 0.3: it cannot answer HTTP requests");
 }
 
-/// Links what Rust's standard library (WASI 0.2) and spin-sdk (WASI 0.3) import, and nothing else.
-fn link(engine: &Engine, component: &Component) -> wasmtime::Result<ServicePre<State>> {
+/// Links what components of WASI 0.2 and 0.3 import, and nothing else.
+fn link(engine: &Engine, component: &Component, kind: Kind) -> wasmtime::Result<ProxyPre<State>> {
     let mut linker = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
     wasmtime_wasi::p3::add_to_linker(&mut linker)?;
-    wasmtime_wasi_http::p3::add_to_linker(&mut linker)?;
-    ServicePre::new(linker.instantiate_pre(component)?)
+    p2::add_only_http_to_linker_async(&mut linker)?;
+    p3::add_to_linker(&mut linker)?;
+    let linked = linker.instantiate_pre(component)?;
+    Ok(match kind {
+        Kind::P2 => ProxyPre::P2(p2::bindings::ProxyPre::new(linked)?),
+        Kind::P3 => ProxyPre::P3(p3::bindings::ServicePre::new(linked)?),
+    })
 }

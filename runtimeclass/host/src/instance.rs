@@ -5,11 +5,11 @@
 //! whenever the first is busy for a moment; instances that share a volume then contend for it, and one that commits
 //! for all who wait is several times faster.
 
-use crate::app::Component;
 use crate::engine;
-use crate::settings::Limits;
+use crate::guest::Shared;
+use crate::send::{Caller, Outbound};
 use crate::state::State;
-use crate::watch::{Death, Fate, Ticket, Watch};
+use crate::watch::{Death, Life, Ticket, Verdict, Watch};
 use futures::channel::oneshot;
 use futures::stream::{FuturesUnordered, StreamExt};
 use std::future::{pending, poll_fn};
@@ -17,7 +17,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::task::Poll;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use wasmtime::component::Accessor;
 use wasmtime::{AsContextMut, Store, UpdateDeadline, format_err};
@@ -36,6 +36,8 @@ pub(crate) struct Job {
 pub(crate) enum End {
     /// It was never there.
     NotStarted(anyhow::Error),
+    /// It has answered what it was for, and another is to come.
+    Finished,
     /// Every request was answered and none will come.
     Drained,
     /// It was stopped with its requests.
@@ -43,40 +45,52 @@ pub(crate) enum End {
 }
 
 /// Runs one instance to its end. `started` is called when it takes requests.
-pub(crate) async fn run(
-    component: &Component,
-    limits: &Limits,
-    watch: &Arc<Watch>,
-    jobs: &mut mpsc::Receiver<Job>,
-    started: impl FnOnce(),
-) -> End {
-    let fate = Arc::new(Fate::new());
-    let (mut store, proxy) = match instantiate(component, limits, watch, &fate).await {
+pub(crate) async fn run(shared: &Shared, started: impl FnOnce()) -> End {
+    let life = Arc::new(Life::new(Duration::ZERO));
+    let caller = Caller::default();
+    let (mut store, proxy) = match instantiate(shared, &life, &caller).await {
         Ok(instance) => instance,
         Err(error) => return End::NotStarted(error),
     };
     started();
-    let born = Instant::now();
-    let (most, idle) = (limits.connections, AtomicBool::new(true));
-    let work = store
-        .run_concurrent(async |accessor| serve(accessor, &proxy, jobs, &fate, most, &idle).await);
-    let mut work = pin!(work);
-    let result = tokio::select! {
-        biased;
-        result = noting_idleness(work.as_mut(), &idle) => result.and_then(|result| result),
-        // Outside the loop above, which stands still while the component is in a call that blocks it whole.
-        error = async {
-            let death = watch.death(born, engine::tick(watch.limit())).await;
-            // Noted before the requests are dropped: they are answered according to it.
-            let _ = fate.set(death);
-            stopped(death)
-        } => Err(error),
+    // One thread has one instance at a time: nobody else waits for this lock.
+    let mut jobs = shared.jobs.lock().await;
+    let (most, idle) = (shared.limits.connections, AtomicBool::new(true));
+    let watch = &shared.watch;
+    let serving = Serving {
+        proxy: &proxy,
+        watch,
+        life: &life,
+        caller: &caller,
+        most,
+        idle: &idle,
     };
-    match result {
+    let work = store.run_concurrent(async |accessor| serving.serve(accessor, &mut jobs).await);
+    let mut work = pin!(work);
+    let work = noting_idleness(work.as_mut(), &idle);
+    match until_death(work, watch, &life)
+        .await
+        .and_then(|result| result)
+    {
         Ok(()) => End::Drained,
-        Err(error) => End::Died(*fate.get_or_init(|| Death::Failed), error),
+        Err(error) => End::Died(life.dies(Death::Failed), error),
     }
-    // The store is dropped here, after its fate is noted.
+    // The store is dropped here, after its death is noted.
+}
+
+/// Runs `work` until it ends or the instance is to end.
+pub(crate) async fn until_death<T>(
+    work: impl Future<Output = wasmtime::Result<T>>,
+    watch: &Watch,
+    life: &Arc<Life>,
+) -> wasmtime::Result<T> {
+    tokio::select! {
+        biased;
+        result = work => result,
+        // Outside of the event loop, which stands still while the component is in a call that blocks it whole.
+        // Noted before the requests are dropped: they are answered according to it.
+        death = watch.death(life, engine::tick(watch.limit())) => Err(stopped(life.dies(death))),
+    }
 }
 
 /// Runs the event loop, and sets `idle` whenever it has nothing left to do but to wait.
@@ -92,118 +106,148 @@ async fn noting_idleness<F: Future>(mut work: Pin<&mut F>, idle: &AtomicBool) ->
     .await
 }
 
-async fn instantiate(
-    component: &Component,
-    limits: &Limits,
-    watch: &Arc<Watch>,
-    fate: &Arc<Fate>,
+/// Makes an instance whose calls to the host are known by `caller`.
+pub(crate) async fn instantiate(
+    shared: &Shared,
+    life: &Arc<Life>,
+    caller: &Caller,
 ) -> anyhow::Result<(Store<State>, Proxy)> {
-    let mut store = Store::new(&component.engine, State::new(component, limits.memory)?);
+    let component = &shared.component;
+    let outbound = Outbound::new(component, shared.watch.limit(), caller.clone());
+    let state = State::new(component, &shared.budget, outbound)?;
+    let mut store = Store::new(&component.engine, state);
     store.limiter(|state| &mut state.memory);
+    if !component.outbound.is_empty() {
+        store.task_group_hook(caller.clone());
+    }
     store.set_epoch_deadline(1);
     store.epoch_deadline_callback({
-        let (watch, fate, born) = (watch.clone(), fate.clone(), Instant::now());
-        move |_| match watch.judge(born, Instant::now()) {
-            None => Ok(UpdateDeadline::Continue(1)),
-            Some(death) => {
-                let _ = fate.set(death);
-                Err(stopped(death))
-            }
+        let (watch, life) = (shared.watch.clone(), life.clone());
+        move |_| match watch.judge(&life, Instant::now()) {
+            Verdict::Lives | Verdict::Retires => Ok(UpdateDeadline::Continue(1)),
+            Verdict::Dies(death) => Err(stopped(life.dies(death))),
         }
     });
     // Instantiation runs the component's code too: it has the time of one request.
-    let _ticket = watch.register();
+    let _ticket = shared.watch.register();
     let service = component.service.instantiate_async(&mut store).await;
     let service =
         service.map_err(|error| anyhow::anyhow!("the component does not start: {error:#}"))?;
-    Ok((store, Proxy::P3(service)))
+    Ok((store, service))
 }
 
 fn stopped(death: Death) -> wasmtime::Error {
     match death {
         Death::Overdue => {
-            format_err!("a request took longer than the time limit (--request-timeout)")
+            format_err!("it did not react to the end of a request's time (--request-timeout)")
         }
         Death::Abandoned => format_err!("the time to drain was over (--drain-timeout)"),
         Death::Failed => format_err!("the component failed"),
     }
 }
 
-/// Takes requests while there are any to come, at most `most` at once, and ends when all are answered and what the
-/// component still does after an answer is done too.
-///
-/// A request is taken only when the event loop is `idle`. The loop runs what is ready in the order it came: were
-/// requests taken as fast as they come, what the component has yet to do for those it has answered, and file calls
-/// that have ended, would fall behind them, further and further.
-async fn serve(
-    accessor: &Accessor<State>,
-    proxy: &Proxy,
-    jobs: &mut mpsc::Receiver<Job>,
-    fate: &Arc<Fate>,
+/// What the event loop of an instance works with.
+struct Serving<'a> {
+    proxy: &'a Proxy,
+    watch: &'a Arc<Watch>,
+    life: &'a Arc<Life>,
+    caller: &'a Caller,
+    /// Requests at once.
     most: usize,
-    idle: &AtomicBool,
-) -> wasmtime::Result<()> {
-    let Proxy::P3(service) = proxy else {
-        return Err(format_err!("not a WASI 0.3 component"));
-    };
-    let handle = *service.wasi_http_handler().func_handle().func();
-    let mut calls = FuturesUnordered::new();
-    let mut more_to_come = true;
-    poll_fn(|cx| {
-        while let Poll::Ready(Some(finished)) = calls.poll_next_unpin(cx) {
-            if let Err(error) = finished {
-                return Poll::Ready(Err(error));
-            }
-        }
-        let room = more_to_come && calls.len() < most && idle.load(Relaxed);
-        if room
-            && accessor
-                .poll_ready_for_concurrent_call(handle, cx)
-                .is_ready()
-        {
-            match jobs.poll_recv(cx) {
-                Poll::Ready(Some(job)) => {
-                    idle.store(false, Relaxed);
-                    calls.extend(call(accessor, proxy, job, fate));
-                    // Its call is to be polled.
-                    cx.waker().wake_by_ref();
-                    return Poll::Pending;
-                }
-                Poll::Ready(None) => more_to_come = false,
-                Poll::Pending => {}
-            }
-        }
-        if !more_to_come && calls.is_empty() {
-            return accessor.poll_no_interesting_tasks(cx).map(Ok);
-        }
-        Poll::Pending
-    })
-    .await
+    idle: &'a AtomicBool,
 }
 
-/// Starts one call; none when the client has left before anything was done for it.
-fn call<'a>(
-    accessor: &'a Accessor<State>,
-    proxy: &'a Proxy,
-    job: Job,
-    fate: &Arc<Fate>,
-) -> Option<impl Future<Output = wasmtime::Result<()>> + 'a> {
-    let Job {
-        request,
-        reply,
-        ticket,
-    } = job;
-    if reply.is_canceled() {
-        return None;
+impl Serving<'_> {
+    /// Takes requests while there are any to come, and ends when all are answered and what the component still does
+    /// after an answer is done too. Overdue requests, which nobody waits for, are not waited for either.
+    ///
+    /// A request is taken only when the event loop is `idle`. The loop runs what is ready in the order it came: were
+    /// requests taken as fast as they come, what the component has yet to do for those it has answered, and file calls
+    /// that have ended, would fall behind them, further and further.
+    async fn serve(
+        &self,
+        accessor: &Accessor<State>,
+        jobs: &mut mpsc::Receiver<Job>,
+    ) -> wasmtime::Result<()> {
+        let Proxy::P3(service) = self.proxy else {
+            return Err(format_err!("not a WASI 0.3 component"));
+        };
+        let handle = *service.wasi_http_handler().func_handle().func();
+        let mut calls = FuturesUnordered::new();
+        let mut more_to_come = true;
+        poll_fn(|cx| {
+            self.life.moves(cx);
+            while let Poll::Ready(Some(finished)) = calls.poll_next_unpin(cx) {
+                if let Err(error) = finished {
+                    return Poll::Ready(Err(error));
+                }
+            }
+            let room = more_to_come
+                && calls.len() < self.most
+                && self.idle.load(Relaxed)
+                && !self.life.is_retiring();
+            if room
+                && accessor
+                    .poll_ready_for_concurrent_call(handle, cx)
+                    .is_ready()
+            {
+                match jobs.poll_recv(cx) {
+                    Poll::Ready(Some(job)) => {
+                        self.idle.store(false, Relaxed);
+                        calls.extend(self.call(accessor, job));
+                        // Its call is to be polled.
+                        cx.waker().wake_by_ref();
+                        return Poll::Pending;
+                    }
+                    Poll::Ready(None) => more_to_come = false,
+                    Poll::Pending => {}
+                }
+            }
+            if more_to_come {
+                return Poll::Pending;
+            }
+            if calls.is_empty() {
+                return accessor.poll_no_interesting_tasks(cx).map(Ok);
+            }
+            match calls.len() == self.watch.overdue(self.life, Instant::now()) {
+                true => Poll::Ready(Ok(())),
+                false => Poll::Pending,
+            }
+        })
+        .await
     }
-    ticket.progress().taken_by(fate);
-    let prepared = accessor.with(|mut store| {
-        Prepared::new(store.as_context_mut(), proxy, request, State::http, reply)
-    });
-    Some(async move {
-        prepared?.run(accessor, pending()).await?;
-        // Watched until here, that is until the head of the response is made.
-        drop(ticket);
-        Ok(())
-    })
+
+    /// Starts one call; none when the client has left before anything was done for it.
+    fn call<'a>(
+        &'a self,
+        accessor: &'a Accessor<State>,
+        job: Job,
+    ) -> Option<impl Future<Output = wasmtime::Result<()>> + 'a> {
+        let Job {
+            request,
+            reply,
+            ticket,
+        } = job;
+        if reply.is_canceled() {
+            return None;
+        }
+        ticket.progress().taken_by(self.life);
+        self.caller.next(ticket.progress());
+        let prepared = accessor.with(|mut store| {
+            Prepared::new(
+                store.as_context_mut(),
+                self.proxy,
+                request,
+                State::http,
+                reply,
+            )
+        });
+        Some(async move {
+            prepared?.run(accessor, pending()).await?;
+            self.life.answers();
+            // Watched until here, that is until the head of the response is made.
+            drop(ticket);
+            Ok(())
+        })
+    }
 }

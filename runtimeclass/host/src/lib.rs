@@ -14,11 +14,14 @@
 //! - [`cache`]: compiled code on disk
 //! - [`code`]: where a component's code comes from
 //! - `component`: from a wasm file to something that can be instantiated, or one line that says why not
-//! - `state`: what an instance owns: its WASI world and its memory ceiling
-//! - `instance`: one instance, answering everything it is sent at once
-//! - `guest`: always one instance, on a thread of its own, replaced when it dies
+//! - `state`: what an instance owns: its WASI world, its way out and its memory
+//! - `memory`: one budget of memory for all instances
+//! - `instance`: one instance of WASI 0.3, answering everything it is sent at once
+//! - `single`: instances of WASI 0.2, one for each request
+//! - `guest`: the threads that instances run on, and what becomes of a request
 //! - `send`: outbound requests, sent if they are allowed
-//! - `watch`: which requests are overdue
+//! - [`trust`]: the certificate authorities of outbound requests
+//! - `watch`: which requests are overdue, and which instances do not react to it
 //!
 //! Serving:
 //! - [`descriptors`]: room for every connection and file, made before serving
@@ -26,7 +29,8 @@
 //! - [`server`]: [`serve`], routing and draining
 //! - `connection`: connections, their limits and their end
 //! - `head`: what the head of a request must be
-//! - `body`: bodies on their way in and out
+//! - `body`: the body of a request on its way in
+//! - `response`: a component's response, checked on its way out
 //! - `answer`: the responses the host sends
 //!
 //! Running a WASI command, beside the served component:
@@ -56,6 +60,7 @@ pub mod route;
 pub mod server;
 pub mod settings;
 pub mod signals;
+pub mod trust;
 
 mod answer;
 mod body;
@@ -64,7 +69,10 @@ mod connection;
 mod guest;
 mod head;
 mod instance;
+mod memory;
+mod response;
 mod send;
+mod single;
 mod state;
 mod watch;
 

@@ -42,6 +42,11 @@ impl Allowed {
         Ok(())
     }
 
+    /// Returns whether nothing may be sent at all.
+    pub fn is_empty(&self) -> bool {
+        self.patterns.is_empty()
+    }
+
     /// Whether a request to this URI may be sent.
     pub fn allows(&self, uri: &Uri) -> bool {
         let (Some(scheme), Some(host)) = (uri.scheme_str(), uri.host()) else {

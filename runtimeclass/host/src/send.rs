@@ -1,31 +1,77 @@
 //! Sends a component's outbound requests, those that [`Allowed`] allows.
+//!
+//! - [`caller`]: on behalf of which request
+//! - [`exchange`]: one request and its response, over a connection of its own
 
+mod caller;
+mod exchange;
+
+pub(crate) use caller::Caller;
+
+use crate::app::Component;
 use crate::outbound::Allowed;
-use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks, default_send_request};
+use crate::trust::Trust;
+use exchange::{Exchange, Told};
+use std::sync::Arc;
+use std::time::Duration;
+use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
 type Response = (
     http::Response<WasiBody>,
     Box<dyn Future<Output = Result<(), Error>> + Send>,
 );
 
-impl WasiHttpHooks for Allowed {
+/// The way out of one instance.
+pub(crate) struct Outbound {
+    allowed: Allowed,
+    trust: Arc<Trust>,
+    /// How long a request to the component may take.
+    limit: Duration,
+    caller: Caller,
+}
+
+impl Outbound {
+    /// Returns the way out of an instance of `component` whose requests are known by `caller`.
+    pub(crate) fn new(component: &Component, limit: Duration, caller: Caller) -> Self {
+        Self {
+            allowed: component.outbound.clone(),
+            trust: component.trust.clone(),
+            limit,
+            caller,
+        }
+    }
+
+    /// Returns no way out.
+    pub(crate) fn none() -> Self {
+        Self {
+            allowed: Allowed::default(),
+            trust: Arc::default(),
+            limit: Duration::MAX,
+            caller: Caller::default(),
+        }
+    }
+}
+
+impl WasiHttpHooks for Outbound {
     fn send_request(
         &mut self,
         request: http::Request<WasiBody>,
         options: Option<RequestOptions>,
         _processed: Box<dyn Future<Output = Result<(), Error>> + Send>,
     ) -> Box<dyn Future<Output = Result<Response, Error>> + Send> {
-        if !self.allows(request.uri()) {
+        if !self.allowed.allows(request.uri()) {
             tracing::warn!(
                 uri = %request.uri(),
                 "refused an outbound request: allowed_outbound_hosts does not name its host"
             );
             return Box::new(async { Err(Error::HttpRequestDenied) });
         }
-        Box::new(async move {
-            let (response, io) = default_send_request(request, options).await?;
-            let response = response.map(http_body_util::BodyExt::boxed_unsync);
-            Ok((response, Box::new(io) as Box<dyn Future<Output = _> + Send>))
-        })
+        let exchange = Exchange {
+            trust: self.trust.clone(),
+            told: Told::new(self.caller.request(), self.limit),
+            limit: self.limit,
+            options: options.unwrap_or_default(),
+        };
+        Box::new(exchange.run(request))
     }
 }

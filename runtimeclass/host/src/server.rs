@@ -9,6 +9,7 @@ use crate::app::App;
 use crate::connection::{Connections, accept};
 use crate::guest::{Ended, Guest};
 use crate::head;
+use crate::memory::Budget;
 use crate::settings::Limits;
 use anyhow::{Context, Result, bail};
 use http::{Method, StatusCode};
@@ -47,7 +48,8 @@ pub async fn serve(
     let address = listener
         .local_addr()
         .context("the address of the listener")?;
-    let (guest, mut ended) = Guest::start(app.component.clone(), limits).await?;
+    let budget = Budget::new(limits.memory);
+    let (guest, mut ended) = Guest::start(app.component.clone(), limits, budget).await?;
     let abandon = guest.abandon();
     let service = Arc::new(Service {
         app,

@@ -1,11 +1,12 @@
 //! What one instance of a component owns on the host's side: its WASI world, its permissions, its memory ceiling.
 
 use crate::app::Component;
-use crate::outbound::Allowed;
+use crate::memory::{Budget, Memory};
 use crate::preopens;
+use crate::send::Outbound;
 use crate::settings::MemoryLimit;
 use anyhow::{Result, anyhow};
-use wasmtime::{ResourceLimiter, format_err};
+use std::sync::Arc;
 use wasmtime_wasi::{FsPerms, ResourceTable, WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
@@ -13,14 +14,18 @@ use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 pub(crate) struct State {
     wasi: WasiCtx,
     http: WasiHttpCtx,
-    outbound: Allowed,
+    outbound: Outbound,
     table: ResourceTable,
     pub(crate) memory: Memory,
 }
 
 impl State {
     /// A fresh world: the preopened directories, the environment, stdout and stderr; no sockets, nothing inherited.
-    pub(crate) fn new(component: &Component, memory_limit: MemoryLimit) -> Result<Self> {
+    pub(crate) fn new(
+        component: &Component,
+        budget: &Arc<Budget>,
+        outbound: Outbound,
+    ) -> Result<Self> {
         let mut wasi = WasiCtx::builder();
         wasi.inherit_stdout()
             .inherit_stderr()
@@ -37,26 +42,23 @@ impl State {
                     anyhow!("{}: open the directory: {error:#}", preopen.host.display())
                 })?;
         }
-        Ok(Self::of(
-            wasi.build(),
-            component.outbound.clone(),
-            memory_limit,
-        ))
+        Ok(Self::of(wasi.build(), outbound, budget.share()))
     }
 
     /// Returns the state of a command: no requests, no memory ceiling of its own. Commands share this type with served
     /// components because each type of state has its own copy of all of WASI in the binary.
     pub(crate) fn of_command(wasi: WasiCtx) -> Self {
-        Self::of(wasi, Allowed::default(), MemoryLimit::Fixed(usize::MAX))
+        let unlimited = Budget::new(MemoryLimit::Fixed(usize::MAX));
+        Self::of(wasi, Outbound::none(), unlimited.share())
     }
 
-    fn of(wasi: WasiCtx, outbound: Allowed, limit: MemoryLimit) -> Self {
+    fn of(wasi: WasiCtx, outbound: Outbound, memory: Memory) -> Self {
         Self {
             wasi,
             http: WasiHttpCtx::new(),
             outbound,
             table: ResourceTable::new(),
-            memory: Memory { limit, used: 0 },
+            memory,
         }
     }
 }
@@ -77,53 +79,5 @@ impl WasiHttpView for State {
             table: &mut self.table,
             hooks: &mut self.outbound,
         }
-    }
-}
-
-/// Counts the memory of an instance over all its linear memories and tables. Growing beyond the limit traps instead
-/// of failing softly, for then the log says that it was the limit, and not whatever the component does without memory.
-pub(crate) struct Memory {
-    limit: MemoryLimit,
-    used: usize,
-}
-
-impl Memory {
-    fn grow(&mut self, more: usize) -> wasmtime::Result<bool> {
-        let wanted = self.used.saturating_add(more);
-        // Read each time: the limit of a container may change while it runs.
-        let limit = self.limit.bytes();
-        if wanted > limit {
-            return Err(format_err!(
-                "the component asked for {wanted} bytes of memory, its limit is {limit} ({})",
-                self.limit.source()
-            ));
-        }
-        self.used = wanted;
-        Ok(true)
-    }
-}
-
-impl ResourceLimiter for Memory {
-    fn memory_growing(
-        &mut self,
-        current: usize,
-        desired: usize,
-        _: Option<usize>,
-    ) -> wasmtime::Result<bool> {
-        self.grow(desired.saturating_sub(current))
-    }
-
-    fn table_growing(
-        &mut self,
-        current: usize,
-        desired: usize,
-        _: Option<usize>,
-    ) -> wasmtime::Result<bool> {
-        // An element is a pointer.
-        self.grow(
-            desired
-                .saturating_sub(current)
-                .saturating_mul(size_of::<usize>()),
-        )
     }
 }

@@ -1,35 +1,38 @@
-//! Which requests are overdue.
+//! Which requests are overdue, and when that is reason to replace an instance.
 //!
 //! A request is watched from the moment it waits for an instance until the head of its response is made. Its time
 //! starts when an instance takes it and starts again with every piece of body its client sends; while the component
 //! waits for the client, the client's own limits apply ([`crate::body`]), so a slow client costs only itself.
-//! Waiting requests are watched too: a component that computes for ever after its last answer keeps them waiting,
-//! and is found by that.
 //!
-//! An instance is judged from two places: a timer outside its event loop, which finds requests that wait for ever,
-//! and the engine's epoch, which interrupts it when it computes for ever and no timer gets its turn.
+//! A request whose time is over gets its 504 from [`crate::guest`], and its instance goes on: the others that it holds
+//! are answered. Before that the component was told, by errors of what it waits for outside (`crate::send`). An instance
+//! is replaced only if it does not react:
+//! - it stands still: it computes, or is in a call that blocks it whole, for longer than the time limit
+//! - it neither ends the overdue request within [`GRACE`] nor has answered another one since it took that one
+//! - it holds [`MAX_STUCK`] requests that are overdue
+//!
+//! In the last two cases it takes no more requests, and ends when the others that it holds are answered.
+//!
+//! An instance is judged from two places: a timer outside its event loop, which finds what waits for ever, and the
+//! engine's epoch, which interrupts what computes for ever and lets no timer have its turn.
 
+mod life;
+mod progress;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use life::{Death, Life};
+pub(crate) use progress::{Progress, Ticket};
+
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-/// Why an instance ended before its requests did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Death {
-    /// It trapped.
-    Failed,
-    /// A request took longer than the time limit.
-    Overdue,
-    /// The host gave up waiting for it when it stopped.
-    Abandoned,
-}
-
-/// How one instance ended: empty while it runs.
-pub(crate) type Fate = OnceLock<Death>;
+/// How long a component has to end a request after it was told, beyond the time limit.
+pub(crate) const GRACE: Duration = Duration::from_secs(1);
+/// Overdue requests that an instance may hold: half of what it has threads for file calls.
+const MAX_STUCK: usize = crate::guest::FILE_THREADS / 2;
 
 /// All watched requests of one component.
 #[derive(Debug)]
@@ -46,21 +49,15 @@ struct Requests {
     watched: BTreeMap<u64, Arc<Progress>>,
 }
 
-/// When the time of a request started, and which instance has it.
-#[derive(Debug)]
-pub(crate) struct Progress {
-    start: Instant,
-    /// Milliseconds after `start`.
-    since: AtomicU64,
-    instance: OnceLock<Arc<Fate>>,
-}
-
-/// Keeps a request watched until it is dropped.
-#[derive(Debug)]
-pub(crate) struct Ticket {
-    watch: Arc<Watch>,
-    id: u64,
-    progress: Arc<Progress>,
+/// What becomes of an instance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// It goes on.
+    Lives,
+    /// It takes no more requests, and ends when it has answered those it holds.
+    Retires,
+    /// It ends, with the requests it holds.
+    Dies(Death),
 }
 
 impl Watch {
@@ -79,21 +76,16 @@ impl Watch {
 
     /// Watches a request from now on.
     pub(crate) fn register(self: &Arc<Self>) -> Ticket {
-        let progress = Arc::new(Progress {
-            start: self.start,
-            since: AtomicU64::new(0),
-            instance: OnceLock::new(),
-        });
-        progress.touch();
+        let progress = Arc::new(Progress::new(self.start, self.limit));
         let mut requests = self.requests();
         let id = requests.next;
         requests.next += 1;
         requests.watched.insert(id, progress.clone());
-        Ticket {
-            watch: self.clone(),
-            id,
-            progress,
-        }
+        Ticket::new(self.clone(), id, progress)
+    }
+
+    fn forget(&self, id: u64) {
+        self.requests().watched.remove(&id);
     }
 
     /// From now on every instance is judged dead: the host stops and waits no longer.
@@ -101,29 +93,51 @@ impl Watch {
         self.abandoned.store(true, Ordering::Relaxed);
     }
 
-    /// Judges an instance that started at `started`. A request that waited before is its predecessor's fault: its
-    /// time starts with the instance.
-    pub(crate) fn judge(&self, started: Instant, now: Instant) -> Option<Death> {
+    /// Judges an instance.
+    pub(crate) fn judge(&self, life: &Arc<Life>, now: Instant) -> Verdict {
         if self.abandoned.load(Ordering::Relaxed) {
-            return Some(Death::Abandoned);
+            return Verdict::Dies(Death::Abandoned);
         }
-        let overdue = |progress: &Arc<Progress>| now > progress.since().max(started) + self.limit;
-        self.requests()
-            .watched
-            .values()
-            .any(overdue)
-            .then_some(Death::Overdue)
+        let requests = self.requests();
+        // A component that computes for ever after its last answer harms nobody before a request comes.
+        if !requests.watched.is_empty() && now > life.moved() + self.limit + life.patience() {
+            return Verdict::Dies(Death::Overdue);
+        }
+        let (mut held, mut stuck, mut silent) = (0, 0, life.is_retiring());
+        for progress in requests.watched.values().filter(|one| one.is_held_by(life)) {
+            held += 1;
+            if now > progress.since() + self.limit {
+                stuck += 1;
+                silent |= now > progress.since() + self.limit + GRACE
+                    && life.answered() < Some(progress.taken());
+            }
+        }
+        match silent || stuck >= MAX_STUCK {
+            false => Verdict::Lives,
+            true if stuck == held => Verdict::Dies(Death::Overdue),
+            true => Verdict::Retires,
+        }
     }
 
-    /// Resolves when the instance that started at `started` is to end, looking at every `tick`.
-    pub(crate) async fn death(&self, started: Instant, tick: Duration) -> Death {
+    /// Returns how many of the requests that an instance holds are overdue.
+    pub(crate) fn overdue(&self, life: &Arc<Life>, now: Instant) -> usize {
+        let requests = self.requests();
+        let overdue = |one: &&Arc<Progress>| one.is_held_by(life) && now > one.since() + self.limit;
+        requests.watched.values().filter(overdue).count()
+    }
+
+    /// Resolves when an instance is to end. Looks at it every `tick`, and has it move before.
+    pub(crate) async fn death(&self, life: &Arc<Life>, tick: Duration) -> Death {
         let mut ticks = tokio::time::interval(tick);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
-            if let Some(death) = self.judge(started, Instant::now()) {
-                return death;
+            match self.judge(life, Instant::now()) {
+                Verdict::Lives => {}
+                Verdict::Retires => life.retire(),
+                Verdict::Dies(death) => return death,
             }
+            life.stir();
         }
     }
 
@@ -132,47 +146,5 @@ impl Watch {
         self.requests
             .lock()
             .unwrap_or_else(|poisoned| poisoned.into_inner())
-    }
-}
-
-impl Progress {
-    /// Starts the request's time now.
-    pub(crate) fn touch(&self) {
-        self.excuse_until(Instant::now());
-    }
-
-    /// Starts the request's time at `time`, which may lie ahead: until then something else limits it.
-    pub(crate) fn excuse_until(&self, time: Instant) {
-        let since = time.saturating_duration_since(self.start).as_millis();
-        self.since
-            .store(u64::try_from(since).unwrap_or(u64::MAX), Ordering::Relaxed);
-    }
-
-    /// When the request's time started.
-    pub(crate) fn since(&self) -> Instant {
-        self.start + Duration::from_millis(self.since.load(Ordering::Relaxed))
-    }
-
-    /// An instance takes the request.
-    pub(crate) fn taken_by(&self, instance: &Arc<Fate>) {
-        self.touch();
-        let _ = self.instance.set(instance.clone());
-    }
-
-    /// The fate of the instance that took the request; `None` while it waits.
-    pub(crate) fn instance(&self) -> Option<&Arc<Fate>> {
-        self.instance.get()
-    }
-}
-
-impl Ticket {
-    pub(crate) fn progress(&self) -> &Arc<Progress> {
-        &self.progress
-    }
-}
-
-impl Drop for Ticket {
-    fn drop(&mut self) {
-        self.watch.requests().watched.remove(&self.id);
     }
 }

@@ -106,13 +106,13 @@ where
         Version::Http1 => {
             let connection = protocol.http1(TokioIo::new(stream), service);
             let connection = pin!(connection);
-            drive(connection, &mut seat, &mut stage, Stage::Closing).await
+            drive(connection, &mut seat, &mut stage, version).await
         }
         Version::Http2 => {
             seat.speaks_http2();
             let connection = protocol.http2(TokioIo::new(stream), service);
             let connection = pin!(connection);
-            drive(connection, &mut seat, &mut stage, Stage::Draining).await
+            drive(connection, &mut seat, &mut stage, version).await
         }
     }
 }
@@ -155,17 +155,28 @@ async fn drive<C: GracefulConnection<Error = hyper::Error>>(
     mut connection: Pin<&mut C>,
     seat: &mut Seat,
     stage: &mut watch::Receiver<Stage>,
-    last: Stage,
+    version: Version,
 ) -> Result<Closed, hyper::Error> {
+    // HTTP/2 can tell its clients at once to take another connection.
+    let last = match version {
+        Version::Http1 => Stage::Closing,
+        Version::Http2 => Stage::Draining,
+    };
     let closed = match until_closed(connection.as_mut(), seat, stage, last).await {
         Ok(ended) => return ended.map(|()| Closed::Ended),
         Err(closed) => closed,
     };
-    connection.as_mut().graceful_shutdown();
-    match closed {
-        Closed::Stopped => connection.await?,
-        // HTTP/1 has no word for it, and is done with the first poll.
-        _ => drop(timeout(GOODBYE, connection).await),
+    match (&closed, version) {
+        (Closed::Stopped, _) => {
+            connection.as_mut().graceful_shutdown();
+            connection.await?;
+        }
+        // It has no word for it, and may be in the middle of a head.
+        (_, Version::Http1) => {}
+        (_, Version::Http2) => {
+            connection.as_mut().graceful_shutdown();
+            drop(timeout(GOODBYE, connection).await);
+        }
     }
     Ok(closed)
 }

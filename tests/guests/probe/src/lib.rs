@@ -36,6 +36,11 @@ async fn handle(request: Request) -> anyhow::Result<Response<BoxBody>> {
         "/write" => world::write(parameter(&query, "name")),
         "/write-later" => Ok(world::write_later(parameter(&query, "name").to_owned())),
         "/print" => Ok(world::print()),
+        "/open" => world::open(parameter(&query, "name")).await,
+        "/sleep" => Ok(misdeeds::sleep(parameter(&query, "milliseconds").parse()?).await),
+        "/invalid" => misdeeds::invalid(parameter(&query, "kind")),
+        "/fetch" => world::fetch(parameter(&query, "url")).await,
+        "/relay" => world::relay(parameter(&query, "url")).await,
         "/outbound" => world::outbound(parameter(&query, "url")).await,
         _ => {
             let mut answer = text("no such misdeed\n");

@@ -64,3 +64,23 @@ pub(crate) fn trap_late() -> Response<BoxBody> {
     });
     Response::new(box_body(StreamBody::new(body)))
 }
+
+/// Answers after so many milliseconds.
+pub(crate) async fn sleep(milliseconds: u64) -> Response<BoxBody> {
+    wasi::clocks::monotonic_clock::wait_for(milliseconds * 1_000_000).await;
+    text("slept\n")
+}
+
+/// A response that HTTP forbids.
+pub(crate) fn invalid(kind: &str) -> anyhow::Result<Response<BoxBody>> {
+    let mut answer = text("ten bytes\n");
+    let headers = answer.headers_mut();
+    match kind {
+        "short" => drop(headers.insert("content-length", 5.into())),
+        "long" => drop(headers.insert("content-length", 50.into())),
+        "forbidden" => drop(headers.insert("connection", "close".parse()?)),
+        "status" => *answer.status_mut() = spin_sdk::http::StatusCode::EARLY_HINTS,
+        _ => anyhow::bail!("asked to fail: {kind}"),
+    }
+    Ok(answer)
+}

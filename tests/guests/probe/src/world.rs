@@ -2,8 +2,10 @@
 
 use crate::text;
 use anyhow::{Context, Result};
-use spin_sdk::http::{BoxBody, Response};
+use http_body_util::BodyExt;
+use spin_sdk::http::{BoxBody, Response, box_body};
 use wasi::filesystem::preopens::get_directories;
+use wasi::filesystem::types::{DescriptorFlags, OpenFlags, PathFlags};
 
 /// The environment, a line each.
 pub(crate) fn environment() -> String {
@@ -55,4 +57,43 @@ pub(crate) async fn outbound(url: &str) -> Result<Response<BoxBody>> {
         Ok(response) => text(format!("{}\n", response.status().as_u16())),
         Err(error) => text(format!("{error:?}\n")),
     })
+}
+
+/// Sends a request, reads the whole response, and answers with its length or the error.
+pub(crate) async fn fetch(url: &str) -> Result<Response<BoxBody>> {
+    let response = match spin_sdk::http::get(url).await {
+        Ok(response) => response,
+        Err(error) => return Ok(text(format!("{error:?}\n"))),
+    };
+    Ok(match response.into_body().collect().await {
+        Ok(body) => text(format!("{} bytes\n", body.to_bytes().len())),
+        Err(error) => text(format!("{error:?}\n")),
+    })
+}
+
+/// Opens a file of the first preopened directory by WASI's own call, which does not block the instance, and answers.
+pub(crate) async fn open(name: &str) -> Result<Response<BoxBody>> {
+    let (directory, _) = get_directories()
+        .into_iter()
+        .next()
+        .context("no directory")?;
+    let opened = directory
+        .open_at(
+            PathFlags::empty(),
+            name.to_owned(),
+            OpenFlags::empty(),
+            DescriptorFlags::READ,
+        )
+        .await;
+    Ok(match opened {
+        Ok(_) => text("opened\n"),
+        Err(error) => text(format!("{error:?}\n")),
+    })
+}
+
+/// Sends a request, and answers with its response's body while it comes in.
+pub(crate) async fn relay(url: &str) -> Result<Response<BoxBody>> {
+    let response = spin_sdk::http::get(url).await;
+    let response = response.map_err(|error| anyhow::anyhow!("{error:?}"))?;
+    Ok(Response::new(box_body(response.into_body())))
 }

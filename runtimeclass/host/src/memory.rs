@@ -1,0 +1,136 @@
+//! The memory of an application's instances: one budget for all of them.
+
+use crate::settings::MemoryLimit;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use tokio::sync::Notify;
+use wasmtime::{ResourceLimiter, format_err};
+
+/// What all instances of an application may have together.
+#[derive(Debug)]
+pub(crate) struct Budget {
+    limit: MemoryLimit,
+    /// Bytes.
+    used: AtomicUsize,
+    released: Notify,
+}
+
+impl Budget {
+    pub(crate) fn new(limit: MemoryLimit) -> Arc<Self> {
+        Arc::new(Self {
+            limit,
+            used: AtomicUsize::new(0),
+            released: Notify::new(),
+        })
+    }
+
+    /// Returns the part of the budget that one instance takes; it is given back when it is dropped.
+    pub(crate) fn share(self: &Arc<Self>) -> Memory {
+        Memory {
+            budget: self.clone(),
+            used: 0,
+        }
+    }
+
+    /// Waits until an instance gives memory back. `None` when no instance has any, so that none will.
+    pub(crate) async fn more(&self) -> Option<()> {
+        let released = self.released.notified();
+        if self.used.load(Ordering::Acquire) == 0 {
+            return None;
+        }
+        released.await;
+        Some(())
+    }
+}
+
+/// Counts the memory of one instance over all its linear memories and tables. Growing beyond the budget traps instead
+/// of failing softly, for then the log says that it was the limit, and not whatever the component does without memory.
+#[derive(Debug)]
+pub(crate) struct Memory {
+    budget: Arc<Budget>,
+    used: usize,
+}
+
+impl Memory {
+    fn grow(&mut self, more: usize) -> wasmtime::Result<bool> {
+        let budget = &self.budget;
+        // Read each time: the limit of a container may change while it runs.
+        let limit = budget.limit.bytes();
+        let within = |used: usize| used.checked_add(more).filter(|wanted| *wanted <= limit);
+        match budget
+            .used
+            .try_update(Ordering::AcqRel, Ordering::Acquire, within)
+        {
+            Ok(_) => {
+                self.used += more;
+                Ok(true)
+            }
+            Err(used) => {
+                let wanted = self.used.saturating_add(more);
+                let others = used - self.used;
+                let beside = match others {
+                    0 => String::new(),
+                    _ => format!(" beside {others} of other instances"),
+                };
+                Err(format_err!(
+                    "the component asked for {wanted} bytes of memory{beside}, its limit is {limit} ({})",
+                    budget.limit.source()
+                ))
+            }
+        }
+    }
+}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        self.budget.used.fetch_sub(self.used, Ordering::AcqRel);
+        self.budget.released.notify_waiters();
+    }
+}
+
+impl ResourceLimiter for Memory {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        _: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        self.grow(desired.saturating_sub(current))
+    }
+
+    fn table_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        _: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        // An element is a pointer.
+        self.grow(
+            desired
+                .saturating_sub(current)
+                .saturating_mul(size_of::<usize>()),
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn instances_share_one_limit_and_give_back_what_they_had() {
+        let budget = Budget::new(MemoryLimit::Fixed(100));
+        let (mut first, mut second) = (budget.share(), budget.share());
+        assert!(first.grow(60).is_ok() && second.grow(40).is_ok());
+        let error = second.grow(1).expect_err("beyond the limit").to_string();
+        assert!(
+            error.contains("41 bytes")
+                && error.contains("beside 60")
+                && error.contains("limit is 100"),
+            "{error}"
+        );
+        drop(first);
+        assert!(second.grow(60).is_ok() && second.grow(1).is_err());
+        assert!(second.grow(usize::MAX).is_err());
+    }
+}

@@ -1,0 +1,117 @@
+//! Instances of a WASI 0.2 component, each of which answers one request in its life.
+//!
+//! Such a component is in one call at a time, and blocks whole while it waits. Its toolchains also take for granted that
+//! each request finds a fresh instance: so does the official Spin, and `wasmtime serve`.
+
+use crate::guest::Shared;
+use crate::instance::{End, Job, instantiate, until_death};
+use crate::send::Caller;
+use crate::state::State;
+use crate::watch::{Death, GRACE, Life};
+use std::future::{pending, poll_fn};
+use std::sync::Arc;
+use wasmtime::{AsContextMut, Store};
+use wasmtime_wasi_http::WasiHttpView;
+use wasmtime_wasi_http::handler::{Prepared, Proxy};
+
+/// One instance that has yet to answer.
+struct Instance {
+    store: Store<State>,
+    proxy: Proxy,
+    life: Arc<Life>,
+    caller: Caller,
+}
+
+/// Makes an instance, and has it answer the next request. `started` is called when it is made.
+pub(crate) async fn run_warm(shared: &Shared, started: impl FnOnce()) -> End {
+    let instance = match Instance::new(shared).await {
+        Ok(instance) => instance,
+        Err(error) => return End::NotStarted(error),
+    };
+    started();
+    match next(shared).await {
+        Some(job) => instance.answer(shared, job).await,
+        None => End::Drained,
+    }
+}
+
+/// Waits for a request, and makes an instance that answers it. If there is no memory for one more, waits until another
+/// has ended.
+pub(crate) async fn run(shared: &Shared) -> End {
+    let Some(job) = next(shared).await else {
+        return End::Drained;
+    };
+    loop {
+        let error = match Instance::new(shared).await {
+            Ok(instance) => return instance.answer(shared, job).await,
+            Err(error) => error,
+        };
+        if job.reply.is_canceled() {
+            return End::Finished;
+        }
+        if shared.budget.more().await.is_none() {
+            let refused = wasmtime::format_err!("the component does not start; see the log");
+            let _ = job.reply.send(Err(refused));
+            tracing::error!(error = %format!("{error:#}"), "no new instance of the component; the next request tries again");
+            return End::Finished;
+        }
+    }
+}
+
+async fn next(shared: &Shared) -> Option<Job> {
+    loop {
+        let job = shared.jobs.lock().await.recv().await?;
+        // The client may have left before anything was done for it.
+        if !job.reply.is_canceled() {
+            return Some(job);
+        }
+    }
+}
+
+impl Instance {
+    async fn new(shared: &Shared) -> anyhow::Result<Self> {
+        // It stands still while it waits, so it has its moment to react like the others.
+        let life = Arc::new(Life::new(GRACE));
+        let caller = Caller::default();
+        let (store, proxy) = instantiate(shared, &life, &caller).await?;
+        Ok(Self {
+            store,
+            proxy,
+            life,
+            caller,
+        })
+    }
+
+    async fn answer(mut self, shared: &Shared, job: Job) -> End {
+        let Job {
+            request,
+            reply,
+            ticket,
+        } = job;
+        let life = &self.life;
+        ticket.progress().taken_by(life);
+        self.caller.next(ticket.progress());
+        let proxy = &self.proxy;
+        let work = self.store.run_concurrent(async |accessor| {
+            let prepared = accessor.with(|mut store| {
+                Prepared::new(store.as_context_mut(), proxy, request, State::http, reply)
+            })?;
+            let mut call = std::pin::pin!(prepared.run(accessor, pending()));
+            poll_fn(|cx| {
+                life.moves(cx);
+                call.as_mut().poll(cx)
+            })
+            .await?;
+            poll_fn(|cx| accessor.poll_no_interesting_tasks(cx)).await;
+            wasmtime::error::Ok(())
+        });
+        let ended = until_death(work, &shared.watch, life)
+            .await
+            .and_then(|result| result);
+        drop(ticket);
+        match ended {
+            Ok(()) => End::Finished,
+            Err(error) => End::Died(life.dies(Death::Failed), error),
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! A component's invalid response is reported: to the visitor by one line, and in the log by request and reason.
+
+use anyhow::{Result, ensure};
+use visits_tests::{App, Connection, Host, Raw, artifacts, get};
+
+async fn probe() -> Result<(App, Host)> {
+    let app = App::new(&artifacts::probe_wasm()?)?;
+    let host = Host::of(&app).start().await?;
+    Ok((app, host))
+}
+
+#[tokio::test]
+async fn an_invalid_response_is_a_500_and_a_log_line_with_its_reason() -> Result<()> {
+    let (_app, host) = probe().await?;
+    for (kind, reason) in [
+        ("short", "body"),
+        ("status", "103"),
+        ("error", "asked to fail"),
+        ("forbidden", "orbidden"),
+    ] {
+        let path = format!("/invalid?kind={kind}");
+        let reply = get(host.address(), &path).await?;
+        ensure!(
+            reply.status == 500 && reply.text() == "the component failed; see the log\n",
+            host.failed(&format!("{kind}: {reply:?}"))
+        );
+        let named = |line: &str| {
+            let log: serde_json::Value = serde_json::from_str(line).ok()?;
+            let fields = &log["fields"];
+            let of_it = fields["message"] == "invalid response of the component"
+                && fields["method"] == "GET"
+                && fields["path"] == "/invalid"
+                && fields["error"].as_str()?.contains(reason);
+            of_it.then_some(())
+        };
+        let found = host.stderr().find(visits_tests::DEADLINE, named).await;
+        ensure!(
+            found.is_some(),
+            host.failed(&format!("{kind}: no line with {reason:?}"))
+        );
+    }
+    // None of them took the instance with it.
+    let died = host
+        .stderr()
+        .lines()
+        .iter()
+        .any(|line| line.contains("takes over"));
+    ensure!(!died, host.failed("the instance was replaced"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_body_that_ends_too_early_does_not_look_whole() -> Result<()> {
+    let (_app, host) = probe().await?;
+    let mut connection = Raw::open(host.address()).await?;
+    connection
+        .write("GET /invalid?kind=long HTTP/1.1\r\nhost: a\r\n\r\n")
+        .await?;
+    let reply = connection.read_to_end(visits_tests::DEADLINE).await?;
+    ensure!(
+        reply.contains("content-length: 50") || reply.starts_with("HTTP/1.1 500"),
+        "{reply}"
+    );
+    host.wait_log("invalid response of the component").await?;
+    let mut next = Connection::open(host.address()).await?;
+    ensure!(next.get("/hello").await?.status == 200);
+    Ok(())
+}
