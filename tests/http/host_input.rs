@@ -170,19 +170,6 @@ async fn a_component_that_answers_no_http_is_refused() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_wasi_0_2_component_is_refused_with_what_to_do() -> Result<()> {
-    let wasm = component_importing("a:b/c", "wasi:http/incoming-handler@0.2.0");
-    assert_component_refused(
-        &wasm,
-        &[
-            "a WASI 0.2 component",
-            "rebuild it for wasi:http/handler 0.3",
-        ],
-    )
-    .await
-}
-
-#[tokio::test]
 async fn an_import_that_the_host_lacks_is_named() -> Result<()> {
     let wasm = component_importing("fermyon:spin/sqlite@2.0.0", "wasi:http/handler@0.3.0");
     assert_component_refused(
