@@ -170,16 +170,44 @@ async fn a_component_that_answers_no_http_is_refused() -> Result<()> {
 }
 
 #[tokio::test]
-async fn an_import_that_the_host_lacks_is_named() -> Result<()> {
-    let wasm = component_importing("fermyon:spin/sqlite@2.0.0", "wasi:http/handler@0.3.0");
-    assert_component_refused(
-        &wasm,
-        &[
-            "imports what this host does not have",
-            "fermyon:spin/sqlite@2.0.0",
-        ],
-    )
-    .await
+async fn a_release_candidate_is_refused_with_the_version_that_is_needed() -> Result<()> {
+    let cases = [
+        ("wasi:http/handler@0.3.0-rc-2026-03-15", "@0.3.0,"),
+        (
+            "wasi:http/incoming-handler@0.2.0-rc-2023-11-10",
+            "@0.2.0 or",
+        ),
+    ];
+    for (export, needed) in cases {
+        let wasm = component_importing("a:b/c", export);
+        assert_component_refused(&wasm, &[export, "a release candidate", needed]).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_handler_of_spin_1_and_a_command_are_refused_with_what_is_needed() -> Result<()> {
+    let cases = [
+        ("fermyon:spin/inbound-http", "the handler of Spin 1"),
+        ("wasi:cli/run@0.2.0", "the component is a command"),
+    ];
+    for (export, says) in cases {
+        let wasm = component_importing("a:b/c", export);
+        assert_component_refused(&wasm, &[export, says, "wasi:http/handler@0.3.0"]).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_handler_of_another_form_is_refused() -> Result<()> {
+    for export in [
+        "wasi:http/handler@0.3.0",
+        "wasi:http/incoming-handler@0.2.0",
+    ] {
+        let wasm = component_importing("fermyon:spin/sqlite@2.0.0", export);
+        assert_component_refused(&wasm, &["in another form", "handle"]).await?;
+    }
+    Ok(())
 }
 
 #[tokio::test]

@@ -1,12 +1,19 @@
 //! From a wasm file to a component that is ready to be instantiated, or to one line that says what is wrong with it.
+//!
+//! - [`exports`]: which handler the component exports, and what to do about a component of another kind
+//! - [`imports`]: functions that fail when they are called, for imports that this host lacks
+
+mod exports;
+mod imports;
 
 use crate::code::{COMPONENT, CORE_MODULE, Code};
 use crate::state::State;
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
+use exports::Handler;
 use std::path::Path;
 use std::time::Instant;
 use wasmtime::Engine;
-use wasmtime::component::{Component, Linker};
+use wasmtime::component::{Component, InstancePre, Linker};
 use wasmtime_wasi_http::handler::ProxyPre;
 use wasmtime_wasi_http::{p2, p3};
 
@@ -16,10 +23,16 @@ pub(crate) fn load(engine: &Engine, path: &Path, code: Code<'_>) -> Result<Proxy
         .with_context(|| format!("{}: cannot read the component", path.display()))?;
     check_header(&wasm).with_context(|| path.display().to_string())?;
     let component = compiled(engine, path, &wasm, code)?;
-    let kind = kind(engine, &component).with_context(|| path.display().to_string())?;
-    link(engine, &component, kind).map_err(|error| {
+    let handler = handler(engine, &component).with_context(|| path.display().to_string())?;
+    let linked = link(engine, path, &component).and_then(|linked| {
+        Ok(match handler {
+            Handler::P2 => ProxyPre::P2(p2::bindings::ProxyPre::new(linked)?),
+            Handler::P3 => ProxyPre::P3(p3::bindings::ServicePre::new(linked)?),
+        })
+    });
+    linked.map_err(|error| {
         anyhow!(
-            "{}: the component imports what this host does not have: {error:#}",
+            "{}: the component imports or exports an interface in another form than this host's: {error:#}",
             path.display()
         )
     })
@@ -44,39 +57,40 @@ fn compiled(engine: &Engine, path: &Path, wasm: &[u8], code: Code<'_>) -> Result
     Ok(component)
 }
 
-/// The WASI that a component's handler is of.
-enum Kind {
-    P2,
-    P3,
-}
-
-/// Finds out how the component answers requests. One that has both handlers answers by the newer one.
-fn kind(engine: &Engine, component: &Component) -> Result<Kind> {
-    let exports: Vec<String> = component
-        .component_type()
+fn handler(engine: &Engine, component: &Component) -> Result<Handler> {
+    let component_type = component.component_type();
+    let exports: Vec<&str> = component_type
         .exports(engine)
-        .map(|(name, _)| name.to_owned())
+        .map(|(name, _)| name)
         .collect();
-    let exports_any = |prefix: &str| exports.iter().any(|name| name.starts_with(prefix));
-    if exports_any("wasi:http/handler@0.3.") {
-        return Ok(Kind::P3);
-    }
-    if exports_any("wasi:http/incoming-handler@0.2.") {
-        return Ok(Kind::P2);
-    }
-    bail!("the component exports no wasi:http/handler 0.3: it cannot answer HTTP requests");
+    Handler::of(&exports)
 }
 
-/// Links what components of WASI 0.2 and 0.3 import, and nothing else.
-fn link(engine: &Engine, component: &Component, kind: Kind) -> wasmtime::Result<ProxyPre<State>> {
+fn link(
+    engine: &Engine,
+    path: &Path,
+    component: &Component,
+) -> wasmtime::Result<InstancePre<State>> {
+    let mut linker = linker(engine)?;
+    let missing = imports::define_missing(&mut linker, component)?;
+    if !missing.is_empty() {
+        tracing::info!(
+            component = %path.display(),
+            imports = missing.join(", "),
+            "the component imports what this host does not have: a request that calls it fails"
+        );
+    }
+    linker.instantiate_pre(component)
+}
+
+/// Returns everything that this host has: WASI 0.2 and 0.3, whose sockets are denied by [`State`].
+///
+/// A component of 0.3 gets 0.2 too, because the standard library of its language may import that.
+fn linker(engine: &Engine) -> wasmtime::Result<Linker<State>> {
     let mut linker = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
     wasmtime_wasi::p3::add_to_linker(&mut linker)?;
     p2::add_only_http_to_linker_async(&mut linker)?;
     p3::add_to_linker(&mut linker)?;
-    let linked = linker.instantiate_pre(component)?;
-    Ok(match kind {
-        Kind::P2 => ProxyPre::P2(p2::bindings::ProxyPre::new(linked)?),
-        Kind::P3 => ProxyPre::P3(p3::bindings::ServicePre::new(linked)?),
-    })
+    Ok(linker)
 }
