@@ -8,5 +8,6 @@ mod host_guest;
 mod host_input;
 mod host_limits;
 mod host_responses;
+mod host_sdks;
 mod host_slow;
 mod host_tls;

@@ -30,6 +30,17 @@ pub fn hello_wasm() -> Result<PathBuf> {
     named_by("HELLO_WASM")
 }
 
+/// The component of tests/guests/sdks with this name.
+pub fn sdk_wasm(name: &str) -> Result<PathBuf> {
+    let path = set("SDKS_DIR")?.join(name).with_extension("wasm");
+    ensure!(
+        path.is_file(),
+        "{} was not built: see what `cargo xtask test http` reports in its step `components of other SDKs`",
+        path.display()
+    );
+    Ok(path)
+}
+
 /// The shim.
 pub fn shim() -> Result<PathBuf> {
     named_by("SHIM_BIN")

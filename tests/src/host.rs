@@ -48,6 +48,7 @@ pub struct HostBuilder {
     address: SocketAddr,
     cache: bool,
     shell: Option<String>,
+    start: Duration,
 }
 
 impl HostBuilder {
@@ -60,6 +61,7 @@ impl HostBuilder {
             address: SocketAddr::from(([127, 0, 0, 1], 0)),
             cache: true,
             shell: None,
+            start: DEADLINE,
         }
     }
 
@@ -105,12 +107,19 @@ impl HostBuilder {
         self
     }
 
+    /// Gives the host so long to start, for components that take longer to compile than [`DEADLINE`].
+    pub fn start_within(mut self, deadline: Duration) -> Self {
+        self.start = deadline;
+        self
+    }
+
     /// Starts the host and waits until it listens.
     pub async fn start(self) -> Result<Host> {
+        let deadline = self.start;
         let mut host = self.spawn()?;
         let url = host
             .stderr
-            .find(DEADLINE, |line| field(line, "listening", "url"))
+            .find(deadline, |line| field(line, "listening", "url"))
             .await;
         match url.as_deref().and_then(|url| url.strip_prefix("http://")) {
             Some(address) => {

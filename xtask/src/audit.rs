@@ -4,7 +4,7 @@
 //! from a database on GitHub that changes every day, so a failure there is not caused by a change here: that check is
 //! a command of its own, which CI also runs on a schedule.
 
-use crate::{cargo, go, workspace};
+use crate::{cache, cargo, workspace};
 use anyhow::{Context, Result};
 use std::path::PathBuf;
 use std::process::Command;
@@ -29,7 +29,7 @@ pub(crate) fn run_offline() -> Result<()> {
 
 /// Builds cargo-deny from source if that has not been done on this machine, and returns its path.
 pub(crate) fn install() -> Result<PathBuf> {
-    let directory = go::cache()?
+    let directory = cache::directory()?
         .join("cargo")
         .join(format!("cargo-deny-{VERSION}"));
     let program = directory.join("bin/cargo-deny");

@@ -10,7 +10,7 @@
 mod manifests;
 mod progress;
 
-use crate::workspace;
+use crate::{cache, workspace};
 use anyhow::{Context, Result, bail, ensure};
 use manifests::Manifests;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -159,7 +159,7 @@ impl Group {
 
     fn directory(&self) -> Result<PathBuf> {
         let name = format!("{}-{}", self.name, self.key()?);
-        Ok(cache()?.join("go").join(name))
+        Ok(cache::directory()?.join("go").join(name))
     }
 
     fn fill(&self, directory: &Path) -> Result<()> {
@@ -221,7 +221,7 @@ impl Group {
         let mut hasher = DefaultHasher::new();
         (self.flags()?, self.c, self.go_versions()?).hash(&mut hasher);
         for module in self.modules {
-            hash_files(&workspace::root().join(module), &mut hasher)?;
+            cache::hash_files(&workspace::root().join(module), &mut hasher)?;
         }
         Ok(format!("{:016x}", hasher.finish()))
     }
@@ -254,37 +254,6 @@ impl Group {
             .env("CGO_ENABLED", if self.c { "1" } else { "0" });
         go
     }
-}
-
-/// What is kept for every clone on this machine.
-pub(crate) fn cache() -> Result<PathBuf> {
-    let absolute = |name| {
-        std::env::var_os(name)
-            .map(PathBuf::from)
-            .filter(|path| path.is_absolute())
-    };
-    let caches = absolute("XDG_CACHE_HOME").or_else(|| Some(absolute("HOME")?.join(".cache")));
-    Ok(caches
-        .context("neither XDG_CACHE_HOME nor HOME says where to keep what is built")?
-        .join("visits"))
-}
-
-/// Takes in every file below a directory, in an order that does not depend on the file system.
-fn hash_files(directory: &Path, hasher: &mut DefaultHasher) -> Result<()> {
-    let entries = std::fs::read_dir(directory).with_context(|| directory.display().to_string())?;
-    let mut paths = entries
-        .map(|entry| Ok(entry?.path()))
-        .collect::<Result<Vec<_>>>()?;
-    paths.sort();
-    for path in paths {
-        if path.is_dir() {
-            hash_files(&path, hasher)?;
-        } else {
-            let bytes = std::fs::read(&path).with_context(|| path.display().to_string())?;
-            (path.file_name(), bytes).hash(hasher);
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -3,12 +3,15 @@
 //!
 //! - [`workspace`]: where things are: the repository, what is built and where it ends up
 //! - [`cargo`]: calls of cargo with the options that let all of them share one set of compiled crates
+//! - [`cache`]: what is kept for every clone on a machine
 //! - [`go`]: programs of a Kubernetes node and of a cluster, which the tests run
+//! - [`sdks`]: components of other SDKs, which the tests run
 //! - [`component`], [`toolbox`], [`up`], [`mod@image`], [`dist`], [`cluster`], [`mod@test`], [`audit`], [`screenshots`], [`setup`], [`mod@bench`]: one
 //!   command each
 
 mod audit;
 mod bench;
+mod cache;
 mod cargo;
 mod cluster;
 mod component;
@@ -16,6 +19,7 @@ mod dist;
 mod go;
 mod image;
 mod screenshots;
+mod sdks;
 mod setup;
 mod test;
 mod toolbox;

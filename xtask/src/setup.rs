@@ -52,11 +52,33 @@ pub(crate) const CLUSTER: Packages = Packages {
     here: || node_is_here() && all_on_path(&["conntrack", "iptables", "nsenter", "python3"]),
 };
 
+/// What builds the tests' Python components. Debian keeps the part of Python that makes environments in a package of
+/// its own.
+pub(crate) const PYTHON: Packages = Packages {
+    what: "what the Python components are built with",
+    names: &["python3", "python3-venv"],
+    here: || {
+        let venv = Command::new("python3")
+            .args(["-c", "import ensurepip, venv"])
+            .output();
+        venv.is_ok_and(|output| output.status.success())
+    },
+};
+
+/// What builds the tests' JavaScript component.
+pub(crate) const JAVASCRIPT: Packages = Packages {
+    what: "what the JavaScript component is built with",
+    names: &["nodejs", "npm"],
+    here: || all_on_path(&["node", "npm"]),
+};
+
 /// Installs all packages; those that are there already stay as they are.
 pub(crate) fn run() -> Result<()> {
     BROWSER.install()?;
     NODE.install()?;
-    CLUSTER.install()
+    CLUSTER.install()?;
+    PYTHON.prepare()?;
+    JAVASCRIPT.prepare()
 }
 
 impl Packages {

@@ -18,7 +18,7 @@ mod report;
 pub(crate) use environment::Environment;
 
 use crate::setup::{self, BROWSER as BROWSER_PACKAGES};
-use crate::{audit, cargo, component, toolbox, workspace};
+use crate::{audit, cargo, component, sdks, toolbox, workspace};
 use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
 use cluster::TestCluster;
@@ -98,6 +98,8 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         if !workspace::is_root() {
             eprintln!("note: tests that mount volumes need root on Linux and are skipped");
         }
+        // The tests of those that cannot be built fail and name this step.
+        report.build("components of other SDKs", sdks::build);
         let other = [BROWSER, CONTAINERD, INSTALLER, MANIFESTS];
         for name in suites()?
             .iter()

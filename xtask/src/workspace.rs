@@ -70,6 +70,11 @@ pub(crate) fn guest(package: &str) -> Result<PathBuf> {
     Ok(directory.join(package).with_extension("wasm"))
 }
 
+/// The directory of the components of other SDKs.
+pub(crate) fn sdks() -> Result<PathBuf> {
+    Ok(target()?.join("sdks"))
+}
+
 /// The first of these programs that is on the `PATH`, with its directory.
 pub(crate) fn program(names: &[&str]) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;

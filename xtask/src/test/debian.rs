@@ -1,7 +1,8 @@
 //! Debian's own containerd and runc, of other versions than the tests': fetched and unpacked, never installed.
 
-use crate::{go, workspace};
-use anyhow::{Context, Result, ensure};
+use crate::cargo::quietly;
+use crate::{cache, workspace};
+use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -23,7 +24,7 @@ pub(crate) fn unpack() -> Option<PathBuf> {
 }
 
 fn unpacked() -> Result<PathBuf> {
-    let directory = go::cache()?.join("debian").join(release()?);
+    let directory = cache::directory()?.join("debian").join(release()?);
     if directory.is_dir() {
         return Ok(directory);
     }
@@ -45,16 +46,13 @@ fn release() -> Result<String> {
 
 fn fetch(directory: &Path) -> Result<()> {
     let download = || {
-        quietly(
-            Command::new("apt-get")
-                .args(["-q", "download"])
-                .args(PACKAGES),
-            directory,
-        )
+        let mut download = Command::new("apt-get");
+        download.args(["-q", "download"]).args(PACKAGES);
+        quietly(download.current_dir(directory))
     };
     // A machine that has never asked has no list of what there is.
     if download().is_err() {
-        quietly(Command::new("apt-get").args(["-q", "update"]), directory)?;
+        quietly(Command::new("apt-get").args(["-q", "update"]))?;
         download()?;
     }
     for entry in std::fs::read_dir(directory)? {
@@ -64,20 +62,8 @@ fn fetch(directory: &Path) -> Result<()> {
                 .arg("--extract")
                 .arg(&package)
                 .arg(directory),
-            directory,
         )?;
         std::fs::remove_file(package)?;
     }
-    Ok(())
-}
-
-fn quietly(command: &mut Command, directory: &Path) -> Result<()> {
-    let line = crate::cargo::line(command);
-    let output = command
-        .current_dir(directory)
-        .output()
-        .with_context(|| format!("start {line}"))?;
-    let error = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "{line}: {}", error.trim());
     Ok(())
 }

@@ -26,6 +26,7 @@ impl Environment {
             ("PROBE_WASM", workspace::guest("probe")?),
             ("COMMAND_WASM", workspace::guest("command")?),
             ("HELLO_WASM", workspace::guest("hello")?),
+            ("SDKS_DIR", workspace::sdks()?),
         ];
         let mut environment = Self {
             variables,

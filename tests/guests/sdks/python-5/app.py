@@ -1,0 +1,36 @@
+"""What tests/http/host_sdks.rs asks of a component, with spin-sdk 5 for Python, whose components are of WASI 0.3."""
+
+from urllib.parse import urlsplit
+
+from spin_sdk import http, key_value
+from spin_sdk.http import Request, Response
+
+WRITTEN = "/app/persistent/written"
+
+
+class HttpHandler(http.Handler):
+    """Answers one request at a time of those that an instance has."""
+
+    async def handle_request(self, request: Request) -> Response:
+        url = urlsplit(request.uri)
+        match request.method, url.path:
+            case "GET", "/hello":
+                body = b"hello from python\n"
+            case "GET", "/header":
+                body = f"{url.path} {url.query} {request.headers['x-colour']}\n".encode()
+            case "POST", "/echo":
+                body = request.body
+            case "GET", "/outbound":
+                response = await http.send(Request("GET", request.headers["x-url"], {}, None))
+                body = f"{response.status} ".encode() + response.body
+            case "GET", "/write":
+                with open(WRITTEN, "w") as file:
+                    file.write("by python\n")
+                with open(WRITTEN, "rb") as file:
+                    body = file.read()
+            case "GET", "/key-value":
+                await key_value.open_default()
+                body = b"opened\n"
+            case _:
+                return Response(404, {}, b"not found\n")
+        return Response(200, {"content-type": "text/plain"}, body)
