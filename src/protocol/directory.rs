@@ -17,8 +17,11 @@ pub enum FsErrorKind {
     NotEmpty,
     /// A directory was asked for and something else is there (`ENOTDIR`).
     NotADirectory,
-    /// The file system, or the preopen, allows no writes (`EROFS`, or the runtime's own refusal).
+    /// The file system allows no writes (`EROFS`).
     ReadOnly,
+    /// Not a matter of permissions (`EPERM`): an immutable or append-only file, or a preopen that the runtime keeps
+    /// read-only.
+    NotPermitted,
     /// The permissions of the entry or its directory forbid it (`EACCES`).
     Denied,
     /// The volume, or the quota on it, is full (`ENOSPC`, `EDQUOT`).
@@ -111,6 +114,9 @@ pub trait Directory: Clone + 'static {
 /// A file that is open for writing.
 #[allow(async_fn_in_trait, reason = "as for `Directory`")]
 pub trait OpenFile: 'static {
+    /// Returns the file's size in bytes when it was opened; 0 if it was made then.
+    fn size_when_opened(&self) -> u64;
+
     /// Writes all of `bytes` at offset 0, in one write: readers see what was there before or what is there after.
     async fn write(&self, bytes: &[u8]) -> FsResult<()>;
 

@@ -8,10 +8,11 @@
 //! A batch whose claim was issued is never claimed again: its visitors would be counted twice. It is finished, or
 //! answered with an error: also when the leader is dropped (`Batch`'s `Drop`), and when the volume does not answer.
 
+use super::directory::Directory;
 use super::error::CountError;
 use super::group::{Inner, Overdue, STALL_LIMIT, Waiting, interrupted, stalled};
 use super::platform::Platform;
-use super::volume::Claim;
+use super::volume::{Claim, Opened};
 use futures::future::{Either, join, select};
 use std::cell::RefCell;
 use std::mem;
@@ -19,8 +20,8 @@ use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::time::Duration;
 
-/// How long the private directory is used before it is opened anew: one that an operator has moved away, or
-/// replaced, is not counted in for longer.
+/// How long the private directory and `visits.bin` are used before they are opened anew: what an operator has moved
+/// away, or replaced, is not counted in for longer.
 const REOPEN: Duration = Duration::from_millis(500);
 
 /// The task that counts for all who wait.
@@ -36,9 +37,9 @@ struct Batch<P: Platform> {
     size: u64,
 }
 
-/// The private directory, and when it was opened.
-struct Opened<D> {
-    dir: D,
+/// What is open between claims, and since when.
+struct Kept<D: Directory> {
+    opened: Opened<D>,
     at: Duration,
 }
 
@@ -88,13 +89,13 @@ impl<P: Platform> Leader<P> {
     /// Counts until nobody waits.
     pub(super) async fn run(mut self) {
         let mut alarm = Alarm::new(self.inner.platform.clone());
-        let (mut durable, mut dir) = (None, None);
+        let (mut durable, mut kept) = (None, None);
         loop {
             let next = Batch::new(&self.inner);
             if next.size == 0 && durable.is_none() {
                 break;
             }
-            durable = self.step(durable, next, &mut dir, &mut alarm).await;
+            durable = self.step(durable, next, &mut kept, &mut alarm).await;
         }
         self.inner.led.set(false);
         self.done = true;
@@ -105,11 +106,11 @@ impl<P: Platform> Leader<P> {
         &self,
         durable: Option<Durable<P>>,
         next: Batch<P>,
-        dir: &mut Option<Opened<P::Dir>>,
+        kept: &mut Option<Kept<P::Dir>>,
         alarm: &mut Alarm<P>,
     ) -> Option<Durable<P>> {
         let claim = {
-            let mut work = pin!(self.work(durable.as_ref(), &next, dir));
+            let mut work = pin!(self.work(durable.as_ref(), &next, kept));
             let limit = pin!(alarm.after(STALL_LIMIT));
             match select(work.as_mut(), limit).await {
                 Either::Left((claim, _)) => claim,
@@ -133,7 +134,7 @@ impl<P: Platform> Leader<P> {
         &self,
         durable: Option<&Durable<P>>,
         next: &Batch<P>,
-        dir: &mut Option<Opened<P::Dir>>,
+        kept: &mut Option<Kept<P::Dir>>,
     ) -> Option<Claim<P::Dir>> {
         let volume = &self.inner.volume;
         let mut to_publish = durable;
@@ -141,7 +142,7 @@ impl<P: Platform> Leader<P> {
         if volume.contended.get() {
             self.publish(to_publish.take(), None).await;
         }
-        let claim = self.claim(next, dir).await;
+        let claim = self.claim(next, kept).await;
         let sync = async {
             match &claim {
                 Some(claim) => volume.make_durable(&claim.found.dir).await,
@@ -163,25 +164,29 @@ impl<P: Platform> Leader<P> {
     async fn claim(
         &self,
         batch: &Batch<P>,
-        dir: &mut Option<Opened<P::Dir>>,
+        kept: &mut Option<Kept<P::Dir>>,
     ) -> Option<Claim<P::Dir>> {
         if batch.size == 0 {
             return None;
         }
+        let volume = &self.inner.volume;
         let now = self.inner.platform.now();
-        let opened = dir.take_if(|opened| now > opened.at + REOPEN);
-        drop(opened);
-        let fresh = dir.as_ref().map(|opened| opened.dir.clone());
-        match self.inner.volume.claim(batch.size, fresh).await {
+        // After a failed write, `visits.bin` is tried again before anything is claimed.
+        let fresh = kept
+            .take()
+            .filter(|kept| now <= kept.at + REOPEN && volume.writable.get());
+        let at = fresh.as_ref().map_or(now, |kept| kept.at);
+        let claimed = volume.claim(batch.size, fresh.map(|kept| kept.opened));
+        match claimed.await {
             Ok(claim) => {
-                dir.get_or_insert_with(|| Opened {
+                let opened = Opened {
                     dir: claim.found.dir.clone(),
-                    at: now,
-                });
+                    record: claim.record.clone(),
+                };
+                *kept = Some(Kept { opened, at });
                 Some(claim)
             }
             Err(error) => {
-                *dir = None;
                 batch.fail(error);
                 None
             }
@@ -195,8 +200,8 @@ impl<P: Platform> Leader<P> {
         };
         let volume = &self.inner.volume;
         let published = match newest {
-            Some(newest) => volume.publish_claimed(&newest.found).await,
-            None => volume.publish(&claim.found).await,
+            Some(newest) => volume.publish_claimed(newest).await,
+            None => volume.publish(claim).await,
         };
         // Something beside this batch may have been told of the failure that the disk reports once.
         match published.and_then(|()| volume.refuse_if_poisoned()) {

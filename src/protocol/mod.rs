@@ -15,6 +15,8 @@
 //!    only for the first start ([`start`]), which is the rename of one prepared directory.
 //! 6. **A listing may lie by omission**: an entry renamed under it ends it early or shows twice. It is taken
 //!    again, and "none" is never zero ([`volume`]).
+//! 7. **A claim presupposes an open `visits.bin`**: what could not be published is not counted ([`publish`]).
+//! 8. **Nothing is overwritten that this counter did not write**: a first start keeps a copy ([`takeover`]).
 //!
 //! [`group`] and its leader make it fast: one rename and one sync for everyone who waits in an instance.
 //!
@@ -32,6 +34,7 @@ pub mod record;
 #[cfg(test)]
 pub(crate) mod simulated;
 pub mod start;
+pub mod takeover;
 pub mod ticket;
 pub mod volume;
 

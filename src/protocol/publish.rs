@@ -1,6 +1,6 @@
-//! `visits.bin`: written before any visitor hears a number, and mended by any request.
+//! `visits.bin`: open before a claim, written before any visitor hears a number, and mended by any request.
 //!
-//! Rule 4 of [`super`]. Publishers of several instances race, and may die: each writes the ticket it has just
+//! Rules 4 and 7 of [`super`]. Publishers of several instances race, and may die: each writes the ticket it has just
 //! read, reads it again afterwards, and writes anew until both agree. What a publisher that dies late leaves
 //! behind is put right by [`Volume::current`], which every request that does not count goes through.
 
@@ -9,8 +9,9 @@ use super::error::{CountError, CountResult};
 use super::platform::Platform;
 use super::record;
 use super::ticket::Ticket;
-use super::volume::{Found, PRIVATE, ROOT, Volume, refused};
+use super::volume::{Claim, Found, PRIVATE, ROOT, Volume, refused};
 use anyhow::anyhow;
+use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
 /// How often, and for how long, a publisher writes anew because others have moved the ticket meanwhile. Both bounds
@@ -19,39 +20,72 @@ const TRIES: u32 = 16;
 const PUBLISH_LIMIT: Duration = Duration::from_secs(5);
 
 impl<P: Platform> Volume<P> {
-    /// Makes `visits.bin` say what the ticket says, which is `found` or more, and nothing beyond.
-    pub(super) async fn publish(&self, found: &Found<P::Dir>) -> CountResult<()> {
-        let ticket = self.latest(&found.dir, found.ticket).await?;
-        let file = self.write_ticket(&found.dir, ticket).await?;
-        // Only a file that something else has written is ever longer.
-        let length = record::encode(0).len() as u64;
-        file.truncate(length).await.map_err(cannot_write)
+    /// Opens `visits.bin` for writing, and makes it if it is missing, for a claim that may follow.
+    ///
+    /// Opening shows a lasting obstacle: owner, mode, an immutable or read-only file, something else in its place.
+    /// It does not show that there is space, so the ticket is written to a file that is not 8 bytes long, and to any
+    /// file if this instance has not written to it yet, or failed to.
+    pub(super) async fn open_record(
+        &self,
+        found: &Found<P::Dir>,
+    ) -> CountResult<Rc<<P::Dir as Directory>::File>> {
+        self.anchor().await?;
+        let opened = self.root()?.open_file(record::FILE, true).await;
+        let file = Rc::new(opened.map_err(cannot_write)?);
+        if !self.writable.get() || file.size_when_opened() != record::LENGTH {
+            self.write_latest(&file, found).await?;
+            // Only a file that something else has written is ever longer.
+            let cut = file.truncate(record::LENGTH).await;
+            self.tried(cut.map_err(cannot_write))?;
+        }
+        Ok(file)
     }
 
-    /// [`Volume::publish`] for a ticket that was claimed a moment ago, which is as good as having read it, and soon
-    /// again: a longer file is left for the last publisher to cut.
-    pub(super) async fn publish_claimed(&self, found: &Found<P::Dir>) -> CountResult<()> {
-        self.write_ticket(&found.dir, found.ticket).await.map(drop)
+    /// Makes `visits.bin` say what the ticket says, which is the claimed one or higher.
+    pub(super) async fn publish(&self, claim: &Claim<P::Dir>) -> CountResult<()> {
+        self.write_latest(&claim.record, &claim.found).await
+    }
+
+    /// [`Volume::publish`] for a ticket that was claimed a moment ago, which is as good as having read it.
+    pub(super) async fn publish_claimed(&self, claim: &Claim<P::Dir>) -> CountResult<()> {
+        let Found { dir, ticket } = &claim.found;
+        self.tried(self.write_ticket(&claim.record, dir, *ticket).await)
+    }
+
+    /// Passes on the result of publishing, and remembers whether it worked.
+    fn tried(&self, published: CountResult<()>) -> CountResult<()> {
+        self.writable.set(published.is_ok());
+        published
+    }
+
+    async fn write_latest(
+        &self,
+        file: &<P::Dir as Directory>::File,
+        found: &Found<P::Dir>,
+    ) -> CountResult<()> {
+        let written = async {
+            let ticket = self.latest(&found.dir, found.ticket).await?;
+            self.write_ticket(file, &found.dir, ticket).await
+        };
+        self.tried(written.await)
     }
 
     /// Writes the ticket, and anew until it is what is read afterwards.
     async fn write_ticket(
         &self,
+        file: &<P::Dir as Directory>::File,
         dir: &P::Dir,
         mut ticket: Ticket,
-    ) -> CountResult<<P::Dir as Directory>::File> {
+    ) -> CountResult<()> {
         // Until the private directory is sure to survive, the file may be the only count that a power cut leaves.
         self.anchor().await?;
-        let root = self.root()?;
         let deadline = self.platform.now() + PUBLISH_LIMIT;
-        let file = root.open_file(record::FILE, true).await;
-        let file = file.map_err(cannot_write)?;
         for attempt in 0.. {
-            let bytes = record::encode(ticket.0);
-            file.write(&bytes).await.map_err(cannot_write)?;
+            let written = file.write(&record::encode(ticket.0)).await;
+            written.map_err(cannot_write)?;
             let after = self.latest(dir, ticket).await?;
             if after == ticket {
-                return Ok(file);
+                return Ok(());
             }
             if attempt >= TRIES && self.platform.now() > deadline {
                 break;
@@ -84,7 +118,7 @@ impl<P: Platform> Volume<P> {
     /// Only if the count cannot be read: on a volume that cannot be written it is told all the same.
     pub async fn current(&self) -> CountResult<u64> {
         let Some(found) = self.look().await? else {
-            return self.recorded().await;
+            return Ok(self.original().await?.visits);
         };
         if let Err(error) = self.mend(&found).await {
             self.platform.log(&format!("not mended: {error}"));
@@ -98,10 +132,15 @@ impl<P: Platform> Volume<P> {
         let read = self.root()?.read(record::FILE, expected.len() + 1).await;
         match read {
             Ok(bytes) if bytes == expected => Ok(()),
-            Ok(_) => self.publish(found).await,
-            Err(e) if e.kind == FsErrorKind::NotFound => self.publish(found).await,
+            Ok(_) => self.rewrite(found).await,
+            Err(e) if e.kind == FsErrorKind::NotFound => self.rewrite(found).await,
             Err(e) => Err(refused(&format!("cannot read {}", record::FILE), e)),
         }
+    }
+
+    async fn rewrite(&self, found: &Found<P::Dir>) -> CountResult<()> {
+        let file = self.open_record(found).await?;
+        self.write_latest(&file, found).await
     }
 
     /// Since when this volume has been counted on: the age of the ticket's file, made by the first start and only

@@ -6,19 +6,36 @@ pub const FILE: &str = "visits.bin";
 /// The longest file that is looked at as a count, in bytes: twice the size of the volume it was made for.
 pub const LONGEST: usize = 2 << 20;
 
-/// The file's content for a count: always 8 bytes.
-pub fn encode(visits: u64) -> [u8; 8] {
+/// The length of the file in bytes, as this counter writes it.
+pub const LENGTH: u64 = 8;
+
+/// Returns the file's content for a count.
+pub fn encode(visits: u64) -> [u8; LENGTH as usize] {
     visits.to_le_bytes()
 }
 
-/// The count that a file of any length stands for, judged by its value: Python's `int.to_bytes` may have written
-/// fewer bytes than 8, or more. An empty file is 0.
+/// The length in bytes from which text is refused. Digits and white space are bytes from 9 to 57, so as a
+/// little-endian number 3 of them are at most 3 750 201, which the Python app may have counted to: one probe every
+/// ten seconds does in fourteen months. 4 of them are at least 151 587 081, half a century of that.
+const SHORTEST_TEXT: usize = 4;
+
+/// Returns the count that a file of any length stands for, judged by its value: Python's `int.to_bytes` may have
+/// written fewer bytes than 8, or more. An empty file is 0.
 ///
 /// # Errors
-/// Says why the bytes are no count that 64 bits can hold.
+/// Returns why the bytes are no count: they do not fit in 64 bits, or are a decimal number as text.
 pub fn decode(bytes: &[u8]) -> Result<u64, String> {
     if bytes.len() > LONGEST {
         return Err(format!("it is longer than {LONGEST} bytes"));
+    }
+    if bytes.len() >= SHORTEST_TEXT
+        && let Some(text) = as_text(bytes)
+    {
+        return Err(format!(
+            "it is the number {} as text, not as little-endian bytes; if that is the count, {}",
+            shortened(text),
+            conversion(text)
+        ));
     }
     let (low, high) = bytes.split_at(bytes.len().min(8));
     if high.iter().any(|byte| *byte != 0) {
@@ -32,9 +49,34 @@ pub fn decode(bytes: &[u8]) -> Result<u64, String> {
     Ok(u64::from_le_bytes(number))
 }
 
+/// Returns the decimal number that the bytes are as text, with white space around it left out.
+pub fn as_text(bytes: &[u8]) -> Option<&str> {
+    let text = std::str::from_utf8(bytes).ok()?.trim_ascii();
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    digits.then_some(text)
+}
+
+/// Returns the command that writes a number as this counter reads it.
+pub fn conversion(decimal: &str) -> String {
+    match decimal.parse::<u64>() {
+        Ok(number) => format!(
+            "write it with: python3 -c 'import sys; sys.stdout.buffer.write(({number}).to_bytes(8, \"little\"))' > {FILE}"
+        ),
+        Err(_) => "it does not fit in 64 bits".into(),
+    }
+}
+
+fn shortened(text: &str) -> String {
+    const SHOWN: usize = 24;
+    match text.get(..SHOWN) {
+        Some(start) if text.len() > SHOWN => format!("{start}…"),
+        _ => text.into(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{LONGEST, decode, encode};
+    use super::{LONGEST, as_text, decode, encode};
 
     #[test]
     fn a_file_of_any_length_is_judged_by_its_value() {
@@ -52,5 +94,51 @@ mod tests {
         assert!(decode(&[0, 0, 0, 0, 0, 0, 0, 0, 1]).is_err());
         assert!(decode(b"one hundred and fourteen").is_err());
         assert!(decode(&vec![0; LONGEST + 1]).is_err());
+    }
+
+    #[test]
+    fn a_decimal_number_as_text_is_refused_with_the_command_that_converts_it() {
+        for (text, number) in [
+            ("114\n", "114"),
+            ("1000", "1000"),
+            ("0095", "95"),
+            (" 7\r\n", "7"),
+            ("\t12 ", "12"),
+            ("12345678", "12345678"),
+            ("1234567890123\n", "1234567890123"),
+            ("18446744073709551615", "18446744073709551615"),
+        ] {
+            let why = decode(text.as_bytes()).unwrap_err();
+            let command = format!("write(({number}).to_bytes(8, \"little\"))' > visits.bin");
+            assert!(why.contains("as text") && why.contains(&command), "{why}");
+            assert_eq!(why.lines().count(), 1, "{why}");
+        }
+        let why = decode(&[b'9'; 100]).unwrap_err();
+        assert!(
+            why.contains("999… as text") && why.contains("64 bits"),
+            "{why}"
+        );
+    }
+
+    #[test]
+    fn no_count_that_fits_in_three_bytes_is_taken_for_text() {
+        for count in 0..1u32 << 24 {
+            let bytes = count.to_le_bytes();
+            let length = (4 - count.leading_zeros() / 8).max(1) as usize;
+            assert_eq!(decode(&bytes[..length.min(3)]), Ok(u64::from(count)));
+            // Of a fixed length, with zeros behind it, it is no text either.
+            assert_eq!(as_text(&bytes), None);
+        }
+        assert_eq!(decode(b"1"), Ok(49));
+        assert_eq!(decode(b"9\n"), Ok(2617));
+        assert_eq!(decode(b"114"), Ok(0x34_31_31));
+    }
+
+    #[test]
+    fn the_lowest_count_that_is_taken_for_text_is_beyond_what_was_counted() {
+        // The lowest digit, which is the lowest byte of the number, and the lowest white space above it.
+        let bytes = *b"0\t\t\t";
+        assert!(decode(&bytes).is_err());
+        assert_eq!(u32::from_le_bytes(bytes), 151_587_120);
     }
 }

@@ -8,8 +8,9 @@ use super::directory::{Directory, FsErrorKind};
 use super::error::{CountError, CountResult};
 use super::platform::{Platform, jitter};
 use super::record;
+use super::takeover::Original;
 use super::ticket::Ticket;
-use super::volume::{PRIVATE, ROOT, Volume, refused};
+use super::volume::{PRIVATE, ROOT, Volume, next, refused};
 use anyhow::anyhow;
 
 /// How often a starter whose preparation was cleared away tries again.
@@ -19,15 +20,24 @@ impl<P: Platform> Volume<P> {
     /// Makes the private directory, or finds that another starter has.
     pub(super) async fn start(&self) -> CountResult<()> {
         let root = self.root()?;
-        let first = Ticket(self.recorded().await?);
+        let original = self.original().await?;
+        // The private directory is there before `visits.bin` is written to. So what was read is input only if the
+        // directory is still missing.
+        if self.look().await?.is_some() {
+            return Ok(());
+        }
+        self.try_opening().await?;
         for attempt in 0..TRIES {
             let prepared = self.prepared_name();
-            if let Err(error) = self.prepare(&root, &prepared, first).await {
+            if let Err(error) = self.prepare(&root, &prepared, &original).await {
                 remove_prepared(&root, &prepared).await;
                 return Err(error);
             }
             match root.rename(&prepared, &root, PRIVATE).await {
                 Ok(()) => {
+                    if let Some(line) = original.report() {
+                        self.platform.log(&line);
+                    }
                     // Whatever was synced before was another directory of that name.
                     self.anchored.set(false);
                     self.anchor().await?;
@@ -60,44 +70,70 @@ impl<P: Platform> Volume<P> {
         )))
     }
 
-    /// What `visits.bin` says, as input: the count where the private directory is missing.
-    pub(super) async fn recorded(&self) -> CountResult<u64> {
-        let read = self.root()?.read(record::FILE, record::LONGEST + 1).await;
-        match read {
-            Ok(bytes) => record::decode(&bytes).map_err(|why| {
-                CountError::not_a_count(anyhow!(
-                    "{ROOT}/{} cannot be a count: {why}; it is left as it is",
-                    record::FILE
-                ))
-            }),
-            Err(e) if e.kind == FsErrorKind::NotFound => Ok(0),
-            Err(e) => Err(refused(&format!("cannot read {}", record::FILE), e)),
+    /// Tries whether counting could start, space included, and leaves no trace.
+    pub(super) async fn try_starting(&self) -> CountResult<()> {
+        let root = self.root()?;
+        let original = self.original().await?;
+        next(Ticket(original.visits), 1)?;
+        self.try_opening().await?;
+        let prepared = self.prepared_name();
+        let tried = async {
+            match self.make_private(&root, &prepared, &original).await? {
+                Some(dir) => self.try_space(&dir, &original).await,
+                None => Ok(()),
+            }
+        };
+        let tried = tried.await;
+        remove_prepared(&root, &prepared).await;
+        tried
+    }
+
+    /// Opens `visits.bin` for writing, if it is there, and writes nothing.
+    async fn try_opening(&self) -> CountResult<()> {
+        match self.root()?.open_file(record::FILE, false).await {
+            Err(e) if e.kind != FsErrorKind::NotFound => {
+                Err(refused(&format!("cannot write {}", record::FILE), e))
+            }
+            _ => Ok(()),
         }
     }
 
     /// A new name for what is prepared; [`is_prepared`] knows it.
-    pub(super) fn prepared_name(&self) -> String {
+    fn prepared_name(&self) -> String {
         format!("{PRIVATE}-{:016x}", self.platform.random())
     }
 
-    /// Everything that must be there, durably, before the rename shows it.
-    async fn prepare(&self, root: &P::Dir, prepared: &str, first: Ticket) -> CountResult<()> {
-        let cannot = |e| refused(&format!("cannot prepare {prepared}"), e);
-        root.create_dir(prepared).await.map_err(cannot)?;
-        let dir = match root.open_dir(prepared).await {
-            // Cleared by a starter that has won: the rename will say so.
-            Err(e) if e.kind == FsErrorKind::NotFound => return Ok(()),
-            opened => opened.map_err(cannot)?,
+    /// Puts there, durably, everything that must be there before the rename shows it.
+    async fn prepare(&self, root: &P::Dir, prepared: &str, original: &Original) -> CountResult<()> {
+        let Some(dir) = self.make_private(root, prepared, original).await? else {
+            return Ok(());
         };
-        match dir.create_file(&first.name()).await {
-            Err(e) if e.kind == FsErrorKind::NotFound => return Ok(()),
-            created => created.map_err(cannot)?,
-        }
-        match dir.sync_file(&first.name()).await {
+        match dir.sync_file(&Ticket(original.visits).name()).await {
             Err(e) if e.kind == FsErrorKind::NotFound => return Ok(()),
             synced => self.trust(synced, prepared)?,
         }
-        self.trust(dir.sync().await, prepared)
+        self.trust(dir.sync().await, prepared)?;
+        self.keep(root, original).await
+    }
+
+    /// Makes the directory `prepared` with the first ticket in it. Returns `None` if a starter that has won cleared
+    /// it meanwhile.
+    async fn make_private(
+        &self,
+        root: &P::Dir,
+        prepared: &str,
+        original: &Original,
+    ) -> CountResult<Option<P::Dir>> {
+        let cannot = |e| refused(&format!("cannot make {PRIVATE}"), e);
+        root.create_dir(prepared).await.map_err(cannot)?;
+        let dir = match root.open_dir(prepared).await {
+            Err(e) if e.kind == FsErrorKind::NotFound => return Ok(None),
+            opened => opened.map_err(cannot)?,
+        };
+        match dir.create_file(&Ticket(original.visits).name()).await {
+            Err(e) if e.kind == FsErrorKind::NotFound => Ok(None),
+            created => created.map(|()| Some(dir)).map_err(cannot),
+        }
     }
 
     /// [`Volume::clear_stale`], the first time that this instance has the leisure.
@@ -127,11 +163,11 @@ fn is_prepared(name: &str) -> bool {
         })
 }
 
-/// Removes a prepared directory and the tickets in it. What cannot be removed stays: it is never read as a count.
+/// Removes a prepared directory and the files in it. What cannot be removed stays: it is never read as a count.
 async fn remove_prepared<D: Directory>(root: &D, prepared: &str) {
     if let Ok(dir) = root.open_dir(prepared).await {
         for entry in dir.list().await.unwrap_or_default() {
-            if Ticket::of(&entry).is_some() {
+            if !entry.is_dir {
                 let _ = dir.remove_file(&entry.name).await;
             }
         }

@@ -46,6 +46,9 @@ pub struct Volume<P: Platform> {
     pub(super) since: Cell<Option<SystemTime>>,
     /// Whether this instance has cleared what crashed starters left.
     pub(super) cleared: Cell<bool>,
+    /// Whether this instance last published successfully. If not, or if it has not published yet, it publishes the
+    /// ticket as it is before the next claim: an obstacle that opening the file does not show must not count visits.
+    pub(super) writable: Cell<bool>,
 }
 
 /// A ticket, and the private directory it was seen or put in.
@@ -54,10 +57,17 @@ pub(super) struct Found<D> {
     pub(super) ticket: Ticket,
 }
 
-/// A claim of the numbers above `before`, up to the new ticket's.
-pub(super) struct Claim<D> {
+/// A claim of the numbers above `before`, up to the new ticket's, and `visits.bin`, open to publish them.
+pub(super) struct Claim<D: Directory> {
     pub(super) before: u64,
     pub(super) found: Found<D>,
+    pub(super) record: Rc<D::File>,
+}
+
+/// What one claim has opened and the next may use: the private directory and `visits.bin`.
+pub(super) struct Opened<D: Directory> {
+    pub(super) dir: D,
+    pub(super) record: Rc<D::File>,
 }
 
 impl<P: Platform> Volume<P> {
@@ -73,6 +83,7 @@ impl<P: Platform> Volume<P> {
             anchored: Cell::new(false),
             since: Cell::new(None),
             cleared: Cell::new(false),
+            writable: Cell::new(false),
         }
     }
 
@@ -99,32 +110,37 @@ impl<P: Platform> Volume<P> {
         }
     }
 
-    /// Claims the next `visits` numbers, at least 1, for this instance; they are not durable yet. `dir` is the
-    /// private directory, if it was opened a moment ago.
+    /// Claims the next `visits` numbers, at least 1, for this instance; they are not durable yet. `opened` is what
+    /// an earlier claim opened a moment ago, if one did.
     ///
-    /// A number is given away once only, whatever happens to it afterwards.
+    /// Rule 7 of [`super`]: `visits.bin` is open for writing before the rename. A number is given away once only,
+    /// whatever happens to it afterwards.
     pub(super) async fn claim(
         &self,
         visits: u64,
-        mut dir: Option<P::Dir>,
+        opened: Option<Opened<P::Dir>>,
     ) -> CountResult<Claim<P::Dir>> {
         self.refuse_if_poisoned()?;
         let deadline = self.platform.now() + CLAIM_LIMIT;
+        let (mut dir, mut record) = opened.map(|it| (it.dir, it.record)).unzip();
         for attempt in 0.. {
             let found = self.found_or_started(dir.take()).await?;
             let before = found.ticket.0;
-            let ticket = Ticket(before.checked_add(visits).ok_or_else(|| {
-                CountError::not_a_count(anyhow!(
-                    "{ROOT}/{PRIVATE} is at {before}: {visits} more do not fit in 64 bits"
-                ))
-            })?);
+            let ticket = next(found.ticket, visits)?;
+            let record = match &record {
+                Some(record) => record,
+                None => record.insert(self.open_record(&found).await?),
+            };
             let (from, to) = (found.ticket.name(), ticket.name());
             match found.dir.rename(&from, &found.dir, &to).await {
                 Ok(()) => {
                     self.known.set(Some(ticket));
                     self.contended.set(attempt > 0);
-                    let found = Found { ticket, ..found };
-                    return Ok(Claim { before, found });
+                    return Ok(Claim {
+                        before,
+                        found: Found { ticket, ..found },
+                        record: record.clone(),
+                    });
                 }
                 Err(e) if e.kind == FsErrorKind::NotFound => self.metrics.lost_a_claim(),
                 Err(e) => return Err(refused(&format!("cannot rename {PRIVATE}/{from}"), e)),
@@ -248,6 +264,17 @@ impl<P: Platform> Volume<P> {
     }
 }
 
+/// Returns the ticket `visits` visits after `ticket`.
+pub(super) fn next(ticket: Ticket, visits: u64) -> CountResult<Ticket> {
+    let number = ticket.0.checked_add(visits).ok_or_else(|| {
+        CountError::not_a_count(anyhow!(
+            "{ROOT}/{PRIVATE} is at {}: {visits} more do not fit in 64 bits",
+            ticket.0
+        ))
+    })?;
+    Ok(Ticket(number))
+}
+
 fn unreadable(listed: FsResult<Vec<Entry>>) -> CountError {
     match listed {
         Err(e) => refused(&format!("cannot list {PRIVATE}"), e),
@@ -264,14 +291,16 @@ fn unreadable(listed: FsResult<Vec<Entry>>) -> CountError {
 /// A refused call on the volume: what was done to which path, the system's words, and what may help.
 pub(super) fn refused(what: &str, cause: FsError) -> CountError {
     let hint = match cause.kind {
-        FsErrorKind::ReadOnly => {
-            " (is the volume mounted read-only? `spin up` needs --allow-transient-write)"
+        FsErrorKind::ReadOnly => " (is the volume mounted read-only?)",
+        FsErrorKind::NotPermitted => {
+            " (is it immutable or append-only, which `lsattr` shows, or the volume given read-only? `spin up` needs \
+             --allow-transient-write)"
         }
         FsErrorKind::Io => {
             " (is the volume mounted read-only, its disk unwell, or the host out of file descriptors?)"
         }
         FsErrorKind::Denied => " (does the volume belong to the user that the host runs as?)",
-        FsErrorKind::NoSpace => " (the volume is full, and counting has not started on it)",
+        FsErrorKind::NoSpace => " (the volume is full: remove something, or enlarge it)",
         _ => "",
     };
     CountError::unavailable(anyhow!("{what} in {ROOT}: {cause}{hint}"))

@@ -33,29 +33,39 @@ impl WasiDirectory {
     }
 
     /// Opens a file that may be something else: opening a FIFO waits for its other end, and so would everyone who
-    /// counts.
+    /// counts. Returns its size, too.
     async fn open_plain(
         &self,
         name: &str,
         open: OpenFlags,
         flags: DescriptorFlags,
-    ) -> FsResult<Descriptor> {
-        match self.0.stat_at(NO_FOLLOW, name.into()).await {
-            Ok(stat) => only_file(stat.type_)?,
-            Err(ErrorCode::NoEntry) if open.contains(OpenFlags::CREATE) => {}
+    ) -> FsResult<(Descriptor, u64)> {
+        let size = match self.0.stat_at(NO_FOLLOW, name.into()).await {
+            Ok(stat) => {
+                only_file(stat.type_)?;
+                stat.size
+            }
+            Err(ErrorCode::NoEntry) if open.contains(OpenFlags::CREATE) => 0,
             Err(code) => return Err(error(code)),
-        }
-        self.open(name, open, flags).await
+        };
+        Ok((self.open(name, open, flags).await?, size))
     }
 }
 
 /// A file that WASI has opened for writing.
-pub(crate) struct WasiFile(Descriptor);
+pub(crate) struct WasiFile {
+    descriptor: Descriptor,
+    size_when_opened: u64,
+}
 
 impl OpenFile for WasiFile {
+    fn size_when_opened(&self) -> u64 {
+        self.size_when_opened
+    }
+
     async fn write(&self, bytes: &[u8]) -> FsResult<()> {
         let (mut writer, reader) = wit_stream::new();
-        let written = self.0.write_via_stream(reader, 0);
+        let written = self.descriptor.write_via_stream(reader, 0);
         let unwritten = writer.write_all(bytes.to_vec()).await;
         drop(writer);
         written.await.map_err(error)?;
@@ -66,8 +76,8 @@ impl OpenFile for WasiFile {
     }
 
     async fn truncate(&self, size: u64) -> FsResult<()> {
-        if self.0.stat().await.map_err(error)?.size > size {
-            self.0.set_size(size).await.map_err(error)?;
+        if self.descriptor.stat().await.map_err(error)?.size > size {
+            self.descriptor.set_size(size).await.map_err(error)?;
         }
         Ok(())
     }
@@ -100,7 +110,7 @@ impl Directory for WasiDirectory {
 
     async fn sync_file(&self, name: &str) -> FsResult<()> {
         let open = OpenFlags::empty();
-        let file = self.open_plain(name, open, DescriptorFlags::WRITE).await?;
+        let (file, _) = self.open_plain(name, open, DescriptorFlags::WRITE).await?;
         file.sync().await.map_err(error)
     }
 
@@ -128,7 +138,7 @@ impl Directory for WasiDirectory {
 
     async fn read(&self, name: &str, limit: usize) -> FsResult<Vec<u8>> {
         let open = OpenFlags::empty();
-        let file = self.open_plain(name, open, DescriptorFlags::READ).await?;
+        let (file, _) = self.open_plain(name, open, DescriptorFlags::READ).await?;
         let (mut stream, result) = file.read_via_stream(0);
         let mut content = Vec::new();
         while content.len() < limit {
@@ -149,8 +159,12 @@ impl Directory for WasiDirectory {
         } else {
             OpenFlags::empty()
         };
-        let file = self.open_plain(name, open, DescriptorFlags::WRITE).await?;
-        Ok(WasiFile(file))
+        let (descriptor, size_when_opened) =
+            self.open_plain(name, open, DescriptorFlags::WRITE).await?;
+        Ok(WasiFile {
+            descriptor,
+            size_when_opened,
+        })
     }
 
     async fn modified(&self, name: &str) -> FsResult<Option<SystemTime>> {
@@ -196,14 +210,16 @@ fn error(code: ErrorCode) -> FsError {
         ErrorCode::NotEmpty => (NotEmpty, "directory not empty"),
         ErrorCode::NotDirectory => (NotADirectory, "not a directory"),
         ErrorCode::ReadOnly => (ReadOnly, "read-only file system"),
-        // What wasmtime says of a preopen that it was told to keep read-only.
-        ErrorCode::NotPermitted => (ReadOnly, "operation not permitted"),
+        ErrorCode::NotPermitted => (NotPermitted, "operation not permitted"),
         ErrorCode::Access => (Denied, "permission denied"),
         ErrorCode::InsufficientSpace => (NoSpace, "no space left on device"),
         ErrorCode::Quota => (NoSpace, "disk quota exceeded"),
         ErrorCode::Io => (Io, "input/output error"),
-        ErrorCode::IsDirectory => (Other, "is a directory"),
-        ErrorCode::Loop => (Other, "is a symbolic link, which is not followed"),
+        ErrorCode::IsDirectory => (Other, "it is a directory, not a file: remove it"),
+        ErrorCode::Loop => (
+            Other,
+            "it is a symbolic link, which is not followed: remove it",
+        ),
         ErrorCode::Other(Some(text)) => return other(&text),
         code => return other(&format!("{code:?}")),
     };

@@ -41,9 +41,14 @@ pub(crate) struct SimulatedFile {
     world: World,
     node: NodeId,
     name: String,
+    size_when_opened: u64,
 }
 
 impl OpenFile for SimulatedFile {
+    fn size_when_opened(&self) -> u64 {
+        self.size_when_opened
+    }
+
     async fn write(&self, bytes: &[u8]) -> FsResult<()> {
         let (node, bytes) = (self.node, bytes.to_vec());
         let label = format!("write {}", self.name);
@@ -138,11 +143,14 @@ impl Directory for SimulatedDir {
     }
 
     async fn open_file(&self, name: &str, create: bool) -> FsResult<SimulatedFile> {
-        let node = self.call("open_file", name, move |disk, dir, name| {
-            disk.open_file(dir, name, create)
+        let opened = self.call("open_file", name, move |disk, dir, name| {
+            let node = disk.open_file(dir, name, create)?;
+            Ok((node, disk.size(node)))
         });
+        let (node, size_when_opened) = opened.await?;
         Ok(SimulatedFile {
-            node: node.await?,
+            node,
+            size_when_opened,
             name: name.to_owned(),
             world: self.world.clone(),
         })

@@ -39,12 +39,15 @@ struct Dir {
 /// The volume.
 pub(crate) struct Disk {
     nodes: Vec<Node>,
+    /// Whether there is no space for another entry, nor for a longer file.
+    pub(crate) full: bool,
 }
 
 impl Default for Disk {
     fn default() -> Self {
         Disk {
             nodes: vec![Node::Dir(Dir::default())],
+            full: false,
         }
     }
 }
@@ -94,6 +97,9 @@ impl Disk {
     fn create(&mut self, dir: NodeId, name: &str, node: Node) -> FsResult<()> {
         if self.find(dir, name).is_ok() {
             return Err(error(FsErrorKind::Exists));
+        }
+        if self.full {
+            return Err(error(FsErrorKind::NoSpace));
         }
         self.nodes.push(node);
         let id = self.nodes.len() - 1;
@@ -190,8 +196,19 @@ impl Disk {
         }
     }
 
+    /// Returns the size of a file in bytes.
+    pub(crate) fn size(&self, file: NodeId) -> u64 {
+        match &self.nodes[file] {
+            Node::File(contents) => contents.last().map_or(0, Vec::len) as u64,
+            Node::Dir(_) => unreachable!("only files are opened as such"),
+        }
+    }
+
     /// One write at offset 0; what was there beyond it stays.
     pub(crate) fn write_to(&mut self, file: NodeId, bytes: &[u8]) -> FsResult<()> {
+        if self.full && self.size(file) < bytes.len() as u64 {
+            return Err(error(FsErrorKind::NoSpace));
+        }
         self.edit(file, |content| {
             content.resize(content.len().max(bytes.len()), 0);
             content[..bytes.len()].copy_from_slice(bytes);

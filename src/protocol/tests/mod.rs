@@ -2,11 +2,15 @@
 //!
 //! - [`rules`]: one rule each, on a schedule that does not matter.
 //! - [`mixed`]: the same with take-over, requests that do not count, and single processes killed.
+//! - [`refusals`]: obstacles of every kind, which must not count.
+//! - [`takeovers`]: what was on the volume before.
 //! - [`races`]: many schedules; a failure names its seed, which replays it.
 
 mod mixed;
 mod races;
+mod refusals;
 mod rules;
+mod takeovers;
 
 use super::error::Refusal;
 use super::group::Counter;

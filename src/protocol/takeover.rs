@@ -1,0 +1,196 @@
+//! Taking over a `visits.bin` that something else has written: what it says, and a copy of its bytes.
+//!
+//! The copy's name carries the count that the bytes were read as. So two starters that race write the same bytes to
+//! the same name, an earlier copy of another count is never touched, and no number has to be made up.
+
+use super::directory::{Directory, FsError, FsErrorKind, OpenFile};
+use super::error::{CountError, CountResult};
+use super::platform::Platform;
+use super::record;
+use super::volume::{ROOT, Volume, refused};
+use anyhow::anyhow;
+
+/// What `visits.bin` holds before counting has started.
+pub(super) struct Original {
+    bytes: Vec<u8>,
+    /// The count that the bytes stand for; 0 if the file is missing or empty.
+    pub(super) visits: u64,
+}
+
+impl Original {
+    /// Reads the file, `None` being a missing one.
+    ///
+    /// # Errors
+    /// Returns why the bytes are no count.
+    pub(super) fn read(bytes: Option<Vec<u8>>) -> CountResult<Self> {
+        let bytes = bytes.unwrap_or_default();
+        let visits = record::decode(&bytes).map_err(|why| {
+            CountError::not_a_count(anyhow!(
+                "{ROOT}/{} cannot be a count and is left as it is: {why}",
+                record::FILE
+            ))
+        })?;
+        Ok(Original { bytes, visits })
+    }
+
+    /// Returns whether `visits.bin` is missing or holds nothing.
+    pub(super) fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    /// Returns the name of the copy; `None` if there is nothing that the counter's own 8 bytes would not keep.
+    pub(super) fn copy_name(&self) -> Option<String> {
+        let ours = self.is_empty() || self.bytes == record::encode(self.visits);
+        (!ours).then(|| format!("{}.taken-over-{}", record::FILE, self.visits))
+    }
+
+    /// Returns the log line about the start; `None` if `visits.bin` had nothing to take over.
+    pub(super) fn report(&self) -> Option<String> {
+        if self.is_empty() {
+            return None;
+        }
+        let (length, visits) = (self.bytes.len(), self.visits);
+        let plural = if length == 1 { "" } else { "s" };
+        let kept = match self.copy_name() {
+            Some(copy) => format!("the original is kept in {ROOT}/{copy}"),
+            None => "it is as this counter writes it, so no copy is kept".into(),
+        };
+        let text = match record::as_text(&self.bytes) {
+            Some(text) => format!(
+                "; as text it would be {text:?}: if that is meant, stop, remove .visits, and {}",
+                record::conversion(text)
+            ),
+            None => String::new(),
+        };
+        Some(format!(
+            "took over {ROOT}/{}: {length} byte{plural}, read as the little-endian number {visits}; {kept}{text}",
+            record::FILE
+        ))
+    }
+}
+
+impl<P: Platform> Volume<P> {
+    /// Reads `visits.bin` as input: the count if the private directory is missing.
+    pub(super) async fn original(&self) -> CountResult<Original> {
+        let read = self.root()?.read(record::FILE, record::LONGEST + 1).await;
+        match read {
+            Ok(bytes) => Original::read(Some(bytes)),
+            Err(e) if e.kind == FsErrorKind::NotFound => Original::read(None),
+            Err(e) => Err(refused(&format!("cannot read {}", record::FILE), e)),
+        }
+    }
+
+    /// Makes sure that the copy of the original is on the volume and survives a power cut. A copy that cannot be
+    /// completed is removed.
+    pub(super) async fn keep(&self, root: &P::Dir, original: &Original) -> CountResult<()> {
+        let Some(copy) = original.copy_name() else {
+            return Ok(());
+        };
+        if !self.must_write(root, &copy, original).await? {
+            return Ok(());
+        }
+        if let Err(error) = write(root, &copy, &original.bytes).await {
+            // Complete, it is another starter's.
+            if matches!(self.must_write(root, &copy, original).await, Ok(true)) {
+                let _ = root.remove_file(&copy).await;
+            }
+            return Err(refused(&format!("cannot write {copy}"), error));
+        }
+        self.trust(root.sync_file(&copy).await, &copy)
+    }
+
+    /// Returns whether the copy is missing or unfinished.
+    ///
+    /// # Errors
+    /// Returns what is in the way, if it is something else.
+    pub(super) async fn must_write(
+        &self,
+        root: &P::Dir,
+        copy: &str,
+        original: &Original,
+    ) -> CountResult<bool> {
+        match root.read(copy, record::LONGEST + 1).await {
+            Ok(bytes) if bytes == original.bytes => Ok(false),
+            Ok(bytes) if original.bytes.starts_with(&bytes) => Ok(true),
+            // The same number with more zeros behind it.
+            Ok(bytes) if bytes.starts_with(&original.bytes) && is_count(&bytes, original) => {
+                Ok(false)
+            }
+            Ok(_) => Err(CountError::unavailable(anyhow!(
+                "cannot keep {ROOT}/{} in {copy}: that file holds something else; move it away",
+                record::FILE
+            ))),
+            Err(e) if e.kind == FsErrorKind::NotFound => Ok(true),
+            Err(e) => Err(refused(&format!("cannot read {copy}"), e)),
+        }
+    }
+
+    /// Writes into `dir`, which is removed afterwards, whatever a start would add to the volume.
+    pub(super) async fn try_space(&self, dir: &P::Dir, original: &Original) -> CountResult<()> {
+        let cannot = |e| refused("cannot start counting", e);
+        if original.is_empty() {
+            let bytes = record::encode(original.visits);
+            write(dir, record::FILE, &bytes).await.map_err(cannot)?;
+        }
+        if let Some(copy) = original.copy_name()
+            && self.must_write(&self.root()?, &copy, original).await?
+        {
+            write(dir, &copy, &original.bytes).await.map_err(cannot)?;
+        }
+        Ok(())
+    }
+}
+
+fn is_count(bytes: &[u8], original: &Original) -> bool {
+    record::decode(bytes) == Ok(original.visits)
+}
+
+async fn write<D: Directory>(dir: &D, name: &str, bytes: &[u8]) -> Result<(), FsError> {
+    let file = dir.open_file(name, true).await?;
+    file.write(bytes).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Original;
+
+    fn original(bytes: &[u8]) -> Original {
+        Original::read(Some(bytes.to_vec())).unwrap()
+    }
+
+    #[test]
+    fn a_copy_is_kept_of_bytes_that_this_counter_would_not_write() {
+        for (bytes, name) in [
+            (&[114][..], Some("visits.bin.taken-over-114")),
+            (&[0][..], Some("visits.bin.taken-over-0")),
+            (&[9, 0, 0, 0, 0, 0, 0], Some("visits.bin.taken-over-9")),
+            (
+                &[9, 0, 0, 0, 0, 0, 0, 0, 0],
+                Some("visits.bin.taken-over-9"),
+            ),
+            (&[9, 0, 0, 0, 0, 0, 0, 0], None),
+            (&[], None),
+        ] {
+            assert_eq!(original(bytes).copy_name().as_deref(), name, "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn the_report_names_bytes_number_and_copy() {
+        assert_eq!(
+            original(&[114]).report().unwrap(),
+            "took over /app/persistent/visits.bin: 1 byte, read as the little-endian number 114; \
+             the original is kept in /app/persistent/visits.bin.taken-over-114"
+        );
+        let ours = original(&9u64.to_le_bytes()).report().unwrap();
+        assert!(
+            ours.contains("8 bytes") && ours.contains("no copy"),
+            "{ours}"
+        );
+        assert!(original(&[]).report().is_none());
+        // A count which is text as well is taken for a count, and the report says so.
+        let both = original(b"95\n").report().unwrap();
+        assert!(both.contains("number 668985"), "{both}");
+        assert!(both.contains("as text it would be \"95\""), "{both}");
+    }
+}

@@ -1,0 +1,203 @@
+//! A volume that something else has written is taken over with one line in the log and a copy of what was there.
+
+use super::*;
+use crate::protocol::directory::FsErrorKind;
+
+const SEEDS: u64 = 300;
+const COPY: &str = "visits.bin.taken-over-114";
+
+fn names(world: &World) -> Vec<String> {
+    world.with(|state| state.disk.names(ROOT))
+}
+
+fn content(world: &World, name: &str) -> Option<Vec<u8>> {
+    world.with(|state| state.disk.read(ROOT, name, 64)).ok()
+}
+
+fn put(world: &World, name: &str, bytes: &[u8]) {
+    world.with(|state| {
+        let file = state.disk.open_file(ROOT, name, true).unwrap();
+        state.disk.write_to(file, bytes).unwrap();
+    });
+}
+
+/// The lines of the log about a take-over.
+fn reports(world: &World) -> Vec<String> {
+    let log = world.with(|state| state.log.clone());
+    let reports = log.into_iter().filter(|line| line.starts_with("took over"));
+    reports.collect()
+}
+
+#[test]
+fn the_first_visit_keeps_a_copy_and_reports_it_once() {
+    for original in [&[114][..], &[114, 0, 0, 0], &[114, 0, 0, 0, 0, 0, 0, 0, 0]] {
+        let world = World::new(1);
+        set_visits_bin(&world, original);
+        let mut process = Process::start(&world);
+        assert_eq!(process.probe(&world), Ok(()));
+        assert_eq!(names(&world), ["visits.bin"], "a probe changes nothing");
+        process.visitors(2);
+        assert_eq!(process.finish(&world), [115, 116]);
+        assert_eq!(names(&world), [".visits", "visits.bin", COPY]);
+        assert_eq!(content(&world, COPY).unwrap(), original);
+        let mut restarted = Process::start(&world);
+        restarted.visitors(1);
+        assert_eq!(restarted.finish(&world), [117]);
+        let reports = reports(&world);
+        assert_eq!(reports.len(), 1, "{reports:?}");
+        assert!(reports[0].contains("number 114"), "{reports:?}");
+        assert!(reports[0].contains(COPY), "{reports:?}");
+    }
+}
+
+#[test]
+fn what_this_counter_wrote_itself_is_reported_and_not_copied() {
+    let world = World::new(2);
+    set_visits_bin(&world, &114u64.to_le_bytes());
+    let mut process = Process::start(&world);
+    process.visitors(1);
+    assert_eq!(process.finish(&world), [115]);
+    assert_eq!(names(&world), [".visits", "visits.bin"]);
+    assert!(reports(&world)[0].contains("number 114"));
+}
+
+#[test]
+fn an_empty_volume_has_nothing_to_report() {
+    let world = World::new(3);
+    let mut process = Process::start(&world);
+    process.visitors(1);
+    assert_eq!(process.finish(&world), [1]);
+    assert_eq!(reports(&world), [""; 0]);
+}
+
+#[test]
+fn a_copy_that_cannot_be_written_refuses_the_start_and_changes_nothing() {
+    for kind in [FsErrorKind::NoSpace, FsErrorKind::Denied, FsErrorKind::Io] {
+        for call in ["open_file visits.bin.t", "write visits.bin.t"] {
+            let world = World::new(4);
+            set_visits_bin(&world, &[114]);
+            world.with(|state| state.faults.push((call, kind)));
+            let mut process = Process::start(&world);
+            process.visitors(1);
+            world.run(&mut process.pool, LONG);
+            assert!(process.errors()[0].contains(COPY), "{:?}", process.errors());
+            assert!(process.probe(&world).is_err(), "{call} {kind:?}");
+            assert_eq!(names(&world), ["visits.bin"], "{call} {kind:?}");
+            assert_eq!(content(&world, "visits.bin").unwrap(), [114]);
+            world.with(|state| state.faults.clear());
+            process.visitors(1);
+            assert_eq!(process.finish(&world), [115]);
+            assert_eq!(content(&world, COPY).unwrap(), [114]);
+        }
+    }
+}
+
+#[test]
+fn an_earlier_copy_is_never_overwritten() {
+    // Of the same count it is enough, also with more zeros.
+    for earlier in [&[114][..], &[114, 0, 0]] {
+        let world = World::new(5);
+        set_visits_bin(&world, &[114]);
+        put(&world, COPY, earlier);
+        let mut process = Process::start(&world);
+        process.visitors(1);
+        assert_eq!(process.finish(&world), [115]);
+        assert_eq!(content(&world, COPY).unwrap(), earlier);
+    }
+    // Of another count it has another name.
+    let world = World::new(6);
+    set_visits_bin(&world, &[114]);
+    put(&world, "visits.bin.taken-over-7", &[7]);
+    let mut process = Process::start(&world);
+    process.visitors(1);
+    assert_eq!(process.finish(&world), [115]);
+    assert_eq!(content(&world, "visits.bin.taken-over-7").unwrap(), [7]);
+    // Anything else of that name refuses the start, and the probe.
+    let world = World::new(7);
+    set_visits_bin(&world, &[114]);
+    put(&world, COPY, b"somebody's notes");
+    let mut process = Process::start(&world);
+    process.visitors(1);
+    world.run(&mut process.pool, LONG);
+    assert!(
+        process.errors()[0].contains("move it away"),
+        "{:?}",
+        process.errors()
+    );
+    assert_eq!(process.probe(&world).unwrap_err().1, process.errors()[0]);
+    assert_eq!(content(&world, COPY).unwrap(), b"somebody's notes");
+    assert_eq!(names(&world), ["visits.bin", COPY]);
+}
+
+#[test]
+fn starters_that_race_keep_one_copy_and_report_once() {
+    for seed in 0..SEEDS {
+        let world = World::new(seed);
+        set_visits_bin(&world, &[114, 0, 0, 0, 0, 0, 0, 0, 0]);
+        let mut processes: Vec<_> = (0..4).map(|_| Process::start(&world)).collect();
+        for process in &mut processes {
+            process.visitors(2);
+        }
+        run_together(&world, &mut processes);
+        assert!(processes[0].probe(&world).is_ok());
+        assert_eq!(
+            names(&world),
+            [".visits", "visits.bin", COPY],
+            "seed {seed}"
+        );
+        assert_eq!(content(&world, COPY).unwrap().len(), 9, "seed {seed}");
+        assert_eq!(published(&world), Some(122), "seed {seed}");
+        assert_eq!(reports(&world).len(), 1, "seed {seed}");
+    }
+}
+
+#[test]
+fn a_power_cut_leaves_the_original_or_its_whole_copy() {
+    for seed in 0..SEEDS {
+        let world = World::new(seed);
+        set_visits_bin(&world, &[114, 0]);
+        world
+            .with(|state| state.disk.sync_file(ROOT, record::FILE))
+            .unwrap();
+        world.with(|state| state.disk.sync(ROOT)).unwrap();
+        let mut processes: Vec<_> = (0..2).map(|_| Process::start(&world)).collect();
+        for process in &mut processes {
+            process.visitors(1);
+        }
+        for _ in 0..world.with(|state| state.below(60)) {
+            processes.iter_mut().for_each(|p| world.poll(&mut p.pool));
+            world.step();
+        }
+        drop(processes);
+        world.cut_power();
+        if content(&world, "visits.bin").unwrap() != [114, 0] {
+            assert_eq!(content(&world, COPY).unwrap(), [114, 0], "seed {seed}");
+        }
+        let mut process = Process::start(&world);
+        process.visitors(1);
+        process.finish(&world);
+        assert_eq!(content(&world, COPY).unwrap(), [114, 0], "seed {seed}");
+    }
+}
+
+#[test]
+fn a_decimal_number_as_text_is_refused_and_kept() {
+    let world = World::new(8);
+    set_visits_bin(&world, b"114\n");
+    let mut process = Process::start(&world);
+    process.visitors(1);
+    assert_eq!(process.finish(&world), [0; 0]);
+    let (refusal, line) = process.current(&world).unwrap_err();
+    assert_eq!(refusal, Refusal::NotACount);
+    for part in [
+        "/app/persistent/visits.bin",
+        "114 as text",
+        "(114).to_bytes",
+    ] {
+        assert!(line.contains(part), "{line}");
+    }
+    assert_eq!(process.probe(&world).unwrap_err().1, line);
+    assert_eq!(process.errors(), [line]);
+    assert_eq!(content(&world, "visits.bin").unwrap(), b"114\n");
+    assert_eq!(names(&world), ["visits.bin"]);
+}
