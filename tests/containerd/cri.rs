@@ -6,7 +6,7 @@ pub(crate) use container::{PodContainer, Setup};
 
 use crate::node::{self, Node};
 use anyhow::{Context, Result};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -27,6 +27,7 @@ const SHARED_PROCESSES: u32 = 0;
 pub(crate) struct Pod {
     id: String,
     address: IpAddr,
+    other_address: Option<IpAddr>,
     cgroup: String,
     directory: TempDir,
 }
@@ -34,12 +35,27 @@ pub(crate) struct Pod {
 impl Pod {
     /// A pod of this RuntimeClass handler. Its name is its host's name, too.
     pub(crate) async fn start(node: &Node, handler: &str) -> Result<Self> {
-        Self::start_with(node, handler, json!({ "pid": OWN_PROCESSES })).await
+        Self::start_with_sysctls(node, handler, &[]).await
+    }
+
+    /// A pod with these kernel parameters of its own.
+    pub(crate) async fn start_with_sysctls(
+        node: &Node,
+        handler: &str,
+        sysctls: &[(&str, &str)],
+    ) -> Result<Self> {
+        let sysctls: Map<String, Value> = sysctls
+            .iter()
+            .map(|&(name, value)| (name.to_owned(), value.into()))
+            .collect();
+        let namespaces = json!({ "pid": OWN_PROCESSES });
+        Self::start_with(node, handler, namespaces, sysctls).await
     }
 
     /// A pod whose containers see each other's processes.
     pub(crate) async fn start_sharing_processes(node: &Node, handler: &str) -> Result<Self> {
-        Self::start_with(node, handler, json!({ "pid": SHARED_PROCESSES })).await
+        let namespaces = json!({ "pid": SHARED_PROCESSES });
+        Self::start_with(node, handler, namespaces, Map::new()).await
     }
 
     /// A pod with `hostUsers: false`: root in it is another user of the node's.
@@ -47,10 +63,15 @@ impl Pod {
         let mapped = json!([{ "container_id": 0, "host_id": 100_000, "length": 65536 }]);
         let users = json!({ "mode": 0, "uids": mapped, "gids": mapped });
         let namespaces = json!({ "pid": OWN_PROCESSES, "userns_options": users });
-        Self::start_with(node, handler, namespaces).await
+        Self::start_with(node, handler, namespaces, Map::new()).await
     }
 
-    async fn start_with(node: &Node, handler: &str, namespaces: Value) -> Result<Self> {
+    async fn start_with(
+        node: &Node,
+        handler: &str,
+        namespaces: Value,
+        sysctls: Map<String, Value>,
+    ) -> Result<Self> {
         static LAST: AtomicU64 = AtomicU64::new(0);
         let name = format!("pod-{}", LAST.fetch_add(1, Ordering::Relaxed) + 1);
         let directory = tempfile::tempdir().context("make a directory for a pod")?;
@@ -61,6 +82,7 @@ impl Pod {
             "log_directory": directory.path(),
             "linux": {
                 "cgroup_parent": cgroup,
+                "sysctls": sysctls,
                 "security_context": { "namespace_options": namespaces },
             },
         });
@@ -76,6 +98,7 @@ impl Pod {
         let mut pod = Self {
             id,
             address: [0, 0, 0, 0].into(),
+            other_address: None,
             cgroup,
             directory,
         };
@@ -84,6 +107,8 @@ impl Pod {
         pod.address = address
             .parse()
             .with_context(|| format!("the pod's address: {address:?}"))?;
+        let others = &status["status"]["network"]["additionalIps"];
+        pod.other_address = others[0]["ip"].as_str().and_then(|ip| ip.parse().ok());
         Ok(pod)
     }
 
@@ -105,6 +130,12 @@ impl Pod {
     /// Where a container of it would listen.
     pub(crate) fn address(&self) -> SocketAddr {
         SocketAddr::new(self.address, 5000)
+    }
+
+    /// The same on its address of the other family, if it has one.
+    pub(crate) fn other_address(&self) -> Option<SocketAddr> {
+        self.other_address
+            .map(|address| SocketAddr::new(address, 5000))
     }
 
     /// What containerd says of it.

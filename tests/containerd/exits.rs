@@ -99,7 +99,7 @@ async fn an_address_that_is_in_use_is_named() -> Result<()> {
     );
     let last = second.log().pop().unwrap_or_default();
     ensure!(
-        last.starts_with("stderr F error: cannot listen on 0.0.0.0:5000"),
+        last.starts_with("stderr F error: cannot listen on [::]:5000"),
         "{last}"
     );
     Ok(())

@@ -59,7 +59,6 @@ pub(crate) fn component(name: &str, manifest: &str, wasm: &[u8]) -> Image {
         .entrypoint(["/app/spin.toml"])
         .working_directory("/app")
         .user(format!("{USER}:{USER}"))
-        .env("SPIN_HTTP_LISTEN_ADDR", "0.0.0.0:5000")
         .file("/app/spin.toml", manifest, 0o644)
         .file("/app/component.wasm", wasm, 0o644)
 }

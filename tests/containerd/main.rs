@@ -49,6 +49,7 @@ mod exec_terminal;
 mod exec_wasm;
 mod exits;
 mod failures;
+mod families;
 mod features;
 mod held_up;
 mod hostile;

@@ -1,7 +1,7 @@
 //! A bridge and a network namespace for each container: what a network plugin does for a pod. Done by hand for
 //! `ctr`, so that a container can be tried without Kubernetes' interface; pods get the real plugin.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::process::Command;
@@ -18,8 +18,13 @@ pub(crate) struct Network {
     address: Ipv4Addr,
 }
 
-/// Makes the bridge.
+/// The kernel's setting that makes new interfaces look for their IPv6 addresses elsewhere before they use them, which
+/// takes a second or two.
+const DETECT_DUPLICATES: &str = "/proc/sys/net/ipv6/conf/default/accept_dad";
+
+/// Makes the bridge. Every address of these networks is given once, so no interface looks for duplicates.
 pub(crate) fn bridge() -> Result<()> {
+    std::fs::write(DETECT_DUPLICATES, "0").context(DETECT_DUPLICATES)?;
     ip(&["link", "add", BRIDGE, "type", "bridge"])?;
     ip(&["address", "add", "10.88.0.1/16", "dev", BRIDGE])?;
     ip(&["link", "set", BRIDGE, "up"])

@@ -4,6 +4,7 @@ mod host_cache;
 mod host_crowd;
 mod host_descriptors;
 mod host_drain;
+mod host_families;
 mod host_guest;
 mod host_input;
 mod host_limits;

@@ -7,6 +7,7 @@
 //! there is in [`Container`].
 
 mod container;
+mod listener;
 mod values;
 
 pub use container::Container;
@@ -25,13 +26,10 @@ use anyhow::{Context, Result};
 use clap::Parser;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
-use tokio::net::TcpListener;
-
-const DEFAULT_PORT: u16 = 5000;
 
 const SUCCESS: u8 = 0;
 const FAILURE: u8 = 1;
@@ -48,8 +46,8 @@ struct Arguments {
     #[arg(default_value = "spin.toml")]
     manifest: PathBuf,
 
-    /// The address to listen on, IP:PORT. Port 0 takes a free one; the log says which.
-    /// [default: 127.0.0.1:5000; in a container 0.0.0.0:5000]
+    /// The address to listen on, IP:PORT. Port 0 takes a free one; the log says which. [::]:PORT takes IPv4 connections
+    /// too. [default: 127.0.0.1:5000; in a container [::]:5000, or 0.0.0.0:5000 if the node has no IPv6]
     #[arg(long, value_name = "ADDR", env = "SPIN_HTTP_LISTEN_ADDR")]
     listen: Option<SocketAddr>,
 
@@ -163,13 +161,7 @@ async fn run(arguments: Arguments, container: Option<&Container>) -> Result<u8> 
     let limits = arguments.limits(container)?;
     let app = load(&arguments, container)?;
     // Bound before the component is started, which may touch its directories.
-    let address = arguments.listen.unwrap_or(match container {
-        None => SocketAddr::from((Ipv4Addr::LOCALHOST, DEFAULT_PORT)),
-        Some(_) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, DEFAULT_PORT)),
-    });
-    let listener = TcpListener::bind(address)
-        .await
-        .with_context(|| format!("cannot listen on {address} (--listen)"))?;
+    let listener = listener::listen(arguments.listen, container.is_some())?;
     let (stop, stopped) = tokio::sync::oneshot::channel();
     let served = serve(app, &limits, listener, async { drop(stopped.await) });
     let second_signal = async {

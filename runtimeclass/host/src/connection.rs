@@ -212,6 +212,8 @@ pub(crate) async fn accept(
                 connections.room().await
             }
         };
+        // A socket of both families reports an IPv4 client as ::ffff:192.0.2.1.
+        let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
         connections.open(stream, peer, service, permit);
     }
 }

@@ -121,7 +121,6 @@ impl App {
             .entrypoint(["/app/spin.toml"])
             .working_directory("/app")
             .user(format!("{USER}:{USER}"))
-            .env("SPIN_HTTP_LISTEN_ADDR", "0.0.0.0:5000")
             .exposed_port("5000/tcp");
         self.annotations()
             .into_iter()

@@ -57,7 +57,7 @@ async fn describe_and_logs_tell_how_a_pod_started() -> Result<()> {
         Counter::start(namespace, &Manifests::base()).await?;
         let logs = namespace.kubectl(["logs", "visits-0"]).await?;
         ensure!(
-            logs.contains("listening") && logs.contains("0.0.0.0:5000"),
+            logs.contains("listening") && logs.contains("[::]:5000"),
             "{logs}"
         );
         ensure!(!logs.contains("ERROR"), "{logs}");

@@ -57,8 +57,7 @@ fn component(name: &str, manifest: &str, component: &str, wasm: &Path) -> Result
         .directory("/app/persistent", 65532, 65532, 0o755)
         .entrypoint(["/app/spin.toml"])
         .working_directory("/app")
-        .user("65532:65532")
-        .env("SPIN_HTTP_LISTEN_ADDR", "0.0.0.0:5000"))
+        .user("65532:65532"))
 }
 
 async fn import(cluster: &Cluster, image: Image) -> Result<()> {

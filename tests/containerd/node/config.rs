@@ -73,7 +73,8 @@ runtime_type = "io.containerd.preopen.v1"
     )
 }
 
-/// The pods' network: a bridge of its own, reached from the tests through its gateway's address.
+/// The pods' network: a bridge of its own, reached from the tests through its gateway's addresses, 10.89.0.1 and
+/// fd00:10:89::1.
 pub(super) fn network() -> String {
     let leases = Path::new(DIRECTORY).join("cni/leases");
     format!(
@@ -87,7 +88,7 @@ pub(super) fn network() -> String {
     "ipam": {{
       "type": "host-local",
       "dataDir": {leases:?},
-      "ranges": [[{{ "subnet": "10.89.0.0/16" }}]]
+      "ranges": [[{{ "subnet": "10.89.0.0/16" }}], [{{ "subnet": "fd00:10:89::/64" }}]]
     }}
   }}]
 }}

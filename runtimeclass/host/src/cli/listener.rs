@@ -1,0 +1,193 @@
+//! The socket that the command listens on, and which address families it takes.
+//!
+//! A pod has IPv4 addresses, IPv6 addresses or both, and probes and Services use any of them. The default in a container
+//! is therefore one socket for both families. If the kernel or a sandbox lacks one family, the other one is enough.
+
+use anyhow::{Context, Result};
+use socket2::{Domain, Protocol, Socket, Type};
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use tokio::net::TcpListener;
+
+const DEFAULT_PORT: u16 = 5000;
+
+/// How many connections the kernel keeps until they are accepted.
+const BACKLOG: i32 = 1024;
+
+/// Listens on `given`, or on the default address of a machine or of a container.
+pub(super) fn listen(given: Option<SocketAddr>, in_container: bool) -> Result<TcpListener> {
+    let socket = match given {
+        None if in_container => open_any(DEFAULT_PORT, open),
+        _ => {
+            let local = SocketAddr::from((Ipv4Addr::LOCALHOST, DEFAULT_PORT));
+            open(given.unwrap_or(local), Takes::Both).map_err(|failure| failure.error)
+        }
+    };
+    TcpListener::from_std(socket?.into()).context("cannot watch the listener")
+}
+
+/// Which connections a socket of IPv6 takes. A socket of IPv4 takes those of IPv4 in either case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Takes {
+    /// IPv6 and IPv4, whatever the default of the kernel is (`net.ipv6.bindv6only`).
+    Both,
+    /// IPv6.
+    Ipv6,
+}
+
+/// Why a socket could not be opened.
+#[derive(Debug)]
+struct Failure {
+    error: anyhow::Error,
+    /// Whether the address family is missing, so that another one may work.
+    lacks_family: bool,
+}
+
+/// Opens a socket on every address of the machine: for both families, or for the one that there is.
+fn open_any<T>(
+    port: u16,
+    mut open: impl FnMut(SocketAddr, Takes) -> Result<T, Failure>,
+) -> Result<T> {
+    let v4 = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
+    let v6 = SocketAddr::from((Ipv6Addr::UNSPECIFIED, port));
+    for (address, takes) in [(v6, Takes::Both), (v4, Takes::Both)] {
+        match open(address, takes) {
+            Err(failure) if failure.lacks_family => {}
+            ended => return ended.map_err(|failure| failure.error),
+        }
+    }
+    open(v6, Takes::Ipv6).map_err(|failure| failure.error)
+}
+
+fn open(address: SocketAddr, takes: Takes) -> Result<Socket, Failure> {
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )
+    .map_err(|error| Failure::of(address, &error, lacks_sockets(&error)))?;
+    if address.is_ipv6() {
+        socket
+            .set_only_v6(takes == Takes::Ipv6)
+            .map_err(|error| Failure::of(address, &error, true))?;
+    }
+    socket
+        .set_reuse_address(true)
+        .and_then(|()| socket.set_nonblocking(true))
+        .and_then(|()| socket.bind(&address.into()))
+        .and_then(|()| socket.listen(BACKLOG))
+        .map_err(|error| Failure::of(address, &error, lacks_address(&error)))?;
+    Ok(socket)
+}
+
+impl Failure {
+    fn of(address: SocketAddr, error: &io::Error, lacks_family: bool) -> Self {
+        let remedy = match lacks_family {
+            true if address.ip().is_unspecified() => {
+                " (does this machine have the address family? try the other one)"
+            }
+            true => " (does this machine have the address?)",
+            false => "",
+        };
+        Self {
+            error: anyhow::anyhow!("cannot listen on {address} (--listen): {error}{remedy}"),
+            lacks_family,
+        }
+    }
+}
+
+/// Returns whether the kernel has no sockets of the family, or a filter of system calls refuses them.
+fn lacks_sockets(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(libc::EAFNOSUPPORT | libc::EPROTONOSUPPORT | libc::EPERM | libc::EACCES)
+    )
+}
+
+/// Returns whether the kernel has sockets of the family, but no address for them.
+fn lacks_address(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(libc::EADDRNOTAVAIL | libc::EAFNOSUPPORT)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const V6: &str = "[::]:5000";
+    const V4: &str = "0.0.0.0:5000";
+
+    /// Opens sockets on a machine on which these fail with these errors; returns what was tried, and how it ended.
+    fn on_a_machine(
+        fails: &[(&str, Takes, i32)],
+    ) -> (Vec<(String, Takes)>, Result<String, String>) {
+        let mut tried = Vec::new();
+        let ended = open_any(DEFAULT_PORT, |address, takes| {
+            let name = address.to_string();
+            tried.push((name.clone(), takes));
+            match fails.iter().find(|fail| (fail.0, fail.1) == (&name, takes)) {
+                None => Ok(name),
+                Some((.., errno)) => {
+                    let error = io::Error::from_raw_os_error(*errno);
+                    let lacks = lacks_sockets(&error) || lacks_address(&error);
+                    Err(Failure::of(address, &error, lacks))
+                }
+            }
+        });
+        (tried, ended.map_err(|error| error.to_string()))
+    }
+
+    #[test]
+    fn one_socket_takes_both_families() {
+        let (tried, ended) = on_a_machine(&[]);
+        assert_eq!(tried, [(V6.to_owned(), Takes::Both)]);
+        assert_eq!(ended.as_deref(), Ok(V6));
+    }
+
+    #[test]
+    fn without_ipv6_it_is_ipv4() {
+        for errno in [libc::EAFNOSUPPORT, libc::EADDRNOTAVAIL, libc::EPERM] {
+            let (_, ended) = on_a_machine(&[(V6, Takes::Both, errno)]);
+            assert_eq!(ended.as_deref(), Ok(V4), "{errno}");
+        }
+    }
+
+    #[test]
+    fn without_ipv4_it_is_ipv6() {
+        let (tried, ended) = on_a_machine(&[
+            (V6, Takes::Both, libc::EAFNOSUPPORT),
+            (V4, Takes::Both, libc::EAFNOSUPPORT),
+        ]);
+        assert_eq!(tried.last(), Some(&(V6.to_owned(), Takes::Ipv6)));
+        assert_eq!(ended.as_deref(), Ok(V6));
+    }
+
+    #[test]
+    fn an_address_in_use_is_an_error_and_no_reason_to_take_one_family() {
+        let (tried, ended) = on_a_machine(&[(V6, Takes::Both, libc::EADDRINUSE)]);
+        assert_eq!(tried.len(), 1);
+        let error = ended.expect_err("the address is in use");
+        assert!(
+            error.starts_with("cannot listen on [::]:5000 (--listen): "),
+            "{error}"
+        );
+    }
+
+    #[tokio::test]
+    async fn an_address_that_the_machine_does_not_have_is_named_in_one_line() {
+        // Of the range for documentation.
+        let address = SocketAddr::from(([192, 0, 2, 1], 5000));
+        let error = listen(Some(address), true).expect_err("nobody has it");
+        let error = error.to_string();
+        assert!(
+            error.starts_with("cannot listen on 192.0.2.1:5000 (--listen): "),
+            "{error}"
+        );
+        assert!(
+            error.ends_with("(does this machine have the address?)"),
+            "{error}"
+        );
+    }
+}
