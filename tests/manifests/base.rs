@@ -116,6 +116,7 @@ fn visitors_operators_and_budgets_find_the_counters() -> Result<()> {
     let pods = &base.get("Service", name)?["spec"];
     assert_eq!(pods["clusterIP"], "None");
     for service in [service, pods] {
+        assert_eq!(service["ipFamilyPolicy"], "PreferDualStack");
         assert_eq!(&service["selector"], labels);
         assert_eq!(service["ports"][0]["port"], 5000);
         assert_eq!(&service["ports"][0]["targetPort"], port);
