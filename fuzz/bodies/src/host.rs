@@ -1,6 +1,6 @@
 //! What must hold of the host's parsers.
 
-use crate::manifest::Manifest;
+use crate::manifest::{self, Manifest, Target};
 use crate::outbound::Allowed;
 use std::collections::BTreeSet;
 use std::path::{Component, Path};
@@ -20,8 +20,22 @@ pub fn manifest_text(data: &[u8]) {
         Ok(manifest) => manifest,
         Err(error) => return assert_names_its_line(&format!("{error:#}"), text),
     };
+    assert!(!manifest.endpoints.is_empty(), "nothing is served");
+    for endpoint in &manifest.endpoints {
+        if let Target::Component(index) = endpoint.target {
+            assert!(index < manifest.components.len(), "{endpoint:?}");
+        }
+        assert!(
+            endpoint.route.matches("*").is_none() && endpoint.route.matches("").is_none(),
+            "a route must not match what is no path"
+        );
+    }
+    manifest.components.iter().for_each(assert_component);
+}
+
+fn assert_component(component: &manifest::Component) {
     let mut places = BTreeSet::new();
-    for mount in &manifest.files {
+    for mount in &component.files {
         let destination = Path::new(&mount.destination);
         assert!(destination.is_absolute(), "{mount:?}");
         assert!(
@@ -33,15 +47,11 @@ pub fn manifest_text(data: &[u8]) {
         assert!(!mount.source.is_empty(), "{mount:?}");
         assert!(places.insert(destination), "{mount:?} is there twice");
     }
-    for (name, value) in &manifest.environment {
+    for (name, value) in &component.environment {
         assert!(!name.is_empty() && !name.contains('='), "{name:?}");
         assert!(!name.contains('\0') && !value.contains('\0'), "{name:?}");
     }
-    assert!(manifest.component.is_absolute());
-    assert!(
-        !manifest.route.matches("*"),
-        "a route must not match what is no path"
-    );
+    assert!(component.source.is_absolute());
 }
 
 fn assert_names_its_line(error: &str, text: &str) {
@@ -57,9 +67,15 @@ fn assert_names_its_line(error: &str, text: &str) {
     assert!(!error.contains('\n'), "{error:?} has more than one line");
 }
 
+/// Returns whether a pattern names an IPv6 address, which can be written in many ways.
+fn named_address(pattern: &str) -> bool {
+    pattern.matches(':').count() > 2
+}
+
 /// Parses an entry of `allowed_outbound_hosts`, the first line, and judges a URI by it, the rest.
 ///
-/// A pattern without a star allows one scheme, one host and one port. No pattern allows another scheme.
+/// A pattern without a star, a network and a range allows one scheme, one host and one port. No pattern allows a scheme that
+/// is not of HTTP.
 pub fn outbound_pattern(data: &[u8]) {
     let Some((pattern, uri)) = std::str::from_utf8(data)
         .ok()
@@ -78,11 +94,14 @@ pub fn outbound_pattern(data: &[u8]) {
     }
     let scheme = uri.scheme_str().expect("what is allowed has a scheme");
     let host = uri.host().expect("what is allowed has a host");
+    let pattern = pattern.trim();
     assert!(
-        pattern.starts_with(&format!("{scheme}://")),
+        matches!(scheme, "http" | "https")
+            && (pattern.starts_with(&format!("{scheme}://")) || pattern.starts_with("*://")),
         "{pattern:?} allows {uri}"
     );
-    if pattern.contains('*') {
+    let is_range = pattern.contains("..") || pattern.matches('/').count() > 2;
+    if pattern.contains('*') || is_range || named_address(pattern) {
         return;
     }
     // A pattern without a star is a URI without a path, and allows what that is.

@@ -16,6 +16,9 @@ pub mod outbound;
 #[allow(dead_code, missing_docs, reason = "a part of another crate")]
 #[path = "../../../runtimeclass/host/src/route.rs"]
 pub mod route;
+#[allow(dead_code, missing_docs, reason = "a part of another crate")]
+#[path = "../../../runtimeclass/host/src/variables.rs"]
+pub mod variables;
 
 mod host;
 mod shim;

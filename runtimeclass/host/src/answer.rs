@@ -12,6 +12,11 @@ pub(crate) type Body = Either<ResponseBody, Full<Bytes>>;
 /// A response.
 pub(crate) type Answer = http::Response<Body>;
 
+/// A response of the host's own, as it is.
+pub(crate) fn fixed(response: http::Response<Bytes>) -> Answer {
+    response.map(|body| Either::Right(Full::new(body)))
+}
+
 /// One plain line.
 pub(crate) fn line(status: StatusCode, text: &str) -> Answer {
     let mut answer =

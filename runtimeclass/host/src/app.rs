@@ -1,16 +1,19 @@
-//! An application that is ready to be served: everything that can be wrong with a manifest, its component and its
-//! directories has been looked at, and nothing of the volume has been touched.
+//! An application that is ready to be served: everything that can be wrong with a manifest, its components, its variables
+//! and its directories has been looked at, and nothing of the volume has been touched.
 
 use crate::code::Code;
-use crate::manifest::{Manifest, check_variable};
+use crate::manifest::{self, Manifest, Target, check_variable};
 use crate::outbound::Allowed;
 use crate::preopens::{self, Preopen};
-use crate::route::Route;
+use crate::router::Router;
 use crate::state::State;
 use crate::trust::{Authorities, Trust};
-use anyhow::{Context, Result};
+use crate::variables::Values;
+use crate::well_known::Info;
+use anyhow::{Context, Result, bail};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::env::VarError;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use wasmtime::Engine;
 use wasmtime_wasi_http::handler::ProxyPre;
@@ -18,19 +21,22 @@ use wasmtime_wasi_http::handler::ProxyPre;
 /// What the caller gives beside the manifest.
 #[derive(Clone, Debug, Default)]
 pub struct Overrides {
-    /// Environment variables, over those of the manifest.
+    /// Environment variables for every component, over those of the manifest.
     pub environment: BTreeMap<String, String>,
+    /// Other values for environment variables. They reach the components that list them in the manifest.
+    pub replacements: BTreeMap<String, String>,
     /// The directories that stand behind sources of the manifest's `files`.
     pub sources: BTreeMap<String, PathBuf>,
     /// The certificate authorities that outbound requests trust.
     pub authorities: Authorities,
 }
 
-/// A component with the requests that reach it. Made by [`App::load`].
+/// Components with the requests that reach them. Made by [`App::load`].
 pub struct App {
-    pub(crate) name: String,
-    pub(crate) route: Route,
-    pub(crate) component: Arc<Component>,
+    pub(crate) info: Info,
+    pub(crate) router: Router<Target>,
+    /// A route reaches each of them.
+    pub(crate) components: Vec<Arc<Component>>,
 }
 
 /// A component with its directories, environment and permissions.
@@ -46,51 +52,78 @@ pub(crate) struct Component {
 impl std::fmt::Debug for App {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("App")
-            .field("name", &self.name)
-            .field("preopens", &self.component.preopens)
+            .field("name", &self.info.name)
+            .field("components", &self.components.len())
             .finish_non_exhaustive()
     }
 }
 
 impl App {
-    /// Checks the manifest's directories and loads its component, with the machine code that `code` gives.
+    /// Checks the manifest's variables and directories and loads its components, with the machine code that `code` gives.
     pub fn load(
         manifest: Manifest,
         overrides: &Overrides,
         engine: &Engine,
         code: Code<'_>,
     ) -> Result<Self> {
-        let preopens = preopens::find(&manifest, &overrides.sources)?;
-        let environment = environment(manifest.environment, &overrides.environment)?;
-        // What the environment names is often the image's business, and not this application's.
-        let authorities = &overrides.authorities;
-        let unused = manifest.allowed_outbound_hosts.is_empty() && authorities.more.is_empty();
-        let trust = match unused {
-            true => Trust::default(),
-            false => Trust::read(authorities)?,
-        };
-        let service = crate::component::load(engine, &manifest.component, code)?;
-        Ok(Self {
-            name: manifest.name,
-            route: manifest.route,
-            component: Arc::new(Component {
+        preopens::check_sources(&manifest, &overrides.sources)?;
+        let values = Values::find(&manifest.variables, variable)
+            .with_context(|| manifest.path.display().to_string())?;
+        let mut components = Vec::new();
+        for component in &manifest.components {
+            let outbound = outbound(&manifest.path, component, &values)?;
+            // What the environment names is often the image's business, and not this application's.
+            let authorities = &overrides.authorities;
+            let unused = outbound.is_empty() && authorities.more.is_empty();
+            let trust = match unused {
+                true => Trust::default(),
+                false => Trust::read(authorities)?,
+            };
+            components.push(Arc::new(Component {
+                preopens: preopens::find(&manifest.path, component, &overrides.sources)?,
+                environment: environment(component, overrides)?,
                 engine: engine.clone(),
-                service,
-                preopens,
-                environment,
-                outbound: manifest.allowed_outbound_hosts,
+                service: crate::component::load(engine, &component.source, code)?,
+                outbound,
                 trust: Arc::new(trust),
-            }),
+            }));
+        }
+        let endpoints = manifest.endpoints.into_iter();
+        Ok(Self {
+            info: Info {
+                name: manifest.name,
+                version: manifest.version,
+            },
+            router: Router::new(endpoints.map(|endpoint| (endpoint.route, endpoint.target))),
+            components,
         })
+    }
+}
+
+/// Returns the value that this process's environment has for a variable, if it has one.
+pub(crate) fn variable(name: &str) -> Result<Option<String>> {
+    match std::env::var(name) {
+        Ok(value) => Ok(Some(value)),
+        Err(VarError::NotPresent) => Ok(None),
+        Err(VarError::NotUnicode(_)) => {
+            bail!("the environment variable {name} is not UTF-8, which a component cannot have")
+        }
     }
 }
 
 /// The manifest's variables, over them the caller's, and `HOSTNAME`, the machine's name, unless one of them has it.
 fn environment(
-    mut environment: BTreeMap<String, String>,
-    over: &BTreeMap<String, String>,
+    component: &manifest::Component,
+    overrides: &Overrides,
 ) -> Result<BTreeMap<String, String>> {
-    for (name, value) in over {
+    let mut environment = component.environment.clone();
+    for (name, value) in &mut environment {
+        if let Some(replacement) = overrides.replacements.get(name) {
+            check_variable(name, replacement)?;
+            value.clone_from(replacement);
+        }
+    }
+    for (name, value) in &overrides.environment {
         check_variable(name, value)?;
         environment.insert(name.clone(), value.clone());
     }
@@ -100,4 +133,26 @@ fn environment(
         environment.insert("HOSTNAME".into(), name);
     }
     Ok(environment)
+}
+
+/// Returns what the component may ask, with the values of the variables in it. An entry that is empty then allows nothing,
+/// as in Spin: an optional server has an empty address.
+fn outbound(path: &Path, component: &manifest::Component, values: &Values) -> Result<Allowed> {
+    let mut allowed = Allowed::default();
+    for host in &component.allowed_outbound_hosts {
+        let pattern = host.template.fill(values);
+        if matches!(pattern.as_str(), "" | "http://" | "https://") && !host.template.is_literal() {
+            continue;
+        }
+        // Without the pattern, because a value may be a secret.
+        if allowed.add(&pattern).is_err() {
+            bail!(
+                "{}:{}: the outbound host {:?} is not supported with the values that its variables have",
+                path.display(),
+                host.line,
+                host.template.written()
+            );
+        }
+    }
+    Ok(allowed)
 }

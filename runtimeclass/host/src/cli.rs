@@ -34,9 +34,9 @@ use std::time::Duration;
 const SUCCESS: u8 = 0;
 const FAILURE: u8 = 1;
 
-/// Serves the HTTP component of a Spin manifest, with its files mounted in place.
+/// Serves the HTTP components of a Spin manifest, with their files mounted in place.
 ///
-/// The component is compiled once and kept compiled; one warm instance of it answers all requests. It sees the
+/// A component is compiled once and kept compiled; one warm instance of it answers all its requests. It sees the
 /// directories that the manifest's `files` names, writable where the file system is, the environment that the
 /// manifest and --env give, and nothing else of this machine.
 #[derive(Debug, Parser)]
@@ -51,7 +51,7 @@ struct Arguments {
     #[arg(long, value_name = "ADDR", env = "SPIN_HTTP_LISTEN_ADDR")]
     listen: Option<SocketAddr>,
 
-    /// An environment variable for the component, over the manifest's. HOSTNAME is the machine's name unless given.
+    /// An environment variable for every component, over the manifest's. HOSTNAME is the machine's name unless given.
     #[arg(long = "env", value_name = "NAME=VALUE", value_parser = values::assignment)]
     environment: Vec<(String, String)>,
 
@@ -188,24 +188,20 @@ fn load(arguments: &Arguments, container: Option<&Container>) -> Result<App> {
     let mut overrides = arguments.overrides()?;
     let manifest = Manifest::read(&arguments.manifest)?;
     if let Some(container) = container {
-        container.add_environment(&manifest, &mut overrides.environment)?;
-    }
-    if let Some(container) = container {
+        container.add_environment(&manifest, &mut overrides)?;
         container.refuse_cache(arguments.cache_dir.as_deref())?;
     }
     let engine = crate::engine::engine()?;
-    if let Some(entry) = container.and_then(Container::take_code) {
-        return App::load(manifest, &overrides, &engine, Code::Entry(&entry));
+    if let Some(container) = container {
+        let entries = container.take_code();
+        return App::load(manifest, &overrides, &engine, Code::Entries(&entries));
     }
-    let directory = match container {
-        None => arguments.cache_dir.clone().or_else(default_cache),
-        Some(_) => None,
-    };
+    let directory = arguments.cache_dir.clone().or_else(default_cache);
     let cache = match directory {
         Some(directory) => Cache::open(&directory)?,
         None => None,
     };
-    if cache.is_none() && container.is_none() {
+    if cache.is_none() {
         tracing::warn!("compiled code is not kept: every start compiles");
     }
     let code = cache.as_ref().map_or(Code::Compiled, Code::Cached);
@@ -256,6 +252,7 @@ impl Arguments {
             .map(|(source, directory)| (source, directory.into()));
         Ok(Overrides {
             environment: values::unique("--env", &self.environment)?,
+            replacements: BTreeMap::new(),
             sources: BTreeMap::from_iter(sources),
             authorities: self.authorities(),
         })

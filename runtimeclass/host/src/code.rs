@@ -1,8 +1,8 @@
-//! Where the machine code of a component comes from: a cache, this process's compiler, or an entry of a cache that
+//! Where the machine code of a component comes from: a cache, this process's compiler, or entries of a cache that
 //! another process has opened.
 //!
-//! The last is the shim's way. It opens the entry on the node, as root, and hands it to the container's process, which
-//! maps it after it has lost its rights: wasmtime trusts the bytes that it maps, so root maps none.
+//! The last is the shim's way. It opens the entries on the node, as root, and hands them to the container's process, which
+//! maps them after it has lost its rights: wasmtime trusts the bytes that it maps, so root maps none.
 
 use crate::cache::{Cache, Entry, Key};
 use anyhow::{Result, anyhow};
@@ -27,8 +27,9 @@ pub const CORE_MODULE: &[u8] = b"\0asm\x01\0\0\0";
 pub enum Code<'a> {
     /// From this cache, which also keeps what has to be compiled.
     Cached(&'a Cache),
-    /// From this entry, if it was made of the very component that the manifest names.
-    Entry(&'a Entry),
+    /// From one of these entries, if it was made of the very component that the manifest names. A component without one is
+    /// compiled.
+    Entries(&'a [Entry]),
     /// Compiled at every start.
     Compiled,
 }
@@ -50,14 +51,18 @@ impl Code<'_> {
     pub(crate) fn component(&self, engine: &Engine, wasm: &[u8]) -> Result<(Component, bool)> {
         match self {
             Self::Cached(cache) => cached(cache, engine, wasm),
-            Self::Entry(entry) if entry.was_made_of(wasm) => match entry.component(engine) {
-                Ok(component) => Ok((component, true)),
-                Err(error) => {
-                    tracing::warn!(error = %format!("{error:#}"), "compiling: the node's code cannot be mapped");
-                    Ok((compiled(engine, wasm)?, false))
+            Self::Entries(entries) => {
+                let found = entries.iter().find(|entry| entry.was_made_of(wasm));
+                match found.map(|entry| entry.component(engine)) {
+                    Some(Ok(component)) => return Ok((component, true)),
+                    Some(Err(error)) => {
+                        tracing::warn!(error = %format!("{error:#}"), "compiling: the node's code cannot be mapped");
+                    }
+                    None => {}
                 }
-            },
-            Self::Entry(_) | Self::Compiled => Ok((compiled(engine, wasm)?, false)),
+                Ok((compiled(engine, wasm)?, false))
+            }
+            Self::Compiled => Ok((compiled(engine, wasm)?, false)),
         }
     }
 }

@@ -4,7 +4,9 @@
 //!
 //! What is served:
 //! - [`manifest`]: `spin.toml`, the parts this host supports; an unsupported key is an error
-//! - [`route`]: which paths reach the component
+//! - [`route`]: which paths reach a component
+//! - `router`: the route of a path, among all of an application
+//! - [`variables`]: an application's variables and the templates that use them
 //! - [`outbound`]: which requests the component may send
 //! - [`preopens`]: the directories it sees
 //! - [`app`]: all of it loaded and checked, ready to be served
@@ -32,6 +34,7 @@
 //! - `body`: the body of a request on its way in
 //! - `response`: a component's response, checked on its way out
 //! - `answer`: the responses the host sends
+//! - `well_known`: what it answers below `/.well-known/spin/`
 //!
 //! Running a WASI command, beside the served component:
 //! - [`command`]: from code in the cache to an exit code
@@ -61,6 +64,7 @@ pub mod server;
 pub mod settings;
 pub mod signals;
 pub mod trust;
+pub mod variables;
 
 mod answer;
 mod body;
@@ -71,10 +75,12 @@ mod head;
 mod instance;
 mod memory;
 mod response;
+mod router;
 mod send;
 mod single;
 mod state;
 mod watch;
+mod well_known;
 
 pub use app::{App, Overrides};
 pub use server::{Drained, serve};

@@ -1,38 +1,97 @@
-//! `spin.toml`, Spin's manifest version 2, as far as this host supports it.
+//! `spin.toml`, Spin's manifest version 2.
 //!
-//! Every table denies unknown keys: a key that the author counts on and the host does not know is an error with
-//! its line, never silence. What is checked here needs nothing but the text; whether files and directories exist
-//! is for `crate::preopens` and `component`.
+//! What asks for nothing is accepted. What asks for something that this host does not have is refused with its line, its
+//! name and what to do, and so is every unknown key: nothing that an author counts on is ignored in silence.
+//! docs/spin.md lists every key.
+//!
+//! What is checked here needs nothing but the text. Values of variables, files and directories are for [`crate::app`].
+//!
+//! - `document`: the tables of the text
+//! - `place`: lines for errors
+//! - `refusals`: what the host does not have
+//! - `triggers`: which requests reach what
+//! - `components`: what a component sees and may do
 
-// By its path, which fuzz/bodies needs to include this file.
+// By their paths, which fuzz/bodies needs to include this file.
+#[path = "manifest/components.rs"]
+mod components;
+#[path = "manifest/document.rs"]
+mod document;
+#[path = "manifest/place.rs"]
+mod place;
+#[path = "manifest/refusals.rs"]
+mod refusals;
+#[path = "manifest/triggers.rs"]
+mod triggers;
+
 #[cfg(test)]
 #[path = "manifest/tests.rs"]
 mod tests;
 
-use crate::outbound::Allowed;
 use crate::route::Route;
-use anyhow::{Context, Result, bail, ensure};
+use crate::variables::{self, Declared, Template};
+use anyhow::{Context, Result};
+use bytes::Bytes;
+use components::Components;
+use document::{Document, Versions};
+use place::Place;
 use serde::Deserialize;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// What the host serves, read from a manifest: one component, its route, its files and its permissions.
+pub use components::check_variable;
+pub use triggers::RESERVED;
+
+/// What the host serves, read from a manifest.
 #[derive(Debug)]
 pub struct Manifest {
     /// Where it was read from.
     pub path: PathBuf,
     /// `application.name`.
     pub name: String,
-    /// The requests that reach the component.
+    /// `application.version`.
+    pub version: Option<String>,
+    /// The application's variables.
+    pub variables: Declared,
+    /// The routes that requests from outside can take: at least one.
+    pub endpoints: Vec<Endpoint>,
+    /// The components that a route reaches. Others are checked, and not served.
+    pub components: Vec<Component>,
+}
+
+/// A route and what answers it.
+#[derive(Debug)]
+pub struct Endpoint {
+    /// The requests that it takes.
     pub route: Route,
-    /// The component's wasm, an absolute path or one relative to the current directory.
-    pub component: PathBuf,
-    /// The directories the component sees.
+    /// What answers them.
+    pub target: Target,
+}
+
+/// What answers a route.
+#[derive(Clone, Debug)]
+pub enum Target {
+    /// The component at this index of [`Manifest::components`].
+    Component(usize),
+    /// The host, always the same.
+    Response(http::Response<Bytes>),
+}
+
+/// A component: its wasm, what it sees and what it may do.
+#[derive(Debug)]
+pub struct Component {
+    /// Its name in the manifest.
+    pub name: String,
+    /// Its wasm, an absolute path or one relative to the current directory.
+    pub source: PathBuf,
+    /// The directories it sees.
     pub files: Vec<Mount>,
-    /// The environment the component sees.
+    /// The environment it sees.
     pub environment: BTreeMap<String, String>,
-    /// The hosts the component may send requests to.
-    pub allowed_outbound_hosts: Allowed,
+    /// The hosts it may send requests to.
+    pub allowed_outbound_hosts: Vec<OutboundHost>,
+    /// The values it can ask for by their names.
+    pub variables: BTreeMap<String, Template>,
 }
 
 /// One entry of `files`.
@@ -45,87 +104,13 @@ pub struct Mount {
     pub destination: String,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Document {
-    spin_manifest_version: toml::Spanned<i64>,
-    application: Application,
-    trigger: Triggers,
-    component: BTreeMap<String, Component>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Application {
-    name: String,
-    #[serde(rename = "version")]
-    _version: Option<String>,
-    #[serde(rename = "description")]
-    _description: Option<String>,
-    #[serde(rename = "authors")]
-    _authors: Option<Vec<String>>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Triggers {
-    http: Vec<toml::Spanned<HttpTrigger>>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct HttpTrigger {
-    route: toml::Spanned<String>,
-    component: toml::Spanned<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Component {
-    source: toml::Spanned<String>,
-    #[serde(rename = "description")]
-    _description: Option<String>,
-    #[serde(default)]
-    files: Vec<toml::Spanned<FileEntry>>,
-    #[serde(default)]
-    environment: BTreeMap<String, toml::Spanned<String>>,
-    #[serde(default)]
-    allowed_outbound_hosts: Vec<toml::Spanned<String>>,
-    #[serde(rename = "build")]
-    _build: Option<Build>,
-}
-
-/// Both forms Spin knows, so that the one that is not supported gets an error that says what to write instead.
-#[derive(Deserialize)]
-#[serde(
-    untagged,
-    expecting = "a file must be { source = \"DIRECTORY\", destination = \"/PATH\" }"
-)]
-enum FileEntry {
-    Mount(Mount),
-    Pattern(String),
-}
-
-/// What builds the component: read so that a mistake in it is found, and not used when serving.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Build {
-    #[serde(rename = "command")]
-    _command: OneOrMany,
-    #[serde(rename = "workdir")]
-    _workdir: Option<String>,
-    #[serde(default, rename = "watch")]
-    _watch: Vec<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(
-    untagged,
-    expecting = "a command must be a string or a list of strings"
-)]
-enum OneOrMany {
-    One(#[allow(dead_code, reason = "only its type is checked")] String),
-    Many(#[allow(dead_code, reason = "only its type is checked")] Vec<String>),
+/// One entry of `allowed_outbound_hosts`, which is a pattern once its variables have values.
+#[derive(Clone, Debug)]
+pub struct OutboundHost {
+    /// The entry.
+    pub template: Template,
+    /// Its line in the manifest.
+    pub line: usize,
 }
 
 impl Manifest {
@@ -139,158 +124,41 @@ impl Manifest {
     /// Parses a manifest's text; `path` names it in errors, and its directory is what relative paths start from.
     pub fn parse(path: &Path, text: &str) -> Result<Self> {
         let place = Place { path, text };
-        let document: Document = toml::from_str(text).map_err(|error| {
+        let syntax = |error: toml::de::Error| {
             let at = error.span().map_or(0, |span| span.start);
             place.error(at, error.message())
-        })?;
-        check(document.spin_manifest_version.get_ref() == &2, || {
-            place.error(
-                document.spin_manifest_version.span().start,
-                "spin_manifest_version must be 2: this host reads no other",
-            )
-        })?;
-        let (trigger, component) = served(&place, &document)?;
-        let route = Route::parse(trigger.route.get_ref())
-            .map_err(|error| place.error(trigger.route.span().start, &error.to_string()))?;
-        let directory = path.parent().unwrap_or(Path::new(""));
+        };
+        let versions: Versions = toml::from_str(text).map_err(syntax)?;
+        refusals::check_version(&place, &versions)?;
+        let document: Document = toml::from_str(text).map_err(syntax)?;
+        refusals::check_application(&place, &document)?;
+        let variables = declared(&place, &document)?;
+        let mut components = Components::new(&place, &document, &variables)?;
+        let endpoints = triggers::endpoints(&place, &document, &mut components)?;
+        let components = components.served();
         Ok(Self {
             path: path.to_owned(),
-            name: document.application.name.clone(),
-            route,
-            component: directory.join(component.source.get_ref()),
-            files: mounts(&place, &component.files)?,
-            environment: environment(&place, &component.environment)?,
-            allowed_outbound_hosts: outbound(&place, &component.allowed_outbound_hosts)?,
+            name: document.application.name,
+            version: document.application.version,
+            variables,
+            endpoints,
+            components,
         })
     }
 }
 
-/// The one trigger and its component.
-fn served<'d>(
-    place: &Place<'_>,
-    document: &'d Document,
-) -> Result<(&'d HttpTrigger, &'d Component)> {
-    let [trigger] = document.trigger.http.as_slice() else {
-        let at = document
-            .trigger
-            .http
-            .get(1)
-            .map_or(0, |second| second.span().start);
-        let count = document.trigger.http.len();
-        return Err(place.error(
-            at,
-            &format!("exactly one [[trigger.http]] is supported, here are {count}"),
-        ));
+/// Checks the application's variables.
+fn declared(place: &Place<'_>, document: &Document) -> Result<Declared> {
+    let variable = |(name, variable): (&document::Text, &document::Variable)| {
+        let fail = |what: &str| place.error(name.span().start, what);
+        let text = name.get_ref();
+        variables::check_name(text).map_err(|error| fail(&error.to_string()))?;
+        if variable.required == variable.default.is_some() {
+            return Err(fail(&format!(
+                "the variable {text:?} must have either a default or required = true"
+            )));
+        }
+        Ok((text.clone(), variable.default.clone()))
     };
-    let trigger = trigger.get_ref();
-    let name = trigger.component.get_ref();
-    let Some(component) = document.component.get(name) else {
-        let what = format!("there is no [component.{name}]");
-        return Err(place.error(trigger.component.span().start, &what));
-    };
-    if let Some((unused, table)) = document.component.iter().find(|(other, _)| *other != name) {
-        let what = format!("[component.{unused}] has no trigger: remove it or serve it");
-        return Err(place.error(table.source.span().start, &what));
-    }
-    Ok((trigger, component))
-}
-
-fn mounts(place: &Place<'_>, files: &[toml::Spanned<FileEntry>]) -> Result<Vec<Mount>> {
-    let mut mounts: Vec<Mount> = Vec::new();
-    // Sorted: an image may bring a manifest with many thousands of entries.
-    let mut destinations = BTreeSet::new();
-    for entry in files {
-        let fail = |what: String| place.error(entry.span().start, &what);
-        let mount = match entry.get_ref() {
-            FileEntry::Mount(mount) => mount,
-            FileEntry::Pattern(pattern) => {
-                return Err(fail(format!(
-                    "the file pattern {pattern:?} is not supported, for it would be copied: \
-                     write {{ source = \"DIRECTORY\", destination = \"/PATH\" }}"
-                )));
-            }
-        };
-        let destination = Path::new(&mount.destination);
-        let plain = destination.components().skip(1);
-        check(
-            destination.is_absolute()
-                && plain.clone().next().is_some()
-                && plain
-                    .clone()
-                    .all(|part| matches!(part, std::path::Component::Normal(_))),
-            || {
-                fail(format!(
-                    "the destination {:?} must be an absolute path without \"..\"",
-                    mount.destination
-                ))
-            },
-        )?;
-        check(!mount.source.is_empty(), || {
-            fail("the source must name a directory".into())
-        })?;
-        check(destinations.insert(destination), || {
-            fail(format!(
-                "the destination {:?} is given twice",
-                mount.destination
-            ))
-        })?;
-        mounts.push(mount.clone());
-    }
-    Ok(mounts)
-}
-
-fn environment(
-    place: &Place<'_>,
-    entries: &BTreeMap<String, toml::Spanned<String>>,
-) -> Result<BTreeMap<String, String>> {
-    let checked = |(name, value): (&String, &toml::Spanned<String>)| {
-        check_variable(name, value.get_ref())
-            .map_err(|error| place.error(value.span().start, &error.to_string()))?;
-        Ok((name.clone(), value.get_ref().clone()))
-    };
-    entries.iter().map(checked).collect()
-}
-
-/// An error unless this can be a variable of an environment.
-pub(crate) fn check_variable(name: &str, value: &str) -> Result<()> {
-    ensure!(!name.is_empty(), "an environment variable must have a name");
-    ensure!(
-        !name.contains(['=', '\0']),
-        "the environment variable {name:?} must not contain '=' or NUL"
-    );
-    if value.contains('\0') {
-        bail!("the environment variable {name} must not contain NUL");
-    }
-    Ok(())
-}
-
-fn outbound(place: &Place<'_>, patterns: &[toml::Spanned<String>]) -> Result<Allowed> {
-    let mut allowed = Allowed::default();
-    for pattern in patterns {
-        allowed
-            .add(pattern.get_ref())
-            .map_err(|error| place.error(pattern.span().start, &error.to_string()))?;
-    }
-    Ok(allowed)
-}
-
-fn check(condition: bool, error: impl FnOnce() -> anyhow::Error) -> Result<()> {
-    if condition { Ok(()) } else { Err(error()) }
-}
-
-/// Where an error is: a byte offset in this text becomes a line.
-struct Place<'t> {
-    path: &'t Path,
-    text: &'t str,
-}
-
-impl Place<'_> {
-    fn error(&self, at: usize, what: &str) -> anyhow::Error {
-        let line = 1 + self.text[..at.min(self.text.len())].matches('\n').count();
-        anyhow::anyhow!(
-            "{}:{line}: {}",
-            self.path.display(),
-            what.trim().replace('\n', ", ")
-        )
-    }
+    document.variables.iter().map(variable).collect()
 }

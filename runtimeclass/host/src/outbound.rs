@@ -3,8 +3,10 @@
 //! Requests are judged before a name is looked up or a connection is opened (see `crate::send`). Sockets are denied
 //! altogether: a component has no other way out than `wasi:http`. This module needs no engine, so that it can be fuzzed.
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use http::Uri;
+use ipnet::IpNet;
+use std::net::IpAddr;
 
 /// The patterns of `allowed_outbound_hosts`.
 #[derive(Clone, Debug, Default)]
@@ -14,10 +16,17 @@ pub struct Allowed {
 
 #[derive(Clone, Debug)]
 struct Pattern {
-    https: bool,
+    scheme: Scheme,
     host: Host,
-    /// `None` allows any port.
-    port: Option<u16>,
+    ports: Ports,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Scheme {
+    Http,
+    Https,
+    /// Both of them: a component cannot send other requests.
+    Any,
 }
 
 #[derive(Clone, Debug)]
@@ -26,19 +35,25 @@ enum Host {
     Exactly(String),
     /// `.example.com` for `*.example.com`.
     Below(String),
+    Network(IpNet),
+}
+
+#[derive(Clone, Debug)]
+enum Ports {
+    Any,
+    /// The default one of the scheme.
+    Default,
+    /// The end is not in it, as in Spin.
+    Range(std::ops::Range<u16>),
+    One(u16),
 }
 
 impl Allowed {
-    /// Adds a pattern like `https://example.com`, `http://*.example.com:8080` or `http://127.0.0.1:*`.
+    /// Adds a pattern like `https://example.com`, `http://*.example.com:8080`, `http://10.0.0.0/8:*` or `*://*:*`.
     pub fn add(&mut self, pattern: &str) -> Result<()> {
-        let parsed = Pattern::parse(pattern).with_context(|| {
-            format!(
-                "the outbound host {pattern:?} is not supported: write http://HOST[:PORT] or https://HOST[:PORT], \
-                 where HOST may be * or begin with *. and PORT may be *"
-            )
-        });
-        self.patterns
-            .push(parsed.map_err(|error| anyhow::anyhow!("{error}"))?);
+        let parsed = Pattern::parse(pattern.trim())
+            .map_err(|error| anyhow!("the outbound host {pattern:?} is not supported: {error}"));
+        self.patterns.push(parsed?);
         Ok(())
     }
 
@@ -47,154 +62,153 @@ impl Allowed {
         self.patterns.is_empty()
     }
 
-    /// Whether a request to this URI may be sent.
+    /// Returns whether a request to this URI may be sent.
     pub fn allows(&self, uri: &Uri) -> bool {
         let (Some(scheme), Some(host)) = (uri.scheme_str(), uri.host()) else {
             return false;
         };
-        let https = match scheme {
-            "https" => true,
-            "http" => false,
+        let scheme = match scheme {
+            "https" => Scheme::Https,
+            "http" => Scheme::Http,
             _ => return false,
         };
-        let port = uri.port_u16().unwrap_or(default_port(https));
+        let port = uri.port_u16().unwrap_or(scheme.default_port());
         let host = host.to_ascii_lowercase();
         self.patterns
             .iter()
-            .any(|pattern| pattern.matches(https, &host, port))
+            .any(|pattern| pattern.matches(scheme, &host, port))
     }
 }
 
 impl Pattern {
     fn parse(pattern: &str) -> Result<Self> {
-        let (scheme, rest) = pattern.split_once("://").context("no scheme")?;
-        let https = match scheme {
-            "http" => false,
-            "https" => true,
-            _ => bail!("the scheme"),
+        const FORM: &str = "write http://HOST[:PORT] or https://HOST[:PORT], where HOST may be *, begin with *. or be a \
+            network, and PORT may be * or FIRST..END";
+        ensure!(
+            pattern != "insecure:allow-all",
+            "write \"*://*:*\" if every host may be asked"
+        );
+        let (scheme, rest) = pattern.split_once("://").context(FORM)?;
+        let scheme = match scheme {
+            "http" => Scheme::Http,
+            "https" => Scheme::Https,
+            "*" => Scheme::Any,
+            other if other.bytes().all(|byte| byte.is_ascii_alphabetic()) && !other.is_empty() => {
+                bail!("components have no clients for {other}, and may send HTTP requests alone")
+            }
+            _ => bail!(FORM),
         };
+        // A colon inside brackets, or before a prefix length, belongs to an IPv6 address.
         let (host, port) = match rest.rsplit_once(':') {
-            // A colon inside brackets belongs to an IPv6 address.
-            Some((host, port)) if !port.contains(']') => (host, Some(port)),
+            Some((host, port)) if !port.contains(']') && network(rest).is_none() => {
+                (host, Some(port.strip_suffix('/').unwrap_or(port)))
+            }
             _ => (rest, None),
         };
-        let port = match port {
-            None => Some(default_port(https)),
-            Some("*") => None,
-            Some(port) => {
-                ensure!(port.bytes().all(|byte| byte.is_ascii_digit()), "the port");
-                Some(port.parse()?)
-            }
-        };
+        let host = Host::parse(host.strip_suffix('/').unwrap_or(host))?.context(FORM)?;
+        let ports = Ports::parse(port).context(FORM)?;
+        ensure!(
+            !matches!((&ports, scheme), (Ports::Default, Scheme::Any)),
+            "the scheme * has no port of its own: write *://HOST:* or *://HOST:PORT"
+        );
         Ok(Self {
-            https,
-            host: Host::parse(host)?,
-            port,
+            scheme,
+            host,
+            ports,
         })
     }
 
-    fn matches(&self, https: bool, host: &str, port: u16) -> bool {
+    fn matches(&self, scheme: Scheme, host: &str, port: u16) -> bool {
         let host_matches = match &self.host {
             Host::Any => true,
             Host::Exactly(name) => name == host,
             Host::Below(suffix) => host.len() > suffix.len() && host.ends_with(suffix.as_str()),
+            Host::Network(network) => address(host).is_some_and(|host| network.contains(&host)),
         };
-        host_matches && self.https == https && self.port.is_none_or(|allowed| allowed == port)
+        let scheme_matches = self.scheme == Scheme::Any || self.scheme == scheme;
+        let port_matches = match &self.ports {
+            Ports::Any => true,
+            Ports::Default => port == scheme.default_port(),
+            Ports::Range(range) => range.contains(&port),
+            Ports::One(one) => *one == port,
+        };
+        host_matches && scheme_matches && port_matches
+    }
+}
+
+impl Scheme {
+    fn default_port(self) -> u16 {
+        if self == Self::Https { 443 } else { 80 }
     }
 }
 
 impl Host {
-    fn parse(host: &str) -> Result<Self> {
+    /// Returns nothing if it is malformed, and an error if it is something that this host does not have.
+    fn parse(host: &str) -> Result<Option<Self>> {
         if host == "*" {
-            return Ok(Self::Any);
+            return Ok(Some(Self::Any));
+        }
+        if let Some(network) = network(host) {
+            return Ok(Some(Self::Network(network)));
         }
         let (name, below) = match host.strip_prefix("*.") {
             Some(name) => (name, true),
             None => (host, false),
         };
-        let parsed: http::uri::Authority = name.parse()?;
-        ensure!(parsed.host() == name && parsed.port().is_none(), "the host");
-        ensure!(!name.contains(['*', '{', '@']), "the host");
         let name = name.to_ascii_lowercase();
-        Ok(if below {
+        ensure!(
+            !(name == "self" || name == "self.alt"),
+            "requests of an application to itself are not; name the address that it has in your network"
+        );
+        ensure!(
+            name != "spin.internal" && !name.ends_with(".spin.internal"),
+            "requests between the components of an application are not; give the other one a route, and name its address"
+        );
+        let parsed: Result<http::uri::Authority, _> = name.parse();
+        let plain = parsed.is_ok_and(|parsed| parsed.host() == name && parsed.port().is_none());
+        if !plain || name.contains(['*', '{', '@']) {
+            return Ok(None);
+        }
+        Ok(Some(if below {
             Self::Below(format!(".{name}"))
         } else {
             Self::Exactly(name)
+        }))
+    }
+}
+
+impl Ports {
+    fn parse(port: Option<&str>) -> Option<Self> {
+        let number = |text: &str| -> Option<u16> {
+            let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+            digits.then(|| text.parse().ok())?
+        };
+        Some(match port {
+            None => Self::Default,
+            Some("*") => Self::Any,
+            Some(port) => match port.split_once("..") {
+                Some((first, end)) => Self::Range(number(first)?..number(end)?),
+                None => Self::One(number(port)?),
+            },
         })
     }
 }
 
-fn default_port(https: bool) -> u16 {
-    if https { 443 } else { 80 }
+/// Parses a network like `10.0.0.0/8`, whose address may have bits behind the prefix, or an address.
+fn network(text: &str) -> Option<IpNet> {
+    let network = text.parse().map(|network: IpNet| network.trunc());
+    network.ok().or_else(|| address(text).map(IpNet::from))
 }
 
+/// Parses a host that is an address. An IPv6 address is in brackets.
+fn address(host: &str) -> Option<IpAddr> {
+    let inner = host
+        .strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'));
+    inner.unwrap_or(host).parse().ok()
+}
+
+// By its path, which fuzz/bodies needs to include this file.
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn allows(pattern: &str, uri: &str) -> bool {
-        let mut allowed = Allowed::default();
-        allowed.add(pattern).expect("a pattern");
-        allowed.allows(&uri.parse().expect("a URI"))
-    }
-
-    #[test]
-    fn nothing_is_allowed_by_default() {
-        assert!(!Allowed::default().allows(&"http://example.com/".parse().expect("a URI")));
-    }
-
-    #[test]
-    fn scheme_host_and_port_must_all_match() {
-        assert!(allows("http://example.com", "http://EXAMPLE.com/path"));
-        assert!(allows("http://example.com", "http://example.com:80/"));
-        assert!(!allows("http://example.com", "https://example.com/"));
-        assert!(!allows("http://example.com", "http://example.com:8080/"));
-        assert!(!allows("http://example.com", "http://evil-example.com/"));
-        assert!(!allows(
-            "http://example.com",
-            "http://example.com.evil.org/"
-        ));
-        assert!(!allows(
-            "http://example.com",
-            "http://example.com@evil.org/"
-        ));
-        assert!(allows("http://[::1]:80", "http://[::1]/"));
-    }
-
-    #[test]
-    fn a_star_stands_for_a_host_its_subdomains_or_a_port() {
-        assert!(
-            allows("https://*", "https://anything.org/")
-                && !allows("https://*", "https://a.org:8443/")
-        );
-        assert!(allows("https://*:*", "https://a.org:8443/"));
-        assert!(allows("https://*.example.com", "https://a.b.example.com/"));
-        assert!(!allows("https://*.example.com", "https://example.com/"));
-        assert!(allows("http://127.0.0.1:*", "http://127.0.0.1:9/"));
-    }
-
-    #[test]
-    fn every_other_form_is_refused() {
-        let refused = [
-            "example.com",
-            "redis://a",
-            "http://",
-            "http://a/path",
-            "http://a:b",
-            "http://a:+1",
-            "http://a*",
-            "http://u@a",
-            "self",
-            "http://{{ host }}",
-            "http://*.",
-            "http://a:99999",
-            "*://a",
-        ];
-        for pattern in refused {
-            assert!(
-                Allowed::default().add(pattern).is_err(),
-                "{pattern} is accepted"
-            );
-        }
-    }
-}
+#[path = "outbound/tests.rs"]
+mod tests;

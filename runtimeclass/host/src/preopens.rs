@@ -8,8 +8,8 @@
 #[cfg(target_os = "linux")]
 mod kernel;
 
-use crate::manifest::Manifest;
-use anyhow::{Context, Result, bail, ensure};
+use crate::manifest::{Component, Manifest, Mount};
+use anyhow::{Context, Result, bail};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -23,25 +23,36 @@ pub struct Preopen {
     pub guest: String,
 }
 
-/// Finds the directory behind every entry of the manifest's `files`. `sources` says which directory stands behind
-/// a source instead of the one the manifest names. Nothing is created.
-pub fn find(manifest: &Manifest, sources: &BTreeMap<String, PathBuf>) -> Result<Vec<Preopen>> {
-    for source in sources.keys() {
-        ensure!(
-            manifest.files.iter().any(|mount| mount.source == *source),
+/// Fails if one of `sources` is not a source of the manifest's `files`.
+pub fn check_sources(manifest: &Manifest, sources: &BTreeMap<String, PathBuf>) -> Result<()> {
+    let mounts = manifest.components.iter().flat_map(|it| &it.files);
+    let missing = |source: &&String| !mounts.clone().any(|mount| mount.source == **source);
+    if let Some(source) = sources.keys().find(missing) {
+        bail!(
             "--source {source}=…: {} has no files with the source {source:?}",
             manifest.path.display()
         );
     }
-    let directory = manifest.path.parent().unwrap_or(Path::new(""));
-    let preopen = |mount: &crate::manifest::Mount| Preopen {
+    Ok(())
+}
+
+/// Finds the directory behind every entry of a component's `files`. Relative paths start at the directory of the manifest
+/// at `path`. `sources` has the directories that stand behind a source instead of the one that the manifest names. Nothing
+/// is created.
+pub fn find(
+    path: &Path,
+    component: &Component,
+    sources: &BTreeMap<String, PathBuf>,
+) -> Result<Vec<Preopen>> {
+    let directory = path.parent().unwrap_or(Path::new(""));
+    let preopen = |mount: &Mount| Preopen {
         host: match sources.get(&mount.source) {
             Some(given) => given.clone(),
             None => directory.join(&mount.source),
         },
         guest: mount.destination.clone(),
     };
-    let preopens: Vec<_> = manifest.files.iter().map(preopen).collect();
+    let preopens: Vec<_> = component.files.iter().map(preopen).collect();
     check(&preopens)?;
     Ok(preopens)
 }

@@ -1,79 +1,224 @@
-//! Which paths reach the component: Spin's routes, either one exact path or a path and all below it (`/api/...`).
+//! Which paths reach a component: routes as Spin writes, matches and ranks them.
+//!
+//! A route is a list of parts: text, `:name` for one segment, and `/...` at the end for everything below. Spin takes the
+//! crate routefinder for this. That one allocates for each request, fails on `*` in the middle only when a request
+//! comes, and loses a slash before a dot; so this is code of its own, which the tests compare with that crate.
+//!
+//! Paths are compared as they are sent: neither percent-encoding nor `..` is resolved.
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
+use std::cmp::Ordering;
 
 /// The route of a trigger.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Route {
-    /// The path without `/...` and without a slash at its end.
-    base: String,
-    below: bool,
+    written: String,
+    parts: Vec<Part>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Part {
+    /// A slash between two segments.
+    Slash,
+    /// A dot behind a name, at which that name ends.
+    Dot,
+    /// Exactly this text.
+    Text(String),
+    /// `:name`: one segment, or a part of it up to a dot.
+    Name(String),
+    /// Everything to the end of the path, maybe nothing.
+    Rest,
+}
+
+/// What the parts of a route that are no text stand for in a path.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Captures<'p> {
+    /// The values of the names, in the order of the route.
+    pub names: Vec<&'p str>,
+    /// What `/...` stands for, without slashes at either end.
+    pub rest: Option<&'p str>,
 }
 
 impl Route {
     /// Parses a route as a manifest writes it.
-    pub fn parse(route: &str) -> Result<Self> {
-        let (base, below) = match route.strip_suffix("/...") {
-            Some(base) => (base, true),
-            None => (route, false),
+    pub fn parse(written: &str) -> Result<Self> {
+        let mut route = Self {
+            written: written.to_owned(),
+            parts: Vec::new(),
         };
-        let plain =
-            !base.contains("...") && !base.contains("/:") && !base.contains(['*', '?', '#']);
-        ensure!(
-            route.starts_with('/') && plain,
-            "the route {route:?} must be a path like \"/visits\", or end in \"/...\""
-        );
-        Ok(Self {
-            base: base.trim_end_matches('/').to_owned(),
-            below,
+        route
+            .read()
+            .map_err(|error| anyhow::anyhow!("the route {written:?} {error}"))?;
+        Ok(route)
+    }
+
+    /// Returns the route as the manifest writes it.
+    pub fn written(&self) -> &str {
+        &self.written
+    }
+
+    /// Returns the route as Spin completes it: with a slash at the beginning and none at the end, so `/` is empty.
+    pub fn completed(&self) -> String {
+        let slash = if self.written.starts_with('/') {
+            ""
+        } else {
+            "/"
+        };
+        let whole = format!("{slash}{}", self.written);
+        whole.strip_suffix('/').unwrap_or(&whole).to_owned()
+    }
+
+    /// Returns the names in it, in their order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.parts.iter().filter_map(|part| match part {
+            Part::Name(name) => Some(name.as_str()),
+            _ => None,
         })
     }
 
-    /// Whether a request for this path reaches the component.
-    pub fn matches(&self, path: &str) -> bool {
-        match path.strip_prefix(self.base.as_str()) {
-            None => false,
-            // The base itself; of "/" it is the empty path, which only CONNECT has.
-            Some("") => !self.base.is_empty(),
-            Some("/") => true,
-            Some(rest) => self.below && rest.starts_with('/'),
+    /// Returns a text that two routes share if they match the same paths.
+    pub fn shape(&self) -> String {
+        let parts = self.parts.iter().map(|part| match part {
+            Part::Slash => "/",
+            Part::Dot => ".",
+            Part::Text(text) => text,
+            // Neither can be in a text.
+            Part::Name(_) => "\0",
+            Part::Rest => "*",
+        });
+        parts.collect()
+    }
+
+    fn read(&mut self) -> Result<()> {
+        let completed = self.completed();
+        ensure!(
+            !completed.contains(['?', '#'])
+                && !completed.contains(|c: char| c.is_whitespace() || c.is_control()),
+            "must be a path, without a query and without spaces"
+        );
+        let (base, rest) = match completed.strip_suffix("/...") {
+            Some(base) => (base, true),
+            None => match completed.strip_suffix("/*") {
+                Some(base) => (base, true),
+                None => (completed.as_str(), false),
+            },
+        };
+        ensure!(
+            !base.contains("...") && !base.contains('*'),
+            "may have a wildcard only at its end: write /PATH/..."
+        );
+        let segments = base.split('/').filter(|segment| !segment.is_empty());
+        for segment in segments {
+            self.between();
+            self.read_segment(segment)?;
+        }
+        if rest {
+            self.between();
+            self.parts.push(Part::Rest);
+        }
+        Ok(())
+    }
+
+    fn between(&mut self) {
+        if !self.parts.is_empty() {
+            self.parts.push(Part::Slash);
+        }
+    }
+
+    /// Splits a segment behind its dots, because each piece of text counts when routes are ranked.
+    fn read_segment(&mut self, segment: &str) -> Result<()> {
+        let mut pieces = segment.split('.').peekable();
+        while let Some(piece) = pieces.next() {
+            match piece.strip_prefix(':') {
+                Some("") => bail!("has a wildcard without a name: write /:NAME"),
+                Some(name) => self.parts.push(Part::Name(name.to_owned())),
+                None if piece.is_empty() => {}
+                None => self.parts.push(Part::Text(piece.to_owned())),
+            }
+            if pieces.peek().is_some() {
+                self.push_dot();
+            }
+        }
+        Ok(())
+    }
+
+    fn push_dot(&mut self) {
+        match self.parts.last_mut() {
+            Some(Part::Text(text)) => text.push('.'),
+            Some(Part::Name(_) | Part::Dot) => self.parts.push(Part::Dot),
+            _ => self.parts.push(Part::Text(".".to_owned())),
+        }
+    }
+
+    /// Returns what the route's names stand for if it matches this path. Slashes at either end of the path do not
+    /// matter. What does not begin with one is no path: `*`, and the empty one of CONNECT.
+    pub fn matches<'p>(&self, path: &'p str) -> Option<Captures<'p>> {
+        let mut left = path.strip_prefix('/')?.trim_matches('/');
+        let mut captures = Captures::default();
+        let mut parts = self.parts.iter().peekable();
+        while let Some(part) = parts.next() {
+            left = match part {
+                Part::Text(text) => left.strip_prefix(text.as_str())?,
+                Part::Dot => left.strip_prefix('.')?,
+                Part::Slash => match left.strip_prefix('/') {
+                    Some(left) => left,
+                    None if left.is_empty() && parts.peek() == Some(&&Part::Rest) => left,
+                    None => return None,
+                },
+                Part::Name(_) => {
+                    let before_dot = parts.peek() == Some(&&Part::Dot);
+                    let (value, behind) = name(left, before_dot)?;
+                    captures.names.push(value);
+                    behind
+                }
+                Part::Rest => {
+                    captures.rest = Some(left);
+                    ""
+                }
+            };
+        }
+        left.is_empty().then_some(captures)
+    }
+
+    /// Compares two routes by how specific they are: the less one is tried first. Part by part, text comes before a name
+    /// and a name before a wildcard. Then come more dots, and then fewer parts.
+    pub fn rank(&self, other: &Self) -> Ordering {
+        let weights = |route: &Self| -> Vec<u8> { route.parts.iter().map(Part::weight).collect() };
+        let (mine, others) = (weights(self), weights(other));
+        let common = mine.len().min(others.len());
+        let dots =
+            |route: &Self| -> usize { route.parts.iter().filter(|p| **p == Part::Dot).count() };
+        others[..common]
+            .cmp(&mine[..common])
+            .then_with(|| dots(other).cmp(&dots(self)))
+            .then_with(|| mine.len().cmp(&others.len()))
+    }
+}
+
+impl Part {
+    fn weight(&self) -> u8 {
+        match self {
+            Self::Slash | Self::Dot => 0,
+            Self::Rest => 1,
+            Self::Name(_) => 2,
+            Self::Text(_) => 3,
         }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn matches(route: &str, path: &str) -> bool {
-        Route::parse(route).expect("a route").matches(path)
+/// Splits the value of a name from what is behind it. `None` if the path has ended, or has no dot where one must follow.
+fn name(path: &str, before_dot: bool) -> Option<(&str, &str)> {
+    if path.is_empty() {
+        return None;
     }
-
-    #[test]
-    fn a_wildcard_route_matches_everything_below_it() {
-        assert!(matches("/...", "/") && matches("/...", "/a/b"));
-        assert!(
-            matches("/api/...", "/api")
-                && matches("/api/...", "/api/")
-                && matches("/api/...", "/api/a/b")
-        );
-        assert!(!matches("/api/...", "/apis") && !matches("/api/...", "/"));
+    if before_dot {
+        let end = path.find(['.', '/'])?;
+        return path[end..].starts_with('.').then(|| path.split_at(end));
     }
-
-    #[test]
-    fn an_exact_route_matches_only_itself() {
-        assert!(matches("/", "/") && !matches("/", "/a"));
-        assert!(
-            matches("/a", "/a")
-                && matches("/a", "/a/")
-                && !matches("/a", "/a/b")
-                && !matches("/a", "/ab")
-        );
-    }
-
-    #[test]
-    fn what_is_no_path_matches_nothing() {
-        assert!(!matches("/...", "*"), "OPTIONS *");
-        assert!(!matches("/a", ""), "CONNECT");
-    }
+    Some(path.split_at(path.find('/').unwrap_or(path.len())))
 }
+
+// By its path, which fuzz/bodies needs to include this file.
+#[cfg(test)]
+#[path = "route/tests.rs"]
+mod tests;

@@ -9,8 +9,11 @@ use crate::app::App;
 use crate::connection::{Connections, accept};
 use crate::guest::{Ended, Guest};
 use crate::head;
+use crate::manifest::Target;
 use crate::memory::Budget;
+use crate::router::Router;
 use crate::settings::Limits;
+use crate::well_known::{self, Info};
 use anyhow::{Context, Result, bail};
 use http::{Method, StatusCode};
 use http_body_util::BodyExt;
@@ -31,8 +34,10 @@ pub enum Drained {
 
 /// What every connection shares.
 pub(crate) struct Service {
-    app: App,
-    guest: Guest,
+    router: Router<Target>,
+    /// By the indices of the router's targets.
+    guests: Vec<Guest>,
+    info: Info,
     access_log: bool,
 }
 
@@ -48,25 +53,25 @@ pub async fn serve(
     let address = listener
         .local_addr()
         .context("the address of the listener")?;
-    let budget = Budget::new(limits.memory);
-    let (guest, mut ended) = Guest::start(app.component.clone(), limits, budget).await?;
-    let abandon = guest.abandon();
+    let (guests, mut ended) = start(&app, limits).await?;
+    let abandon: Vec<_> = guests.iter().map(Guest::abandon).collect();
     let service = Arc::new(Service {
-        app,
-        guest,
+        router: app.router,
+        guests,
+        info: app.info,
         access_log: limits.access_log,
     });
-    tracing::info!(url = %format!("http://{address}"), app = %service.app.name, "listening");
+    tracing::info!(url = %format!("http://{address}"), app = %service.info.name, "listening");
     let first = tokio::spawn(check_health(service.clone()));
     let mut connections = Connections::new(limits);
     tokio::select! {
         () = accept(&listener, &mut connections, &service) => {}
         () = shutdown => {}
-        _ = &mut ended => bail!("the component's thread has ended unexpectedly"),
+        () = one(&mut ended) => bail!("a component's thread has ended unexpectedly"),
     }
     // The port is free for a successor while this server drains.
     drop(listener);
-    // The component ends when nobody can send it a request any more.
+    // A component ends when nobody can send it a request any more.
     drop(service);
     tracing::info!(requests = connections.requests(), "draining");
     let requests = connections.requests_counter();
@@ -75,16 +80,38 @@ pub async fn serve(
     Ok(match drained {
         Ok(()) => Drained::Clean,
         Err(_) => {
-            abandon();
+            abandon.into_iter().for_each(|abandon| abandon());
             Drained::Cut(requests.now())
         }
     })
 }
 
-async fn drain(connections: Connections, first: tokio::task::JoinHandle<()>, ended: Ended) {
+/// Starts all components, one after the other.
+async fn start(app: &App, limits: &Limits) -> Result<(Vec<Guest>, Vec<Ended>)> {
+    let (mut guests, mut ended) = (Vec::new(), Vec::new());
+    let budget = Budget::new(limits.memory);
+    for component in &app.components {
+        let (guest, end) = Guest::start(component.clone(), limits, budget.clone()).await?;
+        guests.push(guest);
+        ended.push(end);
+    }
+    Ok((guests, ended))
+}
+
+/// Waits until one of the components has ended: for ever if there is none.
+async fn one(ended: &mut [Ended]) {
+    if ended.is_empty() {
+        return std::future::pending().await;
+    }
+    let _ = futures::future::select_all(ended).await;
+}
+
+async fn drain(connections: Connections, first: tokio::task::JoinHandle<()>, ended: Vec<Ended>) {
     connections.finish().await;
     let _ = first.await;
-    let _ = ended.await;
+    for component in ended {
+        let _ = component.await;
+    }
 }
 
 /// One request of the host's own, for a component may have something to mend that a crash left behind.
@@ -92,10 +119,13 @@ async fn check_health(service: Arc<Service>) {
     let Ok(request) = http::Request::get("/healthz").body(()) else {
         return;
     };
-    if !service.app.route.matches("/healthz") {
+    let Some((Target::Component(index), _)) = service.router.find("/healthz") else {
         return;
-    }
-    let answer = service.guest.call(request.into_parts().0, None).await;
+    };
+    let Some(guest) = service.guests.get(*index) else {
+        return;
+    };
+    let answer = guest.call(request.into_parts().0, None).await;
     let status = answer.status();
     if status.is_success() || status == StatusCode::NOT_FOUND {
         return;
@@ -143,9 +173,27 @@ impl Service {
         if let Err(refusal) = head::prepare(&mut head) {
             return refusal;
         }
-        if !self.app.route.matches(head.uri.path()) {
+        if head.uri.host().is_some_and(is_internal) {
             return nothing_there();
         }
-        self.guest.call(head, Some(body)).await
+        let path = head.uri.path();
+        if let Some(path) = path.strip_prefix(well_known::PREFIX) {
+            return self.info.answer(path);
+        }
+        match self.router.find(path) {
+            None => nothing_there(),
+            Some((Target::Response(response), _)) => answer::fixed(response.clone()),
+            // There is a guest for each component that a route reaches.
+            Some((Target::Component(index), _)) => self.guests[*index].call(head, Some(body)).await,
+        }
     }
+}
+
+/// Returns whether this host is a component of an application. Such names are for requests between components, and not for
+/// those from outside.
+fn is_internal(host: &str) -> bool {
+    const DOMAIN: &str = ".spin.internal";
+    let start = host.len().checked_sub(DOMAIN.len());
+    let end = start.and_then(|start| host.get(start..));
+    end.is_some_and(|end| end.eq_ignore_ascii_case(DOMAIN))
 }

@@ -1,12 +1,11 @@
 //! What the command does differently as a container: it listens on every address, it may have code from the node,
 //! it keeps the component below the container's memory limit, and the container's environment can reach the component.
 
+use crate::app::{Overrides, variable};
 use crate::cache::Entry;
 use crate::manifest::Manifest;
 use crate::settings::MemoryLimit;
-use anyhow::{Result, bail, ensure};
-use std::collections::BTreeMap;
-use std::env::VarError;
+use anyhow::{Result, ensure};
 use std::os::fd::RawFd;
 use std::path::Path;
 use std::sync::atomic::AtomicU64;
@@ -18,28 +17,28 @@ const ALWAYS: [&str; 2] = ["POD_NAME", "HOSTNAME"];
 /// What a container brings beside its arguments and its environment.
 #[derive(Debug, Default)]
 pub struct Container {
-    code: Mutex<Option<Entry>>,
+    code: Mutex<Vec<Entry>>,
     memory_limit: Option<&'static AtomicU64>,
 }
 
 impl Container {
     /// Returns a container with code that was found for it, and with its memory limit in bytes, which may change while
     /// it runs.
-    pub fn new(memory_limit: Option<&'static AtomicU64>, code: Option<Entry>) -> Self {
+    pub fn new(memory_limit: Option<&'static AtomicU64>, code: Vec<Entry>) -> Self {
         let code = Mutex::new(code);
         Self { code, memory_limit }
     }
 
-    /// Returns the code. It is given away so that its descriptor is closed once the code is mapped.
-    pub fn take_code(&self) -> Option<Entry> {
+    /// Returns the code. It is given away so that its descriptors are closed once the code is mapped.
+    pub fn take_code(&self) -> Vec<Entry> {
         let mut code = self.code.lock().unwrap_or_else(PoisonError::into_inner);
-        code.take()
+        std::mem::take(&mut *code)
     }
 
-    /// Returns the descriptor of the code, if there is code.
-    pub fn descriptor(&self) -> Option<RawFd> {
+    /// Returns the descriptors of the code.
+    pub fn descriptors(&self) -> Vec<RawFd> {
         let code = self.code.lock().unwrap_or_else(PoisonError::into_inner);
-        code.as_ref().map(Entry::descriptor)
+        code.iter().map(Entry::descriptor).collect()
     }
 
     /// Returns the limit of the component that follows from the container's.
@@ -58,25 +57,26 @@ impl Container {
         Ok(())
     }
 
-    /// Adds the values that the container's environment has for the variables of the manifest and those of every
+    /// Adds the values that the container's environment has for the variables that components list, and for those of every
     /// replica. What the command line gives stays.
     pub(super) fn add_environment(
         &self,
         manifest: &Manifest,
-        environment: &mut BTreeMap<String, String>,
+        overrides: &mut Overrides,
     ) -> Result<()> {
-        let names = manifest.environment.keys().map(String::as_str);
-        for name in names.chain(ALWAYS) {
-            match std::env::var(name) {
-                Ok(value) => {
-                    environment.entry(name.to_owned()).or_insert(value);
-                }
-                Err(VarError::NotPresent) => {}
-                Err(VarError::NotUnicode(_)) => {
-                    bail!(
-                        "the environment variable {name} is not UTF-8, which a component cannot have"
-                    )
-                }
+        for name in ALWAYS {
+            if let Some(value) = variable(name)? {
+                let environment = &mut overrides.environment;
+                environment.entry(name.to_owned()).or_insert(value);
+            }
+        }
+        let listed = manifest
+            .components
+            .iter()
+            .flat_map(|it| it.environment.keys());
+        for name in listed {
+            if let Some(value) = variable(name)? {
+                overrides.replacements.insert(name.clone(), value);
             }
         }
         Ok(())

@@ -160,9 +160,9 @@ fn arguments(spec: &Spec) -> &[String] {
         .unwrap_or_default()
 }
 
-/// Serves the component. Returns the process's exit code.
+/// Serves the components. Returns the process's exit code.
 fn serve(container: &cli::Container, spec: &Spec) -> i32 {
-    if let Err(error) = confine(spec, container.descriptor()) {
+    if let Err(error) = confine(spec, container.descriptors()) {
         return report(&error);
     }
     let arguments = arguments(spec);
@@ -172,7 +172,7 @@ fn serve(container: &cli::Container, spec: &Spec) -> i32 {
 /// Runs a WASI command. Returns its exit code.
 fn run(code: Option<Entry>, spec: &Spec) -> i32 {
     restore_signals();
-    if let Err(error) = confine(spec, code.as_ref().map(Entry::descriptor)) {
+    if let Err(error) = confine(spec, code.iter().map(Entry::descriptor).collect()) {
         return report(&error);
     }
     let arguments = arguments(spec);
@@ -202,7 +202,7 @@ fn map(code: Option<Entry>) -> Result<Command> {
 
 /// Takes from this process, which executes nothing, what executing a program would have taken, and what running
 /// WebAssembly does not need. Capabilities are given up already: see `super::capabilities`.
-fn confine(spec: &Spec, code: Option<RawFd>) -> Result<()> {
+fn confine(spec: &Spec, code: Vec<RawFd>) -> Result<()> {
     close_inherited(code);
     if let Some(process) = spec.process() {
         label::now(process)?;
@@ -237,27 +237,25 @@ fn on_a_thread(name: &str, work: impl FnOnce() -> i32 + Send) -> i32 {
     })
 }
 
-/// Closes what the process has open beside its standard streams and this descriptor: pipes and sockets of the fork. A
+/// Closes what the process has open beside its standard streams and these descriptors: pipes and sockets of the fork. A
 /// native program loses them when it is executed; this one is not
 /// (docs/upstream/host-procfs.md).
-fn close_inherited(but: Option<RawFd>) {
-    let close = |first: RawFd, last: libc::c_uint| {
-        // SAFETY: takes numbers, no memory. The values that own these descriptors, libcontainer's, are on the stack
-        // below and never dropped, for the process exits; none is used again.
-        unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
-    };
-    match but {
-        Some(but) => {
-            if let Some(last) = libc::c_uint::try_from(but - 1)
-                .ok()
-                .filter(|last| *last > 2)
-            {
-                close(3, last);
-            }
-            close(but + 1, libc::c_uint::MAX);
+fn close_inherited(mut kept: Vec<RawFd>) {
+    kept.sort_unstable();
+    let mut first = libc::STDERR_FILENO + 1;
+    for descriptor in kept {
+        if descriptor > first {
+            close_range(first, (descriptor - 1).cast_unsigned());
         }
-        None => close(3, libc::c_uint::MAX),
+        first = first.max(descriptor + 1);
     }
+    close_range(first, libc::c_uint::MAX);
+}
+
+fn close_range(first: RawFd, last: libc::c_uint) {
+    // SAFETY: takes numbers, no memory. The values that own these descriptors, libcontainer's, are on the stack below and
+    // never dropped, for the process exits; none is used again.
+    unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
 }
 
 /// Restores what a program would inherit from this one, were it not for this one's own needs: the default actions of

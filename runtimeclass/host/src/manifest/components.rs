@@ -1,0 +1,185 @@
+//! The components of a manifest: what each sees and may do.
+
+use super::document::{self, Document, Text, TextOr};
+use super::place::Place;
+use super::{Component, Mount, OutboundHost, refusals};
+use crate::outbound::Allowed;
+use crate::variables::{Declared, Template, check_name};
+use anyhow::{Result, bail, ensure};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use toml::Spanned;
+
+/// All components of a manifest, and which of them are served.
+pub(super) struct Components<'d> {
+    place: &'d Place<'d>,
+    variables: &'d Declared,
+    /// Those of `[component.NAME]`, checked and not served yet.
+    named: BTreeMap<&'d str, Component>,
+    indices: BTreeMap<&'d str, usize>,
+    served: Vec<Component>,
+}
+
+impl<'d> Components<'d> {
+    /// Checks all components that have a table of their own.
+    pub(super) fn new(
+        place: &'d Place<'d>,
+        document: &'d Document,
+        variables: &'d Declared,
+    ) -> Result<Self> {
+        let mut components = Self {
+            place,
+            variables,
+            named: BTreeMap::new(),
+            indices: BTreeMap::new(),
+            served: Vec::new(),
+        };
+        for (name, table) in &document.component {
+            let component = components.check(name, table)?;
+            components.named.insert(name, component);
+        }
+        Ok(components)
+    }
+
+    /// Returns the index of the component with this name, which is served from now on, or nothing if there is none.
+    pub(super) fn serve(&mut self, name: &'d str) -> Option<usize> {
+        if let Some(component) = self.named.remove(name) {
+            self.indices.insert(name, self.served.len());
+            self.served.push(component);
+        }
+        self.indices.get(name).copied()
+    }
+
+    /// Returns whether there is a component with this name.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.named.contains_key(name) || self.indices.contains_key(name)
+    }
+
+    /// Returns the index of a component that a trigger defines.
+    pub(super) fn serve_inline(&mut self, component: Component) -> usize {
+        self.served.push(component);
+        self.served.len() - 1
+    }
+
+    /// Returns the components that are served, by their indices.
+    pub(super) fn served(self) -> Vec<Component> {
+        self.served
+    }
+
+    /// Checks a component's table.
+    pub(super) fn check(&self, name: &str, table: &document::Component) -> Result<Component> {
+        let place = self.place;
+        refusals::check_component(place, table)?;
+        let TextOr::Text(source) = table.source.get_ref() else {
+            return Err(refusals::source(place, &table.source));
+        };
+        let directory = place.path.parent().unwrap_or(Path::new(""));
+        Ok(Component {
+            name: name.to_owned(),
+            source: directory.join(source),
+            files: mounts(place, &table.files)?,
+            environment: environment(place, &table.environment)?,
+            allowed_outbound_hosts: self.outbound(&table.allowed_outbound_hosts)?,
+            variables: self.values(&table.variables)?,
+        })
+    }
+
+    fn outbound(&self, entries: &[Text]) -> Result<Vec<OutboundHost>> {
+        let checked = |entry: &Text| {
+            let at = entry.span().start;
+            let host = Template::parse(entry.get_ref(), self.variables).and_then(|template| {
+                if template.is_literal() {
+                    Allowed::default().add(template.written())?;
+                }
+                Ok(OutboundHost {
+                    template,
+                    line: self.place.line(at),
+                })
+            });
+            host.map_err(|error| self.place.error(at, &error.to_string()))
+        };
+        entries.iter().map(checked).collect()
+    }
+
+    fn values(&self, entries: &BTreeMap<Text, Text>) -> Result<BTreeMap<String, Template>> {
+        let checked = |(name, value): (&Text, &Text)| {
+            check_name(name.get_ref())
+                .map_err(|error| self.place.error(name.span().start, &error.to_string()))?;
+            let value = Template::parse(value.get_ref(), self.variables)
+                .map_err(|error| self.place.error(value.span().start, &error.to_string()))?;
+            Ok((name.get_ref().clone(), value))
+        };
+        entries.iter().map(checked).collect()
+    }
+}
+
+fn mounts(place: &Place<'_>, files: &[Spanned<TextOr<Mount>>]) -> Result<Vec<Mount>> {
+    let mut mounts: Vec<Mount> = Vec::new();
+    // Sorted: an image may bring a manifest with many thousands of entries.
+    let mut destinations = BTreeSet::new();
+    for entry in files {
+        let mount = match entry.get_ref() {
+            TextOr::Table(mount) => check_mount(mount).map(|()| mount),
+            TextOr::Text(pattern) => Err(anyhow::anyhow!(
+                "the file pattern {pattern:?} is not supported, because it would have to be copied: \
+                 write {{ source = \"DIRECTORY\", destination = \"/PATH\" }}"
+            )),
+        };
+        let mount = mount.and_then(|mount| {
+            let destination = Path::new(&mount.destination);
+            ensure!(
+                destinations.insert(destination),
+                "the destination {:?} is given twice",
+                mount.destination
+            );
+            Ok(mount)
+        });
+        let mount = mount.map_err(|error| place.error(entry.span().start, &error.to_string()))?;
+        mounts.push(mount.clone());
+    }
+    Ok(mounts)
+}
+
+fn check_mount(mount: &Mount) -> Result<()> {
+    let Mount {
+        source,
+        destination,
+    } = mount;
+    let path = Path::new(destination);
+    ensure!(
+        path.is_absolute() && !destination.contains('\0'),
+        "the destination {destination:?} must be an absolute path"
+    );
+    ensure!(
+        path.components()
+            .all(|part| part != std::path::Component::ParentDir),
+        "the destination {destination:?} must be a path without \"..\""
+    );
+    ensure!(!source.is_empty(), "the source must name a directory");
+    Ok(())
+}
+
+fn environment(
+    place: &Place<'_>,
+    entries: &BTreeMap<String, Text>,
+) -> Result<BTreeMap<String, String>> {
+    let checked = |(name, value): (&String, &Text)| {
+        check_variable(name, value.get_ref())
+            .map_err(|error| place.error(value.span().start, &error.to_string()))?;
+        Ok((name.clone(), value.get_ref().clone()))
+    };
+    entries.iter().map(checked).collect()
+}
+
+/// Fails unless this can be a variable of an environment.
+pub fn check_variable(name: &str, value: &str) -> Result<()> {
+    ensure!(!name.is_empty(), "an environment variable must have a name");
+    ensure!(
+        !name.contains(['=', '\0']),
+        "the environment variable {name:?} must not contain '=' or NUL"
+    );
+    if value.contains('\0') {
+        bail!("the environment variable {name} must not contain NUL");
+    }
+    Ok(())
+}
