@@ -159,7 +159,7 @@ async fn run(arguments: Arguments, container: Option<&Container>) -> Result<u8> 
     let mut signals = Signals::catch()?;
     logs::install(arguments.log_format)?;
     let limits = arguments.limits(container)?;
-    let app = load(&arguments, container)?;
+    let app = load(&arguments, container, limits.memory)?;
     // Bound before the component is started, which may touch its directories.
     let listener = listener::listen(arguments.listen, container.is_some())?;
     let (stop, stopped) = tokio::sync::oneshot::channel();
@@ -184,14 +184,14 @@ async fn run(arguments: Arguments, container: Option<&Container>) -> Result<u8> 
     }
 }
 
-fn load(arguments: &Arguments, container: Option<&Container>) -> Result<App> {
+fn load(arguments: &Arguments, container: Option<&Container>, memory: MemoryLimit) -> Result<App> {
     let mut overrides = arguments.overrides()?;
     let manifest = Manifest::read(&arguments.manifest)?;
     if let Some(container) = container {
         container.add_environment(&manifest, &mut overrides)?;
         container.refuse_cache(arguments.cache_dir.as_deref())?;
     }
-    let engine = crate::engine::engine()?;
+    let engine = crate::engine::engine_for(memory)?;
     if let Some(container) = container {
         let entries = container.take_code();
         return App::load(manifest, &overrides, &engine, Code::Entries(&entries));
@@ -232,6 +232,7 @@ impl Arguments {
                 .and_then(Container::memory_limit)
                 .unwrap_or(default.memory),
         };
+        memory.check()?;
         Ok(Limits {
             memory,
             request_timeout: self.request_timeout,

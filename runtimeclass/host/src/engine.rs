@@ -3,14 +3,29 @@
 //! The configuration shapes the compiled code: whoever compiles ahead of time (an image build, the shim) must use
 //! [`engine`] too, and [`crate::cache`] makes it part of an entry's name.
 
+use crate::settings::MemoryLimit;
 use anyhow::{Result, anyhow};
 use std::sync::mpsc;
 use std::time::Duration;
 use wasmtime::{Config, Engine};
 
-/// An engine for WASI 0.3 components that can be interrupted.
+/// Bytes of address space that an instance's memory can grow into at least, before it has to be moved.
+const MIN_RESERVED: usize = 1 << 20;
+/// Bytes after a memory that are never accessible: an access of a field needs no check of its own below them.
+const GUARD: u64 = 64 << 10;
+
+/// Returns an engine for components that can be interrupted.
 pub fn engine() -> Result<Engine> {
     set_up(&config())
+}
+
+/// Returns an engine for instances that may have so much memory together: address space for a quarter of it is reserved
+/// for each of them at a time.
+pub fn engine_for(memory: MemoryLimit) -> Result<Engine> {
+    let mut config = config();
+    let reserved = (memory.bytes() / 4).max(MIN_RESERVED);
+    config.memory_reservation_for_growth(reserved as u64);
+    set_up(&config)
 }
 
 /// Returns an engine that compiles ahead of time what the engines of [`engine`] run, for all processors of this target
@@ -34,6 +49,11 @@ fn set_up(config: &Config) -> Result<Engine> {
 
 fn config() -> Config {
     let mut config = Config::new();
+    // Without the 4 GiB that a memory could ever have: many hosts fit into a small address space, and one runs where
+    // `ulimit -v` is 1 GiB. The price is a check of bounds at each access.
+    config.memory_reservation(0);
+    config.memory_reservation_for_growth(MIN_RESERVED as u64);
+    config.memory_guard_size(GUARD);
     config.wasm_component_model_async(true);
     config.epoch_interruption(true);
     // There is one instance, and its first copy of its data is small: to map it from the code's file gains nothing.

@@ -1,5 +1,6 @@
 //! What bounds a served application, each with the value it has unless the caller says otherwise.
 
+use anyhow::{Result, ensure};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -8,6 +9,9 @@ const DEFAULT_MEMORY: usize = 128 << 20;
 
 /// What the host itself needs beside the component, at least, in bytes.
 const HOST_MEMORY: u64 = 16 << 20;
+
+/// A page of WebAssembly memory: with less no component can start.
+pub(crate) const MIN_MEMORY: usize = 64 << 10;
 
 /// How long a connection may be idle if nothing else is said.
 ///
@@ -38,6 +42,22 @@ impl MemoryLimit {
                 usize::try_from(rest).map_or(DEFAULT_MEMORY, |rest| rest.min(DEFAULT_MEMORY))
             }
         }
+    }
+
+    /// Refuses a container's limit that leaves a component nothing: it could not even start.
+    pub(crate) fn check(self) -> Result<()> {
+        if let Self::BelowContainer(limit) = self {
+            let limit = limit.load(Ordering::Acquire);
+            ensure!(
+                self.bytes() >= MIN_MEMORY,
+                "the container's memory limit of {} leaves the component nothing: the host alone needs {}, so give the \
+                 container {} or more (resources.limits.memory)",
+                bytesize::ByteSize(limit),
+                bytesize::ByteSize(HOST_MEMORY),
+                bytesize::ByteSize(2 * HOST_MEMORY)
+            );
+        }
+        Ok(())
     }
 
     /// Describes what set the limit, and so what to change.
@@ -110,5 +130,12 @@ mod tests {
             assert_eq!(limit.bytes(), bytes, "{container_bytes}");
         }
         assert!(limit.source().contains("1048576"));
+        let error = limit.check().expect_err("too little").to_string();
+        assert!(
+            error.contains("limit of 1.0 MiB") && error.contains("32.0 MiB or more"),
+            "{error}"
+        );
+        container.store(32 << 20, Ordering::Release);
+        assert!(limit.check().is_ok());
     }
 }

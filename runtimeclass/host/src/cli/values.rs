@@ -1,12 +1,11 @@
 //! The values of the command's options: each is read strictly, and what is refused says what would be taken.
 
+use crate::settings::MIN_MEMORY;
 use anyhow::Result;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// A page of WebAssembly memory: with less no component can start.
-const LEAST_MEMORY: u64 = 64 << 10;
 /// Less would refuse ordinary browsers.
 const LEAST_HEADER: u64 = 1 << 10;
 /// The exit code of a malformed command line.
@@ -34,7 +33,7 @@ pub(super) fn unique(flag: &str, pairs: &[(String, String)]) -> Result<BTreeMap<
 
 pub(super) fn memory(text: &str) -> Result<usize, String> {
     // 4 GiB is all that a 32-bit component can address.
-    size(text, LEAST_MEMORY, 4 << 30)
+    size(text, MIN_MEMORY as u64, 4 << 30)
 }
 
 pub(super) fn header(text: &str) -> Result<usize, String> {
