@@ -141,6 +141,28 @@ async fn memory_beyond_the_limit_traps_and_the_log_says_so() -> Result<()> {
 }
 
 #[tokio::test]
+async fn an_address_space_of_one_gibibyte_is_enough_and_too_little_names_the_remedy() -> Result<()>
+{
+    let (_app, host) = probe()?;
+    let host = host.shell("ulimit -v 1048576").start().await?;
+    ensure!(get(host.address(), "/take?mebibytes=100").await?.text() == "100\n");
+    assert_serves(&host).await?;
+    let (_app, host) = probe()?;
+    let host = host
+        .shell("ulimit -v 1048576")
+        .arg("--memory-limit=4GiB")
+        .spawn()?;
+    let exit = host.wait_exit(DEADLINE).await?;
+    let named = host
+        .stderr()
+        .lines()
+        .iter()
+        .any(|line| line.contains("raise `ulimit -v`"));
+    ensure!(exit.code == Some(1) && named, host.failed("no remedy"));
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_file_call_of_a_dead_instance_ends_before_its_successor_starts() -> Result<()> {
     let (app, host) = probe()?;
     let host = host.arg("--request-timeout=300ms").start().await?;

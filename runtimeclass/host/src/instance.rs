@@ -131,8 +131,13 @@ pub(crate) async fn instantiate(
     // Instantiation runs the component's code too: it has the time of one request.
     let _ticket = shared.watch.register();
     let service = component.service.instantiate_async(&mut store).await;
-    let service =
-        service.map_err(|error| anyhow::anyhow!("the component does not start: {error:#}"))?;
+    let service = service.map_err(|error| {
+        let hint = match error.root_cause().to_string().contains("Cannot allocate memory") {
+            true => " (is the limit of address space too low? raise `ulimit -v`, or lower --memory-limit)",
+            false => "",
+        };
+        anyhow::anyhow!("the component does not start: {error:#}{hint}")
+    })?;
     Ok((store, service))
 }
 
