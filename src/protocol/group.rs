@@ -97,7 +97,7 @@ impl<P: Platform> Counter<P> {
     /// Counts one visit. Returns its number, which no other visit ever gets, once it is durable and published.
     ///
     /// # Errors
-    /// The visit is not acknowledged; it may have been counted only if the volume failed between the two.
+    /// The visit is not acknowledged. It was counted only if something failed after its number was claimed.
     pub async fn visit(&self) -> Result<u64, SharedError> {
         let inner = &self.0;
         if inner.overdue.get() > 0 {
