@@ -1,7 +1,7 @@
 //! An answer, before it is HTTP: what the routes make and the component sends.
 
 use bytes::Bytes;
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, VARY};
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, StatusCode};
 
 /// `text/plain`, as this component sends it.
@@ -42,11 +42,6 @@ impl Answer {
     pub fn with(mut self, name: http::HeaderName, value: &'static str) -> Self {
         self.headers.insert(name, HeaderValue::from_static(value));
         self
-    }
-
-    /// Says that the request's `Accept` has decided.
-    pub fn negotiated(self) -> Self {
-        self.with(VARY, "accept")
     }
 
     /// The answer to a method that a route does not have.

@@ -3,8 +3,9 @@
 //!
 //! # Layout
 //! From a request to the disk and back:
-//! - [`routes`]: what each request asks for, and its answer; [`accept`] says in which form; [`answer`] is an
-//!   answer before it is HTTP; [`page`] is the one for people, [`metrics`] the one for Prometheus.
+//! - [`routes`]: what each request asks for, and its answer; [`accept`] says in which form, [`prefetch`] whether
+//!   it is a visit at all; [`answer`] is an answer before it is HTTP; [`page`] is the one for people, [`metrics`] the
+//!   one for Prometheus. [`settings`] is what the environment sets.
 //! - [`protocol`]: how visits are counted, over two small traits; nothing in it knows of WASI or HTTP.
 //! - `wasi`: those traits on WASI 0.3, and `component`: the handler itself. Both exist on wasm only; everything
 //!   above them is also built, and tested, natively.
@@ -15,7 +16,9 @@ pub mod answer;
 mod component;
 pub mod metrics;
 pub mod page;
+pub mod prefetch;
 pub mod protocol;
 pub mod routes;
+pub mod settings;
 #[cfg(target_family = "wasm")]
 mod wasi;

@@ -4,10 +4,12 @@ use crate::accept::Form;
 use crate::answer::{Answer, TEXT};
 use crate::metrics;
 use crate::page::{self, Page};
+use crate::prefetch;
 use crate::protocol::error::CountResult;
 use crate::protocol::platform::Platform;
 use crate::protocol::{CountError, Counter, Refusal, record};
-use http::header::{ACCEPT, CACHE_CONTROL, RETRY_AFTER};
+use crate::settings::Settings;
+use http::header::{ACCEPT, CACHE_CONTROL, RETRY_AFTER, VARY};
 use http::{Method, StatusCode, request};
 use serde::Serialize;
 use std::borrow::Borrow;
@@ -19,10 +21,14 @@ struct Told<'a> {
     pod: &'a str,
 }
 
-/// Answers one request. `pod` is the name that this replica shows.
+/// Answers one request.
 ///
 /// The body is never looked at, and its host drops or drains it: nothing a sender does with it can hold a visit.
-pub async fn answer<P: Platform>(counter: &Counter<P>, pod: &str, head: &request::Parts) -> Answer {
+pub async fn answer<P: Platform>(
+    counter: &Counter<P>,
+    settings: &Settings,
+    head: &request::Parts,
+) -> Answer {
     let path = head.uri.path();
     let known = matches!(
         path,
@@ -32,17 +38,20 @@ pub async fn answer<P: Platform>(counter: &Counter<P>, pod: &str, head: &request
         return Answer::line(StatusCode::NOT_FOUND, "nothing here: try /");
     }
     match head.method {
-        Method::GET => get(counter, pod, head).await,
-        // A visit is never counted for a mere look at the headers.
-        Method::HEAD if path == "/" => number(form(head), pod, 0, None).without_body(),
-        Method::HEAD => get(counter, pod, head).await.without_body(),
+        Method::GET => get(counter, settings, head).await,
+        Method::HEAD => get(counter, settings, head).await.without_body(),
         _ => Answer::method_not_allowed(),
     }
 }
 
-async fn get<P: Platform>(counter: &Counter<P>, pod: &str, head: &request::Parts) -> Answer {
+async fn get<P: Platform>(
+    counter: &Counter<P>,
+    settings: &Settings,
+    head: &request::Parts,
+) -> Answer {
+    let pod = &settings.pod;
     match head.uri.path() {
-        "/" => visit(counter, pod, form(head)).await,
+        "/" => root(counter, settings, head).await,
         "/visits" => told(counter.current().await, |visits| match form(head) {
             Form::Page => number(Form::Text, pod, visits, None),
             form => number(form, pod, visits, None),
@@ -55,13 +64,38 @@ async fn get<P: Platform>(counter: &Counter<P>, pod: &str, head: &request::Parts
             let text = counter.metrics().text(visits);
             Answer::new(StatusCode::OK, metrics::CONTENT_TYPE, text)
         }),
-        "/healthz" => told(counter.probe().await, |()| {
-            Answer::line(StatusCode::OK, "ready")
-        }),
+        "/healthz" => match settings.refusal() {
+            Some(refusal) => refusal,
+            None => told(counter.probe().await, |()| {
+                Answer::line(StatusCode::OK, "ready")
+            }),
+        },
         "/livez" => Answer::line(StatusCode::OK, "alive"),
         _ => Answer::new(StatusCode::OK, "image/svg+xml", page::FAVICON)
             .with(CACHE_CONTROL, "public, max-age=86400"),
     }
+}
+
+/// Answers `GET /`, and `HEAD /` but for the number: a visit is never counted for a mere look at the headers.
+async fn root<P: Platform>(
+    counter: &Counter<P>,
+    settings: &Settings,
+    head: &request::Parts,
+) -> Answer {
+    let (form, pod) = (form(head), &settings.pod);
+    let vary = match settings.count_prefetch {
+        Ok(true) => "accept",
+        _ => prefetch::VARY,
+    };
+    let answer = match settings.refusal() {
+        Some(refusal) => refusal,
+        None if settings.count_prefetch == Ok(false) && prefetch::announced(&head.headers) => {
+            prefetch::refusal()
+        }
+        None if head.method == Method::HEAD => number(form, pod, 0, None),
+        None => visit(counter, pod, form).await,
+    };
+    answer.with(VARY, vary)
 }
 
 async fn visit<P: Platform>(counter: &Counter<P>, pod: &str, form: Form) -> Answer {
@@ -87,7 +121,7 @@ fn number(form: Form, pod: &str, visits: u64, since: Option<std::time::SystemTim
         }
         Form::Text => Answer::new(StatusCode::OK, TEXT, format!("{visits}\n")),
     }
-    .negotiated()
+    .with(VARY, "accept")
 }
 
 fn told<T>(result: CountResult<T>, answer: impl FnOnce(T) -> Answer) -> Answer {

@@ -31,7 +31,10 @@ async fn a_visit_is_told_in_the_form_that_the_client_accepts() -> Result<()> {
     assert_eq!(reply.header("content-type"), "text/html; charset=utf-8");
     assert!(reply.text().contains(r#"value="3""#) && reply.text().contains("visits-0"));
     assert_eq!(reply.header("cache-control"), "no-store");
-    assert_eq!(reply.header("vary"), "accept");
+    assert_eq!(
+        reply.header("vary"),
+        "accept, sec-purpose, purpose, x-moz, x-purpose"
+    );
     Ok(())
 }
 

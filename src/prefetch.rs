@@ -1,0 +1,100 @@
+//! Prefetches: requests that a browser makes before a person has decided to go there. They are no visits.
+//!
+//! Such a request is answered with 503. A browser throws that answer away, and asks again if the person does go there.
+
+use crate::answer::Answer;
+use http::header::RETRY_AFTER;
+use http::{HeaderMap, StatusCode};
+
+/// The headers that announce a prefetch: the one that the Fetch standard defines, and the older ones of Chromium and
+/// Safari, Firefox, and Safari.
+const HEADERS: [&str; 4] = ["sec-purpose", "purpose", "x-moz", "x-purpose"];
+
+/// The value of `Vary` of answers that these headers and `accept` decide about.
+pub const VARY: &str = "accept, sec-purpose, purpose, x-moz, x-purpose";
+
+/// The tokens that mean "not yet a visit". Parameters may follow, as in `prefetch;prerender`.
+const TOKENS: [&str; 3] = ["prefetch", "prerender", "preview"];
+
+/// Returns whether a request is a prefetch.
+pub fn announced(headers: &HeaderMap) -> bool {
+    let values = HEADERS.iter().flat_map(|name| headers.get_all(*name));
+    let mut members = values
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','));
+    members.any(|member| {
+        let token = member.split(';').next().unwrap_or_default().trim();
+        TOKENS.iter().any(|it| token.eq_ignore_ascii_case(it))
+    })
+}
+
+/// Returns the answer to a prefetch.
+pub fn refusal() -> Answer {
+    Answer::line(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "a prefetch is not a visit and was not counted: ask again when somebody comes here",
+    )
+    .with(RETRY_AFTER, "5")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{HEADERS, VARY, announced};
+    use http::{HeaderMap, HeaderName, HeaderValue};
+
+    fn headers(all: &[(&str, &[u8])]) -> HeaderMap {
+        let pair = |(name, value): &(&str, &[u8])| {
+            let name: HeaderName = name.parse().unwrap();
+            (name, HeaderValue::from_bytes(value).unwrap())
+        };
+        let mut headers = HeaderMap::new();
+        for (name, value) in all.iter().map(pair) {
+            headers.append(name, value);
+        }
+        headers
+    }
+
+    #[test]
+    fn every_form_of_a_prefetch_is_known() {
+        for (name, value) in [
+            ("sec-purpose", "prefetch"),
+            ("sec-purpose", "prefetch;prerender"),
+            ("sec-purpose", "prefetch;anonymous-client-ip"),
+            ("sec-purpose", "prefetch; prerender ; x=\"y\""),
+            ("sec-purpose", " Prefetch ;prerender"),
+            ("sec-purpose", "something, prefetch"),
+            ("purpose", "prefetch"),
+            ("x-moz", "prefetch"),
+            ("x-purpose", "preview"),
+            ("x-purpose", "prefetch"),
+        ] {
+            let one = headers(&[(name, value.as_bytes())]);
+            assert!(announced(&one), "{name}: {value}");
+        }
+        let second = headers(&[("sec-purpose", b"other"), ("sec-purpose", b"prefetch")]);
+        assert!(announced(&second));
+    }
+
+    #[test]
+    fn anything_else_is_a_visit() {
+        for (name, value) in [
+            ("sec-purpose", &b""[..]),
+            ("sec-purpose", b"prefetched"),
+            ("sec-purpose", b"navigate;prefetch"),
+            ("sec-purpose", b"\"prefetch\""),
+            ("sec-purpose", b"\xff\xfe"),
+            ("x-moz", b"pre fetch"),
+            ("x-something", b"prefetch"),
+            ("sec-fetch-dest", b"prefetch"),
+        ] {
+            assert!(!announced(&headers(&[(name, value)])), "{name}: {value:?}");
+        }
+        assert!(!announced(&HeaderMap::new()));
+    }
+
+    #[test]
+    fn vary_names_accept_and_every_header_that_announces() {
+        let named: Vec<_> = VARY.split(", ").collect();
+        assert_eq!(named, [&["accept"], &HEADERS[..]].concat());
+    }
+}
