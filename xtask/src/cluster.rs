@@ -18,7 +18,8 @@ const REMEDY: &str = "run `make cluster` first";
 #[command(
     override_usage = "cargo xtask cluster COMMAND [ARGS]",
     after_help = "Commands:
-  up [--empty]        build everything and bring the cluster up, with the counter on it
+  up [--empty] [--ip-families ipv4|dual|ipv6]
+                      build everything and bring the cluster up, with the counter on it
   down                end it and remove all that it has left, its volumes too
   stop, start         kill all that runs on the node; start it again
   restart PROGRAM     restart kubelet, containerd or another program of the node
@@ -29,7 +30,9 @@ const REMEDY: &str = "run `make cluster` first";
 
 Environment:
   VISITS_CLUSTER_DIR      where the cluster is kept (default: ~/.local/state/visits/cluster)
-  VISITS_CLUSTER_NETWORK  its number N, 0 to 255: its addresses are 198.18.N.0/24 (default: 0)
+  VISITS_CLUSTER_NETWORK  its number N, 0 to 255: its addresses are 198.18.N.0/24 and fd00:198:18:N::/64 (default: 0)
+  VISITS_CLUSTER_IP_FAMILIES
+                          as --ip-families: the address families of nodes, pods and Services (default: dual)
   KUBERNETES_BIN_DIR      kube-apiserver, kubelet, kubectl, etcd and so on, of another version, instead of building them
   NODE_BIN_DIR            likewise containerd, runc and the CNI plugins ptp, host-local and loopback"
 )]
@@ -74,6 +77,7 @@ pub(crate) fn missing() -> Option<String> {
 }
 
 /// The program that keeps a cluster, and what it makes one of.
+#[derive(Clone)]
 pub(crate) struct Cluster {
     program: PathBuf,
     variables: Vec<(&'static str, PathBuf)>,

@@ -37,6 +37,8 @@ const CONTAINERD: &str = "containerd";
 const INSTALLER: &str = "installer";
 /// The suite that needs a cluster, likewise.
 const CLUSTER: &str = "cluster";
+/// The part of it that needs a cluster without IPv4.
+const IPV6_ALONE: &str = "ipv6_alone";
 /// The suite that needs the cluster's kubectl, and goes before.
 const MANIFESTS: &str = "manifests";
 
@@ -248,20 +250,30 @@ fn cluster(report: &mut Report, environment: &mut Environment) -> Result<()> {
     cluster.apply(&mut rendered);
     rendered.args(["--", "--include-ignored"]);
     report.tests(MANIFESTS, rendered);
+    command.args(["--", "--include-ignored", "--test-threads", THREADS]);
+    command.args(["--skip", IPV6_ALONE]);
+    if !cluster.has_installer() {
+        command.args(["--skip", INSTALLER]);
+    }
+    on_cluster(report, &cluster, CLUSTER, command);
+    let cluster = cluster.with_ipv6_alone()?;
+    let mut command = tests(environment, &targets)?;
+    command.args(["--", "--include-ignored", IPV6_ALONE]);
+    on_cluster(report, &cluster, "cluster, IPv6 alone", command);
+    Ok(())
+}
+
+/// Brings a cluster up, runs tests on it, and takes it down whatever they did.
+fn on_cluster(report: &mut Report, cluster: &TestCluster, name: &str, mut tests: Command) {
     let mut passed = report.build("the cluster", || cluster.up());
     if passed {
-        cluster.apply(&mut command);
-        command.args(["--", "--include-ignored", "--test-threads", THREADS]);
-        if !cluster.has_installer() {
-            command.args(["--skip", INSTALLER]);
-        }
-        passed = report.tests(CLUSTER, command);
+        cluster.apply(&mut tests);
+        passed = report.tests(name, tests);
     }
     if !passed {
         cluster.keep_logs();
     }
     report.build("the cluster's end", || cluster.down());
-    Ok(())
 }
 
 /// The suites of the whole, as tests/Cargo.toml lists them: one added there runs without a word here.

@@ -56,6 +56,11 @@ pub(crate) fn addons(state: &State) -> Result<()> {
         &named_by("ADDONS_BIN_DIR")?.join("manifests"),
         &directory.join("manifests"),
     )?;
+    let network = state.network;
+    let dns = network.dns_service().to_string();
+    replace(&directory.join("coredns.yaml"), "DNS_ADDRESS", &dns)?;
+    let any = network.families.any().to_string();
+    replace(&directory.join("kustomization.yaml"), "ANY_ADDRESS", &any)?;
     // On the server's side: some of them are too large for the annotation that apply else makes.
     apply_with(
         state,
@@ -66,18 +71,25 @@ pub(crate) fn addons(state: &State) -> Result<()> {
 
 /// Applies the addresses that the balancer gives out, once it is there.
 pub(crate) fn balancer(state: &State) -> Result<()> {
-    const RANGE: &str = "ADDRESSES";
     let pool = state.path(ADDONS).join("pool.yaml");
-    let text = fs::read_to_string(&pool).with_context(|| format!("read {}", pool.display()))?;
-    ensure!(
-        text.contains(RANGE),
-        "{} has no {RANGE} to replace",
-        pool.display()
-    );
-    let (first, last) = state.network.balancer();
-    fs::write(&pool, text.replace(RANGE, &format!("{first}-{last}")))
-        .with_context(|| format!("write {}", pool.display()))?;
+    let ranges = state.network.balancer();
+    let ranges: Vec<String> = ranges
+        .iter()
+        .map(|(first, last)| format!("\"{first}-{last}\""))
+        .collect();
+    replace(&pool, "ADDRESSES", &ranges.join(", "))?;
     apply(state, "-f", &pool)
+}
+
+/// Puts a value in the place of a word in a file.
+fn replace(path: &Path, word: &str, value: &str) -> Result<()> {
+    let text = fs::read_to_string(path).with_context(|| format!("read {}", path.display()))?;
+    ensure!(
+        text.contains(word),
+        "{} has no {word} to replace",
+        path.display()
+    );
+    fs::write(path, text.replace(word, value)).with_context(|| format!("write {}", path.display()))
 }
 
 fn copy(from: &Path, to: &Path) -> Result<()> {

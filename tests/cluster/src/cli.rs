@@ -1,5 +1,6 @@
 //! The commands of `visits-cluster`, which `cargo xtask cluster` passes on after building what they need.
 
+use crate::families::Families;
 use crate::node::Node;
 use crate::programs::{NAMES, NODE};
 use crate::state::State;
@@ -17,7 +18,8 @@ use std::process::ExitCode;
     name = "cargo xtask cluster",
     bin_name = "cargo xtask cluster",
     after_help = "Environment:\n  VISITS_CLUSTER_DIR      where the cluster is kept (default: ~/.local/state/visits/cluster)\n  \
-                  VISITS_CLUSTER_NETWORK  its number N, 0 to 255: its addresses are 198.18.N.0/24 (default: 0)"
+                  VISITS_CLUSTER_NETWORK  its number N, 0 to 255: its addresses are 198.18.N.0/24 and fd00:198:18:N::/64 (default: 0)\n  \
+                  VISITS_CLUSTER_IP_FAMILIES  as --ip-families: ipv4, dual or ipv6 (default: dual)"
 )]
 struct Arguments {
     #[command(subcommand)]
@@ -31,6 +33,9 @@ enum Command {
         /// Without the counter
         #[arg(long)]
         empty: bool,
+        /// The address families of nodes, pods and Services [default: dual]
+        #[arg(long, value_name = "FAMILIES")]
+        ip_families: Option<Families>,
     },
     /// End the cluster and remove everything it has left, its volumes too
     Down,
@@ -91,9 +96,13 @@ fn execute(command: Command) -> Result<()> {
     if !rustix::process::geteuid().is_root() {
         bail!("a node needs root: run this as root, or with sudo");
     }
-    let state = State::find()?;
+    let families = match &command {
+        Command::Up { ip_families, .. } => *ip_families,
+        _ => None,
+    };
+    let state = State::find(families)?;
     match command {
-        Command::Up { empty } => {
+        Command::Up { empty, .. } => {
             let _lock = state.lock()?;
             up::run(&state, empty)
         }

@@ -1,12 +1,12 @@
 //! The files that configure the node's programs, in directories of its own below `/etc`, where an administrator would
 //! look for them.
 
-use crate::cgroup;
 use crate::images::PAUSE;
-use crate::network::{DNS_SERVICE, PODS};
+use crate::network::Network;
 use crate::programs::{CONTAINERD as CONTAINERD_SOCKET, pki};
 use crate::root::NODE_BINARIES;
 use crate::state::State;
+use crate::{cgroup, cni};
 use anyhow::{Context, Result};
 use std::fs;
 use std::path::Path;
@@ -17,8 +17,6 @@ pub(crate) const CONTAINERD: &str = "/etc/containerd/config.toml";
 pub(crate) const KUBELET: &str = "/etc/kubernetes/kubelet.yaml";
 /// kube-proxy's.
 pub(crate) const PROXY: &str = "/etc/kubernetes/proxy.yaml";
-/// The pods' network.
-const CNI: &str = "/etc/cni/net.d/10-pods.conflist";
 /// The directory of drop-ins to containerd's configuration.
 const DROP_INS: &str = "/etc/containerd/conf.d";
 /// The handler of the RuntimeClass.
@@ -32,9 +30,9 @@ pub(crate) fn write(state: &State) -> Result<()> {
     for (path, text) in [
         (CONTAINERD, containerd()),
         (RUNTIME, runtime()),
-        (CNI, network()),
-        (KUBELET, kubelet(state)),
-        (PROXY, proxy()),
+        (cni::LIST, cni::list(state.network)?),
+        (KUBELET, kubelet(state.network)),
+        (PROXY, proxy(state.network)),
     ] {
         let path = Path::new(path);
         if path.exists() {
@@ -44,7 +42,7 @@ pub(crate) fn write(state: &State) -> Result<()> {
         fs::create_dir_all(directory).with_context(|| format!("make {}", directory.display()))?;
         fs::write(path, text).with_context(|| format!("write {}", path.display()))?;
     }
-    Ok(())
+    cni::write_plugin()
 }
 
 fn containerd() -> String {
@@ -65,7 +63,7 @@ disable_apparmor = true
 cdi_spec_dirs = []
 
 [plugins.'io.containerd.cri.v1.runtime'.cni]
-bin_dirs = ["{NODE_BINARIES}"]
+bin_dirs = ["{NODE_BINARIES}", "{plugins}"]
 conf_dir = "/etc/cni/net.d"
 
 [plugins.'io.containerd.cri.v1.runtime'.containerd]
@@ -73,7 +71,8 @@ default_runtime_name = "runc"
 
 [plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.runc]
 runtime_type = "io.containerd.runc.v2"
-"#
+"#,
+        plugins = cni::PLUGINS,
     )
 }
 
@@ -88,34 +87,12 @@ runtime_type = "{SHIM}"
     )
 }
 
-/// Each pod has an interface of its own, routed by the node: kubelet's probes and kube-proxy need no more. Addresses are
-/// noted in memory: after a hard stop of the node no pod is left to have one.
-fn network() -> String {
-    format!(
-        r#"{{
-  "cniVersion": "1.0.0",
-  "name": "visits-cluster",
-  "plugins": [
-    {{
-      "type": "ptp",
-      "ipam": {{
-        "type": "host-local",
-        "dataDir": "/run/cni",
-        "ranges": [[{{ "subnet": "{PODS}" }}]],
-        "routes": [{{ "dst": "0.0.0.0/0" }}]
-      }}
-    }}
-  ]
-}}
-"#
-    )
-}
-
-fn kubelet(state: &State) -> String {
+fn kubelet(network: Network) -> String {
     format!(
         "# Written by visits-cluster.
 apiVersion: kubelet.config.k8s.io/v1beta1
 kind: KubeletConfiguration
+address: '{any}'
 authentication:
   anonymous: {{ enabled: false }}
   webhook: {{ enabled: true }}
@@ -125,7 +102,7 @@ tlsCertFile: {certificate}
 tlsPrivateKeyFile: {key}
 containerRuntimeEndpoint: unix://{CONTAINERD_SOCKET}
 clusterDomain: cluster.local
-clusterDNS: ['{DNS_SERVICE}']
+clusterDNS: ['{dns}']
 # No file: the machine's own names no server that a pod could reach.
 resolvConf: ''
 cgroupDriver: cgroupfs
@@ -141,24 +118,29 @@ volumePluginDir: /var/lib/kubelet/volume-plugins
 imageGCHighThresholdPercent: 100
 evictionHard: {{ memory.available: 100Mi, nodefs.available: 1%, nodefs.inodesFree: 1%, imagefs.available: 1% }}
 ",
+        any = network.families.any(),
+        dns = network.dns_service(),
         ca = pki("ca.crt"),
         certificate = pki("kubelet.crt"),
         key = pki("kubelet.key"),
-        cgroup = cgroup::path(state.network),
+        cgroup = cgroup::path(network),
     )
 }
 
-fn proxy() -> String {
+fn proxy(network: Network) -> String {
     format!(
         "# Written by visits-cluster.
 apiVersion: kubeproxy.config.k8s.io/v1alpha1
 kind: KubeProxyConfiguration
 mode: iptables
 clientConnection: {{ kubeconfig: {kubeconfig} }}
-clusterCIDR: {PODS}
+bindAddress: '{any}'
+clusterCIDR: '{pods}'
 # The machine's limits on tracked connections are not this node's to change.
 conntrack: {{ maxPerCore: 0, min: 0, tcpEstablishedTimeout: 0s, tcpCloseWaitTimeout: 0s }}
 ",
+        any = network.families.any(),
+        pods = network.pods().join(","),
         kubeconfig = pki("proxy.conf"),
     )
 }

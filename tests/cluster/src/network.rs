@@ -1,58 +1,109 @@
-//! A cluster's addresses: a subnet of 198.18.0.0/15, which is set aside for tests and routed nowhere, on a pair of
-//! virtual interfaces, one end on the machine and one in the node.
+//! A cluster's addresses, and the pair of virtual interfaces that has them, one end on the machine and one in the node.
+//!
+//! The node's are subnets of 198.18.0.0/15, which is set aside for tests and routed nowhere, and of fd00::/8, which is
+//! for local use. Pods and Services have others, which exist inside the node alone.
 
+use crate::families::Families;
 use crate::node::Node;
 use anyhow::{Context, Result, ensure};
 use std::fmt;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::process::Command;
 use visits_tests::command;
 
-/// The addresses of pods, inside the node alone.
-pub(crate) const PODS: &str = "10.244.0.0/24";
-/// The addresses of services.
-pub(crate) const SERVICES: &str = "10.96.0.0/16";
-/// The first of them, which Kubernetes gives to its own API.
-pub(crate) const API_SERVICE: Ipv4Addr = Ipv4Addr::new(10, 96, 0, 1);
-/// The one that CoreDNS gets.
-pub(crate) const DNS_SERVICE: Ipv4Addr = Ipv4Addr::new(10, 96, 0, 10);
 /// The API's port on the node.
 pub(crate) const API_PORT: u16 = 6443;
 
-/// The number of a cluster on this machine, 0 to 255: its subnet is 198.18.N.0/24.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Network(u8);
+/// The first groups of the node's IPv6 addresses: the digits are those of the IPv4 addresses.
+const NODES_V6: [u16; 3] = [0xfd00, 0x198, 0x18];
+/// Makes new interfaces use their IPv6 addresses at once. By default the kernel asks for a second or two whether somebody
+/// else has them. Here every address is given once.
+const USE_AT_ONCE: &str = "echo 0 > /proc/sys/net/ipv6/conf/default/accept_dad";
+
+/// A cluster's network on this machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Network {
+    /// 0 to 255: the subnets are 198.18.N.0/24 and fd00:198:18:N::/64.
+    number: u8,
+    pub(crate) families: Families,
+}
 
 impl Network {
-    pub(crate) fn parse(number: &str) -> Result<Self> {
-        let number = number.parse();
-        Ok(Self(
-            number.ok().context("a network is a number from 0 to 255")?,
-        ))
+    pub(crate) fn new(number: u8, families: Families) -> Self {
+        Self { number, families }
     }
 
-    /// The machine's end.
-    pub(crate) fn host(self) -> Ipv4Addr {
-        self.address(1)
+    /// Reads the number of a network.
+    pub(crate) fn parse(number: &str) -> Result<u8> {
+        let number = number.parse().ok();
+        number.context("a network is a number from 0 to 255")
     }
 
-    /// The node's end.
-    pub(crate) fn node(self) -> Ipv4Addr {
-        self.address(2)
+    /// Returns the addresses of the node's end; the first is of the primary family.
+    pub(crate) fn nodes(self) -> Vec<IpAddr> {
+        self.addresses(2)
     }
 
-    /// What the load balancer gives out, as the first and the last of a range.
-    pub(crate) fn balancer(self) -> (Ipv4Addr, Ipv4Addr) {
-        (self.address(200), self.address(250))
+    /// Returns the first of them, by which the API is reached.
+    pub(crate) fn node(self) -> IpAddr {
+        self.families.primary(self.v4(2), self.v6(2))
     }
 
-    /// The interface on the machine.
-    pub(crate) fn interface(self) -> String {
-        format!("visits{}", self.0)
+    /// Returns what the load balancer gives out: for each family the first and the last of a range.
+    pub(crate) fn balancer(self) -> Vec<(IpAddr, IpAddr)> {
+        let ranges = [
+            (self.v4(200), self.v4(250)),
+            (self.v6(0x200), self.v6(0x250)),
+        ];
+        let [v4, v6] = ranges;
+        self.families.choose(v4, v6)
     }
 
-    fn address(self, last: u8) -> Ipv4Addr {
-        Ipv4Addr::new(198, 18, self.0, last)
+    /// Returns the subnets of pods.
+    pub(crate) fn pods(self) -> Vec<&'static str> {
+        self.families.choose("10.244.0.0/24", "fd00:10:244::/64")
+    }
+
+    /// Returns the ranges of Services.
+    pub(crate) fn services(self) -> Vec<&'static str> {
+        self.families.choose("10.96.0.0/16", "fd00:10:96::/112")
+    }
+
+    /// Returns the first address of Services of the primary family, which Kubernetes gives to its own API.
+    pub(crate) fn api_service(self) -> IpAddr {
+        self.families.primary(
+            Ipv4Addr::new(10, 96, 0, 1).into(),
+            Ipv6Addr::new(0xfd00, 0x10, 0x96, 0, 0, 0, 0, 1).into(),
+        )
+    }
+
+    /// Returns the address that CoreDNS gets.
+    pub(crate) fn dns_service(self) -> IpAddr {
+        self.families.primary(
+            Ipv4Addr::new(10, 96, 0, 10).into(),
+            Ipv6Addr::new(0xfd00, 0x10, 0x96, 0, 0, 0, 0, 10).into(),
+        )
+    }
+
+    /// Returns the interface on the machine.
+    fn interface(self) -> String {
+        format!("visits{}", self.number)
+    }
+
+    fn addresses(self, last: u8) -> Vec<IpAddr> {
+        self.families.choose(self.v4(last), self.v6(last.into()))
+    }
+
+    fn v4(self, last: u8) -> IpAddr {
+        Ipv4Addr::new(198, 18, self.number, last).into()
+    }
+
+    fn v6(self, last: u16) -> IpAddr {
+        let [first, second, third] = NODES_V6;
+        // The number's decimal digits, read as hexadecimal ones: a network has one number in both families.
+        let [hundreds, tens, ones] = [self.number / 100, self.number / 10 % 10, self.number % 10];
+        let number = u16::from(hundreds) << 8 | u16::from(tens) << 4 | u16::from(ones);
+        Ipv6Addr::new(first, second, third, number, 0, 0, 0, last).into()
     }
 
     /// Removes the pair after the node's end. The kernel would do so, too, but may take minutes: a connection that a
@@ -67,7 +118,7 @@ impl Network {
         Ok(())
     }
 
-    /// An error when another cluster has this subnet. One that has ended has no interface left.
+    /// Fails if another cluster has this subnet. One that has ended has no interface left.
     pub(crate) fn check_free(self) -> Result<()> {
         let taken = ip(&["link", "show", "dev", &self.interface()]).is_ok();
         ensure!(
@@ -82,39 +133,51 @@ impl Network {
     pub(crate) fn connect(self, node: &Node) -> Result<()> {
         let interface = self.interface();
         let pid = node.first().to_string();
-        ip(&[
-            "link", "add", &interface, "type", "veth", "peer", "name", "eth0", "netns", &pid,
-        ])?;
-        ip(&[
-            "address",
-            "add",
-            &format!("{}/24", self.host()),
-            "dev",
-            &interface,
-        ])?;
-        ip(&["link", "set", &interface, "up"])?;
-        let inside = |arguments: &[&str]| {
-            let mut command = node.command("ip");
+        let inside = |program: &str, arguments: &[&str]| {
+            let mut command = node.command(program);
             command.args(arguments);
             command::run(command).map(drop)
         };
-        inside(&["link", "set", "lo", "up"])?;
-        inside(&[
-            "address",
-            "add",
-            &format!("{}/24", self.node()),
-            "dev",
-            "eth0",
+        if self.families.has_ipv6() {
+            inside("sh", &["-c", USE_AT_ONCE])
+                .context("IPv6 is missing on this machine: use --ip-families ipv4")?;
+        }
+        ip(&[
+            "link", "add", &interface, "type", "veth", "peer", "name", "eth0", "netns", &pid,
         ])?;
-        inside(&["link", "set", "eth0", "up"])?;
-        inside(&["route", "add", "default", "via", &self.host().to_string()])
+        for address in self.addresses(1) {
+            ip(&words(&add(address, &interface)))?;
+        }
+        ip(&["link", "set", &interface, "up"])?;
+        inside("ip", &["link", "set", "lo", "up"])?;
+        for address in self.nodes() {
+            inside("ip", &words(&add(address, "eth0")))?;
+        }
+        inside("ip", &["link", "set", "eth0", "up"])?;
+        for gateway in self.addresses(1) {
+            let gateway = gateway.to_string();
+            inside("ip", &["route", "add", "default", "via", &gateway])?;
+        }
+        Ok(())
     }
 }
 
 impl fmt::Display for Network {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(formatter)
+        self.number.fmt(formatter)
     }
+}
+
+/// Returns the arguments of `ip` that give an interface an address. That of IPv6 is usable at once.
+fn add(address: IpAddr, interface: &str) -> String {
+    match address {
+        IpAddr::V4(address) => format!("address add {address}/24 dev {interface}"),
+        IpAddr::V6(address) => format!("address add {address}/64 dev {interface} nodad"),
+    }
+}
+
+fn words(line: &str) -> Vec<&str> {
+    line.split(' ').collect()
 }
 
 fn ip(arguments: &[&str]) -> Result<()> {
@@ -128,11 +191,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_number_is_the_third_part_of_every_address() {
-        let network = Network::parse("7").expect("a number");
-        assert_eq!(network.node().to_string(), "198.18.7.2");
-        assert_eq!(network.balancer().0.to_string(), "198.18.7.200");
+    fn the_number_is_in_every_address_with_the_same_digits() {
+        let network = Network::new(Network::parse("77").expect("a number"), Families::Dual);
+        let nodes = network.nodes().into_iter().map(|node| node.to_string());
+        assert_eq!(
+            nodes.collect::<Vec<_>>(),
+            ["198.18.77.2", "fd00:198:18:77::2"]
+        );
+        let ranges = network.balancer();
+        assert_eq!(ranges[0].0.to_string(), "198.18.77.200");
+        assert_eq!(ranges[1].1.to_string(), "fd00:198:18:77::250");
         assert!(Network::parse("256").is_err());
         assert!(Network::parse("").is_err());
+    }
+
+    #[test]
+    fn the_primary_family_comes_first() {
+        let node = |families| Network::new(0, families).node().to_string();
+        assert_eq!(node(Families::Ipv4), "198.18.0.2");
+        assert_eq!(node(Families::Dual), "198.18.0.2");
+        assert_eq!(node(Families::Ipv6), "fd00:198:18::2");
+        assert_eq!(Network::new(0, Families::Ipv6).pods().len(), 1);
+        assert_eq!(Network::new(0, Families::Dual).services().len(), 2);
     }
 }

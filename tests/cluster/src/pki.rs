@@ -1,7 +1,7 @@
 //! Certificates, keys, and a kubeconfig for each who talks to the API, as a real cluster has them. They are made once a
 //! cluster and go with it.
 
-use crate::network::{API_PORT, API_SERVICE};
+use crate::network::API_PORT;
 use crate::programs::{NODE, pki};
 use crate::state::State;
 use anyhow::{Context, Result};
@@ -11,7 +11,7 @@ use rcgen::{
 };
 use std::fs;
 use std::io::Write;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -31,7 +31,8 @@ pub(crate) fn make(state: &State) -> Result<()> {
     }
     let directory = state.pki();
     let made = || -> Result<()> {
-        let address = state.network.node();
+        let addresses = state.network.nodes();
+        let localhost = IpAddr::from(Ipv4Addr::LOCALHOST);
         let authority = Authority::new(&directory, "ca", "kubernetes")?;
         let names = [
             "kubernetes",
@@ -40,10 +41,14 @@ pub(crate) fn make(state: &State) -> Result<()> {
             "kubernetes.default.svc.cluster.local",
             "localhost",
         ];
-        let addresses = [address, API_SERVICE, Ipv4Addr::LOCALHOST];
-        authority.serve("apiserver", "kube-apiserver", &names, &addresses)?;
-        authority.serve("kubelet", NODE, &[NODE], &[address])?;
-        authority.serve("etcd", "etcd", &["localhost"], &[Ipv4Addr::LOCALHOST])?;
+        let api = [
+            addresses.as_slice(),
+            &[state.network.api_service(), localhost],
+        ]
+        .concat();
+        authority.serve("apiserver", "kube-apiserver", &names, &api)?;
+        authority.serve("kubelet", NODE, &[NODE], &addresses)?;
+        authority.serve("etcd", "etcd", &["localhost"], &[localhost])?;
         authority.call("etcd-client", "kube-apiserver", None)?;
         authority.call(
             "apiserver-kubelet",
@@ -67,7 +72,7 @@ pub(crate) fn make(state: &State) -> Result<()> {
             ("proxy", "proxy"),
             ("kubelet", "kubelet-client"),
         ] {
-            let text = kubeconfig(address, name, &pki(""), certificate);
+            let text = kubeconfig(state.network.node(), name, &pki(""), certificate);
             secret(&directory.join(format!("{name}.conf")), &text)?;
         }
         Ok(())
@@ -107,7 +112,7 @@ impl<'a> Authority<'a> {
     }
 
     /// For one who is called by these names and addresses.
-    fn serve(&self, file: &str, name: &str, names: &[&str], addresses: &[Ipv4Addr]) -> Result<()> {
+    fn serve(&self, file: &str, name: &str, names: &[&str], addresses: &[IpAddr]) -> Result<()> {
         let addresses = addresses.iter().map(ToString::to_string);
         let all: Vec<String> = names
             .iter()
@@ -166,14 +171,15 @@ fn distinguished(user: &str, group: Option<&str>) -> DistinguishedName {
 }
 
 /// Access to the API with the certificate of this name in `directory`, which ends in a slash.
-fn kubeconfig(address: Ipv4Addr, context: &str, directory: &str, certificate: &str) -> String {
+fn kubeconfig(address: IpAddr, context: &str, directory: &str, certificate: &str) -> String {
+    let server = SocketAddr::new(address, API_PORT);
     format!(
         "apiVersion: v1
 kind: Config
 current-context: {context}
 clusters:
 - name: visits
-  cluster: {{ server: 'https://{address}:{API_PORT}', certificate-authority: '{directory}ca.crt' }}
+  cluster: {{ server: 'https://{server}', certificate-authority: '{directory}ca.crt' }}
 users:
 - name: {context}
   user: {{ client-certificate: '{directory}{certificate}.crt', client-key: '{directory}{certificate}.key' }}

@@ -1,7 +1,7 @@
 //! The node's programs: where they are, what each is told, and which of them it needs first.
 
 use crate::config;
-use crate::network::{API_PORT, PODS, SERVICES};
+use crate::network::{API_PORT, Network};
 use crate::root::{KUBERNETES_BINARIES, NODE_BINARIES, STATE};
 use crate::state::State;
 use anyhow::{Context, Result, ensure};
@@ -88,16 +88,16 @@ pub(crate) enum Endpoint {
 /// All of them, for the node that this process is in.
 pub(crate) fn all() -> Result<Vec<Program>> {
     let state = State::inside()?;
-    let address = state.network.node();
-    let api = Endpoint::Tcp(SocketAddr::new(address.into(), API_PORT));
+    let network = state.network;
+    let api = Endpoint::Tcp(SocketAddr::new(network.node(), API_PORT));
     let programs = NAMES.map(|name| {
         let (arguments, needs) = match name {
             "etcd" => (etcd(), None),
             "containerd" => (vec![format!("--config={}", config::CONTAINERD)], None),
-            "kube-apiserver" => (apiserver(address), Some(Endpoint::Tcp(ETCD))),
-            "kube-controller-manager" => (controller_manager(), Some(api.clone())),
+            "kube-apiserver" => (apiserver(network), Some(Endpoint::Tcp(ETCD))),
+            "kube-controller-manager" => (controller_manager(network), Some(api.clone())),
             "kube-scheduler" => (scheduler(), Some(api.clone())),
-            "kubelet" => (kubelet(address), Some(Endpoint::Unix(CONTAINERD.into()))),
+            "kubelet" => (kubelet(network), Some(Endpoint::Unix(CONTAINERD.into()))),
             _ => (
                 vec![
                     format!("--config={}", config::PROXY),
@@ -147,9 +147,10 @@ fn etcd() -> Vec<String> {
     ])
 }
 
-fn apiserver(address: Ipv4Addr) -> Vec<String> {
+fn apiserver(network: Network) -> Vec<String> {
     flags(&[
-        ("advertise-address", &address.to_string()),
+        ("advertise-address", &network.node().to_string()),
+        ("bind-address", &network.families.any().to_string()),
         ("secure-port", &API_PORT.to_string()),
         ("etcd-servers", &format!("https://{ETCD}")),
         ("etcd-cafile", &pki("ca.crt")),
@@ -171,7 +172,7 @@ fn apiserver(address: Ipv4Addr) -> Vec<String> {
         ),
         ("service-account-key-file", &pki("accounts.pub")),
         ("service-account-signing-key-file", &pki("accounts.key")),
-        ("service-cluster-ip-range", SERVICES),
+        ("service-cluster-ip-range", &network.services().join(",")),
         ("requestheader-client-ca-file", &pki("front-proxy-ca.crt")),
         ("requestheader-allowed-names", "front-proxy-client"),
         ("requestheader-username-headers", "X-Remote-User"),
@@ -182,7 +183,7 @@ fn apiserver(address: Ipv4Addr) -> Vec<String> {
     ])
 }
 
-fn controller_manager() -> Vec<String> {
+fn controller_manager(network: Network) -> Vec<String> {
     let kubeconfig = pki("controller-manager.conf");
     flags(&[
         ("bind-address", "127.0.0.1"),
@@ -196,8 +197,8 @@ fn controller_manager() -> Vec<String> {
         ("cluster-signing-key-file", &pki("ca.key")),
         ("service-account-private-key-file", &pki("accounts.key")),
         ("use-service-account-credentials", "true"),
-        ("service-cluster-ip-range", SERVICES),
-        ("cluster-cidr", PODS),
+        ("service-cluster-ip-range", &network.services().join(",")),
+        ("cluster-cidr", &network.pods().join(",")),
         ("leader-elect", "false"),
     ])
 }
@@ -213,12 +214,13 @@ fn scheduler() -> Vec<String> {
     ])
 }
 
-fn kubelet(address: Ipv4Addr) -> Vec<String> {
+fn kubelet(network: Network) -> Vec<String> {
+    let addresses: Vec<String> = network.nodes().iter().map(ToString::to_string).collect();
     flags(&[
         ("config", config::KUBELET),
         ("kubeconfig", &pki("kubelet.conf")),
         ("hostname-override", NODE),
-        ("node-ip", &address.to_string()),
+        ("node-ip", &addresses.join(",")),
         ("node-labels", "preopen/shim=ready"),
     ])
 }

@@ -8,6 +8,7 @@ use crate::wait;
 use anyhow::{Context, Result, anyhow, ensure};
 use serde_json::Value;
 use std::fs;
+use std::net::IpAddr;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 use visits_tests::command;
@@ -122,8 +123,8 @@ pub(crate) fn rollout(state: &State, namespace: &str, what: &str) -> Result<()> 
     ))
 }
 
-/// The address that the balancer gives to a service.
-pub(crate) fn address(state: &State, service: &str) -> Result<String> {
+/// The address that the balancer gives to a service; of the primary family, if there are two.
+pub(crate) fn address(state: &State, service: &str) -> Result<IpAddr> {
     until(
         state,
         &format!("the service {service} has an address"),
@@ -132,7 +133,8 @@ pub(crate) fn address(state: &State, service: &str) -> Result<String> {
             let text = command::run(kubectl(state, &["get", "service", service, "-o=json"])?)?;
             let json: Value = serde_json::from_str(&text)?;
             let address = json["status"]["loadBalancer"]["ingress"][0]["ip"].as_str();
-            Ok(address.map(str::to_owned))
+            let address = address.map(|address| address.parse().context(address.to_owned()));
+            address.transpose()
         },
     )
 }

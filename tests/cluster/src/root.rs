@@ -42,6 +42,12 @@ const KERNEL: [&str; 6] = [
     "vm/panic_on_oom",
 ];
 
+/// What makes the node pass packets on between its pods and the machine.
+const FORWARD: [&str; 2] = [
+    "/proc/sys/net/ipv4/ip_forward",
+    "/proc/sys/net/ipv6/conf/all/forwarding",
+];
+
 /// Makes the disk, where there is none.
 pub(crate) fn make_disk(path: &Path) -> Result<()> {
     if path.exists() {
@@ -91,7 +97,14 @@ pub(crate) fn furnish(state: &Path) -> Result<()> {
     )
     .context("share the node's mounts among its pods")?;
     std::env::set_current_dir("/").context("/")?;
-    fs::write("/proc/sys/net/ipv4/ip_forward", "1").context("let the node forward packets")
+    for setting in FORWARD {
+        // The node's own: it has a network namespace. A kernel may be without one of the families.
+        if Path::new(setting).exists() {
+            fs::write(setting, "1")
+                .with_context(|| format!("let the node forward packets: {setting}"))?;
+        }
+    }
+    Ok(())
 }
 
 fn own_directories() -> Result<()> {

@@ -1,8 +1,10 @@
 //! One cluster's directory: everything that outlives a command is in it, and nothing outside of it does but the node's
 //! own process and an empty cgroup.
 
+use crate::families::Families;
 use crate::network::Network;
 use anyhow::{Context, Result, bail, ensure};
+use clap::ValueEnum;
 use rustix::fs::{FlockOperation, flock};
 use std::fs::{self, File};
 use std::io::{Read, Seek, Write};
@@ -12,6 +14,13 @@ use std::path::{Path, PathBuf};
 const DIRECTORY: &str = "VISITS_CLUSTER_DIR";
 /// The variable that names the network.
 const NETWORK: &str = "VISITS_CLUSTER_NETWORK";
+/// The variable that names the address families.
+pub(crate) const FAMILIES: &str = "VISITS_CLUSTER_IP_FAMILIES";
+
+/// The file with the network's number.
+const NETWORK_FILE: &str = "network";
+/// The file with the address families.
+const FAMILIES_FILE: &str = "ip-families";
 
 /// A cluster's directory, whether or not there is a cluster in it.
 #[derive(Clone, Debug)]
@@ -27,45 +36,33 @@ pub(crate) struct Lock(
 );
 
 impl State {
-    /// The one that the environment names: `VISITS_CLUSTER_DIR`, else `visits/cluster` in the user's directory for
-    /// state; and the network that it has, else `VISITS_CLUSTER_NETWORK`, else 0.
-    pub(crate) fn find() -> Result<Self> {
+    /// Returns the one that the environment names: `VISITS_CLUSTER_DIR`, else `visits/cluster` in the user's directory for
+    /// state; with the network that it has, else the one that is asked for.
+    pub(crate) fn find(families: Option<Families>) -> Result<Self> {
         let directory = match std::env::var_os(DIRECTORY).filter(|value| !value.is_empty()) {
             Some(directory) => std::path::absolute(&directory)
                 .with_context(|| format!("{DIRECTORY}={}", directory.display()))?,
             None => default_directory()?,
         };
-        let asked = match std::env::var(NETWORK) {
-            Ok(number) => {
-                Some(Network::parse(&number).with_context(|| format!("{NETWORK}={number}"))?)
-            }
-            Err(std::env::VarError::NotPresent) => None,
-            Err(error) => return Err(error).context(NETWORK),
+        let number: Option<Number> = chosen(&directory, NETWORK_FILE, NETWORK, asked(NETWORK)?)?;
+        let families = match families {
+            Some(families) => Some(families),
+            None => asked(FAMILIES)?,
         };
-        let file = directory.join("network");
-        let kept = match fs::read_to_string(&file) {
-            Ok(number) => {
-                Some(Network::parse(number.trim()).with_context(|| file.display().to_string())?)
-            }
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
-            Err(error) => return Err(error).with_context(|| file.display().to_string()),
-        };
-        let network = match (asked, kept) {
-            (Some(asked), Some(kept)) if asked != kept => bail!(
-                "{NETWORK}={asked}, but the cluster in {} has network {kept}: take that one down first",
-                directory.display()
-            ),
-            (asked, kept) => kept.or(asked).unwrap_or_default(),
-        };
+        let families = chosen(&directory, FAMILIES_FILE, "--ip-families", families)?;
+        let network = Network::new(number.unwrap_or_default().0, families.unwrap_or_default());
         Ok(Self { directory, network })
     }
 
-    /// The one that the node is of that this process is in.
+    /// Returns the one that the node is of that this process is in.
     pub(crate) fn inside() -> Result<Self> {
         let directory = PathBuf::from(crate::root::STATE);
-        let file = directory.join("network");
-        let number = fs::read_to_string(&file).with_context(|| file.display().to_string())?;
-        let network = Network::parse(number.trim()).with_context(|| file.display().to_string())?;
+        let number: Option<Number> = kept(&directory, NETWORK_FILE)?;
+        let families = kept(&directory, FAMILIES_FILE)?;
+        let (Some(number), Some(families)) = (number, families) else {
+            bail!("{} holds no cluster", directory.display());
+        };
+        let network = Network::new(number.0, families);
         Ok(Self { directory, network })
     }
 
@@ -75,9 +72,14 @@ impl State {
             fs::create_dir_all(&directory)
                 .with_context(|| format!("make {}", directory.display()))?;
         }
-        let file = self.path("network");
-        fs::write(&file, self.network.to_string())
-            .with_context(|| format!("write {}", file.display()))
+        for (name, value) in [
+            (NETWORK_FILE, self.network.to_string()),
+            (FAMILIES_FILE, self.network.families.to_string()),
+        ] {
+            let file = self.path(name);
+            fs::write(&file, value).with_context(|| format!("write {}", file.display()))?;
+        }
+        Ok(())
     }
 
     /// Takes the lock. The directory is made for it where it is missing.
@@ -114,8 +116,9 @@ impl State {
 
     /// Removes the directory. Only what a cluster has made: a directory with anything else in it is not one.
     pub(crate) fn remove(&self) -> Result<()> {
-        const OURS: [&str; 11] = [
-            "network",
+        const OURS: [&str; 12] = [
+            NETWORK_FILE,
+            FAMILIES_FILE,
             "lock",
             "kubeconfig",
             "pki",
@@ -170,6 +173,76 @@ impl State {
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.directory.join(name)
     }
+}
+
+/// The number of a network. 0 unless another one is asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Number(u8);
+
+/// A property that a cluster keeps until it is taken down.
+trait Property: Copy + PartialEq + std::fmt::Display {
+    fn parse(text: &str) -> Result<Self>;
+}
+
+impl Property for Number {
+    fn parse(text: &str) -> Result<Self> {
+        Network::parse(text).map(Self)
+    }
+}
+
+impl std::fmt::Display for Number {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(formatter)
+    }
+}
+
+impl Property for Families {
+    fn parse(text: &str) -> Result<Self> {
+        let families = Self::from_str(text, false).ok();
+        families.context("address families are ipv4, dual or ipv6")
+    }
+}
+
+/// Returns what a variable asks for.
+fn asked<T: Property>(variable: &str) -> Result<Option<T>> {
+    match std::env::var(variable) {
+        Ok(text) => T::parse(&text)
+            .map(Some)
+            .with_context(|| format!("{variable}={text}")),
+        Err(std::env::VarError::NotPresent) => Ok(None),
+        Err(error) => Err(error).context(variable.to_owned()),
+    }
+}
+
+/// Returns what the cluster in a directory has.
+fn kept<T: Property>(directory: &Path, name: &str) -> Result<Option<T>> {
+    let file = directory.join(name);
+    match fs::read_to_string(&file) {
+        Ok(text) => T::parse(text.trim())
+            .map(Some)
+            .with_context(|| file.display().to_string()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).with_context(|| file.display().to_string()),
+    }
+}
+
+/// Returns what the cluster has, else what is asked for. Fails if they differ.
+fn chosen<T: Property>(
+    directory: &Path,
+    name: &str,
+    option: &str,
+    asked: Option<T>,
+) -> Result<Option<T>> {
+    let kept = kept(directory, name)?;
+    if let (Some(asked), Some(kept)) = (asked, kept)
+        && asked != kept
+    {
+        bail!(
+            "{option} is {asked}, but the cluster in {} has {kept}: take that cluster down first",
+            directory.display()
+        );
+    }
+    Ok(kept.or(asked))
 }
 
 fn default_directory() -> Result<PathBuf> {

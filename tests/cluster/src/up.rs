@@ -6,6 +6,7 @@ use crate::state::State;
 use crate::{apply, config, images, pki, ready, root};
 use anyhow::{Context, Result};
 use std::fs;
+use std::net::SocketAddr;
 use std::time::Instant;
 
 /// Brings the cluster up; with the counter on it, unless it is to be empty.
@@ -45,10 +46,8 @@ pub(crate) fn run(state: &State, empty: bool) -> Result<()> {
     steps.say("ready");
     println!("kubeconfig  {}", state.kubeconfig().display());
     if !empty {
-        println!(
-            "visits      http://{}:5000",
-            ready::address(state, "visits")?
-        );
+        let address = SocketAddr::new(ready::address(state, "visits")?, 5000);
+        println!("visits      http://{address}");
     }
     Ok(())
 }

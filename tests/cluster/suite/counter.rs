@@ -59,28 +59,29 @@ impl<'n> Counter<'n> {
         self.rolled_out().await
     }
 
-    /// The address of the Service, once it answers.
+    /// The address of the Service, once it answers; of the primary family, if there are two.
     pub(crate) async fn address(&self) -> Result<SocketAddr> {
-        let path = "{.status.loadBalancer.ingress[0].ip}";
-        let given = format!("--for=jsonpath={path}");
+        let mut addresses = self.addresses().await?;
+        Ok(addresses.swap_remove(0))
+    }
+
+    /// All addresses that the balancer has given to the Service, once they answer.
+    pub(crate) async fn addresses(&self) -> Result<Vec<SocketAddr>> {
+        let given = "--for=jsonpath={.status.loadBalancer.ingress[0].ip}";
         self.namespace
-            .wait(DEADLINE, ["wait", &given, "service/visits"])
+            .wait(DEADLINE, ["wait", given, "service/visits"])
             .await?;
-        let output = format!("--output=jsonpath={path}");
+        let output = "--output=jsonpath={.status.loadBalancer.ingress[*].ip}";
         let printed = self
             .namespace
-            .kubectl(["get", "service/visits", &output])
+            .kubectl(["get", "service/visits", output])
             .await?;
-        let address: IpAddr = printed.parse().with_context(|| printed.clone())?;
-        let address = SocketAddr::new(address, PORT);
-        // Given is not yet announced.
-        let what = format!("the balancer's {address} answers");
-        wait::until_every(Duration::from_millis(200), &what, ANNOUNCED, async || {
-            let ask = tokio::time::timeout(Duration::from_secs(2), get(address, "/livez"));
-            let answered = matches!(ask.await, Ok(Ok(reply)) if reply.status == 200);
-            Ok(answered.then_some(address))
-        })
-        .await
+        let mut addresses = Vec::new();
+        for address in printed.split_whitespace() {
+            let address: IpAddr = address.parse().with_context(|| printed.clone())?;
+            addresses.push(announced(SocketAddr::new(address, PORT)).await?);
+        }
+        Ok(addresses)
     }
 
     /// A pod of it.
@@ -111,6 +112,17 @@ impl<'n> Counter<'n> {
         let counts = try_join_all((0..REPLICAS).map(|number| self.count(number))).await?;
         Ok(counts.try_into().expect("as many as were asked"))
     }
+}
+
+/// Waits until the balancer's address answers: given is not yet announced.
+async fn announced(address: SocketAddr) -> Result<SocketAddr> {
+    let what = format!("the balancer's {address} answers");
+    wait::until_every(Duration::from_millis(200), &what, ANNOUNCED, async || {
+        let ask = tokio::time::timeout(Duration::from_secs(2), get(address, "/livez"));
+        let answered = matches!(ask.await, Ok(Ok(reply)) if reply.status == 200);
+        Ok(answered.then_some(address))
+    })
+    .await
 }
 
 /// Where the API has the raw bytes of a pod.

@@ -17,6 +17,7 @@ pub(super) struct TestCluster {
     state: PathBuf,
     logs: PathBuf,
     network: String,
+    families: &'static str,
     installer: Option<PathBuf>,
 }
 
@@ -29,22 +30,44 @@ impl TestCluster {
             state: target.join("cluster-test"),
             logs: target.join("cluster-test-logs"),
             network: String::new(),
+            families: "dual",
             installer: installer(),
         };
-        if cluster.state.exists() {
-            cluster.down()?;
-        }
-        cluster.network = free_network()?;
-        if cluster.logs.exists() {
-            std::fs::remove_dir_all(&cluster.logs)
-                .with_context(|| format!("remove {}", cluster.logs.display()))?;
-        }
+        cluster.clear()?;
         Ok(cluster)
+    }
+
+    /// Returns another one, to be brought up after this one has ended: its network has IPv6 alone.
+    pub(super) fn with_ipv6_alone(&self) -> Result<Self> {
+        let target = workspace::target()?;
+        let mut cluster = Self {
+            cluster: self.cluster.clone(),
+            state: target.join("cluster-test-ipv6"),
+            logs: target.join("cluster-test-ipv6-logs"),
+            network: String::new(),
+            families: "ipv6",
+            installer: None,
+        };
+        cluster.clear()?;
+        Ok(cluster)
+    }
+
+    /// Removes what an earlier run has left, and finds a free network.
+    fn clear(&mut self) -> Result<()> {
+        if self.state.exists() {
+            self.down()?;
+        }
+        self.network = free_network()?;
+        if self.logs.exists() {
+            std::fs::remove_dir_all(&self.logs)
+                .with_context(|| format!("remove {}", self.logs.display()))?;
+        }
+        Ok(())
     }
 
     /// Brings it up with no counter on it.
     pub(super) fn up(&self) -> Result<()> {
-        self.run(&["up", "--empty"])
+        self.run(&["up", "--empty", "--ip-families", self.families])
     }
 
     /// Ends and removes it.

@@ -1,0 +1,41 @@
+//! The counter on a cluster whose nodes, pods and Services have no IPv4 address.
+//!
+//! `cargo xtask test cluster` brings up another cluster for this test, after the suite's own.
+
+use crate::cluster::Cluster;
+use crate::counter::{Counter, REPLICAS};
+use crate::execs::Exec;
+use crate::manifests::Manifests;
+use crate::namespace::Namespace;
+use crate::visitors;
+use anyhow::{Result, ensure};
+
+#[tokio::test]
+#[ignore = "needs a cluster"]
+async fn the_counter_becomes_ready_counts_and_is_read() -> Result<()> {
+    let cluster = Cluster::shared().await?;
+    Namespace::with(&cluster, async |namespace| {
+        // Ready is what the kubelet's probes of `/` make it.
+        Counter::start(namespace, &Manifests::base()).await?;
+        let counter = Counter::start(namespace, &Manifests::only_people_count()).await?;
+        let address = counter.address().await?;
+        ensure!(address.is_ipv6(), "{address}");
+        let before = counter.counts().await?;
+        let served = visitors::visits_to_all(address).await?;
+        let after = counter.counts().await?;
+        served.were_counted(before, after)?;
+        for number in 0..REPLICAS {
+            let words = ["cat", "/app/persistent/visits.bin"];
+            let bytes = Exec::of(namespace, &format!("visits-{number}"))
+                .bytes(&words)
+                .await?;
+            ensure!(
+                bytes == after[number].to_le_bytes(),
+                "visits-{number}: {bytes:?}, and {} was counted",
+                after[number]
+            );
+        }
+        Ok(())
+    })
+    .await
+}
