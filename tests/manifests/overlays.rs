@@ -83,6 +83,19 @@ fn with_probes_healthz_no_probe_counts() -> Result<()> {
 
 #[test]
 #[ignore = "needs kubectl: cargo xtask test cluster"]
+fn with_larger_claim_a_counter_asks_for_a_gibibyte_and_nothing_else_changes() -> Result<()> {
+    let mut set = Objects::of("k8s/overlays/larger-claim")?
+        .get("StatefulSet", "visits")?
+        .clone();
+    let claim = &mut set["spec"]["volumeClaimTemplates"][0]["spec"]["resources"]["requests"];
+    assert_eq!(claim["storage"], "1Gi");
+    claim["storage"] = "1Mi".into();
+    assert_eq!(&set, Objects::of("k8s")?.get("StatefulSet", "visits")?);
+    Ok(())
+}
+
+#[test]
+#[ignore = "needs kubectl: cargo xtask test cluster"]
 fn the_other_overlays_add_one_object_each() -> Result<()> {
     let base = Objects::of("k8s")?;
     for (name, kind) in [
