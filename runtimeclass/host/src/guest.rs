@@ -127,18 +127,21 @@ impl Guest {
         progress: &Progress,
     ) -> Outcome {
         loop {
-            let waiting = match progress.instance() {
-                None => GRACE + GRACE,
-                Some(_) => Duration::ZERO,
+            let limit = progress.since() + self.watch.limit();
+            let end = match progress.instance() {
+                None => limit + GRACE + GRACE,
+                Some(_) => limit,
             };
-            let deadline = progress.since() + self.watch.limit() + waiting;
-            match tokio::time::timeout_at(deadline.into(), &mut replied).await {
+            let now = Instant::now();
+            if end <= now {
+                return Outcome::Overdue;
+            }
+            // An instance may take it meanwhile, which starts its time anew.
+            let next = if limit > now { limit } else { end };
+            match tokio::time::timeout_at(next.into(), &mut replied).await {
                 Ok(Ok(Ok(response))) => return Outcome::Answered(response),
                 Ok(Ok(Err(error))) => return Outcome::Refused(error),
                 Ok(Err(oneshot::Canceled)) => return Outcome::Lost,
-                Err(_) if progress.since() + self.watch.limit() + waiting <= Instant::now() => {
-                    return Outcome::Overdue;
-                }
                 Err(_) => {}
             }
         }

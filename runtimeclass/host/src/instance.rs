@@ -249,7 +249,7 @@ impl Serving<'_> {
         });
         Some(async move {
             prepared?.run(accessor, pending()).await?;
-            self.life.answers();
+            self.life.answers_at(Instant::now());
             // Watched until here, that is until the head of the response is made.
             drop(ticket);
             Ok(())

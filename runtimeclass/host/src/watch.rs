@@ -8,7 +8,7 @@
 //! are answered. Before that the component was told, by errors of what it waits for outside (`crate::send`). An instance
 //! is replaced only if it does not react:
 //! - it stands still: it computes, or is in a call that blocks it whole, for longer than the time limit
-//! - it neither ends the overdue request within [`GRACE`] nor has answered another one since it took that one
+//! - it neither ends the overdue request within [`GRACE`] nor has answered another one in the second half of that time
 //! - it holds [`MAX_STUCK`] requests that are overdue
 //!
 //! In the last two cases it takes no more requests, and ends when the others that it holds are answered.
@@ -109,7 +109,7 @@ impl Watch {
             if now > progress.since() + self.limit {
                 stuck += 1;
                 silent |= now > progress.since() + self.limit + GRACE
-                    && life.answered() < Some(progress.taken());
+                    && life.answered() < Some(progress.since() + self.limit / 2);
             }
         }
         match silent || stuck >= MAX_STUCK {

@@ -169,7 +169,11 @@ async fn drive<C: GracefulConnection<Error = hyper::Error>>(
     match (&closed, version) {
         (Closed::Stopped, _) => {
             connection.as_mut().graceful_shutdown();
-            connection.await?;
+            let timer = pin!(sleep(Duration::ZERO));
+            match driven(connection, seat, timer).await {
+                Ok(ended) => ended?,
+                Err(what) => return Ok(Closed::Overdue(what)),
+            }
         }
         // It has no word for it, and may be in the middle of a head.
         (_, Version::Http1) => {}

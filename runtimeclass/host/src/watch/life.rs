@@ -71,10 +71,10 @@ impl Life {
         self.born + Duration::from_millis(self.moved.load(Ordering::Relaxed))
     }
 
-    /// Notes that a request was answered in time.
-    pub(crate) fn answers(&self) {
-        let now = self.millis(Instant::now()).saturating_add(1);
-        self.answered.store(now, Ordering::Relaxed);
+    /// Notes that a request was answered at `time`.
+    pub(crate) fn answers_at(&self, time: Instant) {
+        let millis = self.millis(time).saturating_add(1);
+        self.answered.store(millis, Ordering::Relaxed);
     }
 
     /// When a request was answered last.

@@ -16,7 +16,7 @@ pub(crate) struct Progress {
     limit: Duration,
     /// Milliseconds after `start`.
     since: AtomicU64,
-    taken: OnceLock<(Instant, Arc<Life>)>,
+    taken: OnceLock<Arc<Life>>,
     /// Whether the head of its response is made, or nobody waits for it any more.
     over: AtomicBool,
 }
@@ -44,7 +44,7 @@ impl Progress {
         let since = time.saturating_duration_since(self.start).as_millis();
         let since = u64::try_from(since).unwrap_or(u64::MAX);
         self.since.store(since, Ordering::Relaxed);
-        if let Some((_, life)) = self.taken.get() {
+        if let Some(life) = self.taken.get() {
             life.moved_at(time);
         }
     }
@@ -63,13 +63,8 @@ impl Progress {
 
     /// An instance takes the request.
     pub(crate) fn taken_by(&self, life: &Arc<Life>) {
-        let _ = self.taken.set((Instant::now(), life.clone()));
+        let _ = self.taken.set(life.clone());
         self.touch();
-    }
-
-    /// When an instance took the request. Only for one that is held.
-    pub(super) fn taken(&self) -> Instant {
-        self.taken.get().map_or(self.start, |(at, _)| *at)
     }
 
     pub(super) fn is_held_by(&self, life: &Arc<Life>) -> bool {
@@ -79,7 +74,7 @@ impl Progress {
 
     /// The instance that took the request; `None` while it waits.
     pub(crate) fn instance(&self) -> Option<&Arc<Life>> {
-        self.taken.get().map(|(_, life)| life)
+        self.taken.get()
     }
 }
 

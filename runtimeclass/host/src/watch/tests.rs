@@ -60,7 +60,7 @@ fn overdue_and_innocent() -> (Arc<Watch>, Arc<Life>, Ticket, Ticket) {
 #[test]
 fn an_instance_that_answers_others_lives_on_with_an_overdue_request() {
     let (watch, life, overdue, innocent) = overdue_and_innocent();
-    life.answers();
+    life.answers_at(Instant::now() + LIMIT);
     assert_eq!(watch.overdue(&life, later()), 1);
     assert_eq!(watch.judge(&life, later()), Verdict::Lives);
     drop(innocent);
@@ -79,10 +79,17 @@ fn an_instance_that_answers_nobody_retires_and_ends_when_the_innocent_are_gone()
 }
 
 #[test]
+fn an_answer_from_before_an_overdue_requests_second_half_proves_nothing() {
+    let (watch, life, _overdue, _innocent) = overdue_and_innocent();
+    life.answers_at(Instant::now() + LIMIT / 3);
+    assert_eq!(watch.judge(&life, later()), Verdict::Retires);
+}
+
+#[test]
 fn a_retiring_instance_is_not_called_back_by_an_answer() {
     let (watch, life, _overdue, innocent) = overdue_and_innocent();
     life.retire();
-    life.answers();
+    life.answers_at(Instant::now() + LIMIT);
     assert_eq!(watch.judge(&life, later()), Verdict::Retires);
     drop(innocent);
     assert_eq!(watch.judge(&life, later()), DEAD);
@@ -101,12 +108,12 @@ fn only_so_many_requests_may_be_stuck() {
     life.moved_at(later());
     let mut stuck = Vec::new();
     for _ in 0..MAX_STUCK {
-        life.answers();
+        life.answers_at(Instant::now() + LIMIT);
         assert_eq!(watch.judge(&life, later()), Verdict::Lives);
         stuck.push(watch.register());
         stuck[stuck.len() - 1].progress().taken_by(&life);
     }
-    life.answers();
+    life.answers_at(Instant::now() + LIMIT);
     assert_eq!(watch.judge(&life, later()), DEAD);
 }
 
