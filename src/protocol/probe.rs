@@ -1,4 +1,5 @@
-//! Can this volume be counted on, now? A probe that needs no space, leaves no trace and does not count.
+//! Whether this volume can be counted on now: a probe that does all that a visit does before its claim, and leaves no
+//! trace.
 
 use super::directory::{Directory, FsErrorKind};
 use super::error::CountResult;
@@ -6,10 +7,10 @@ use super::platform::Platform;
 use super::volume::{Found, PRIVATE, Volume, next, refused};
 
 impl<P: Platform> Volume<P> {
-    /// Reads and mends like [`Volume::current`], and tries whatever a visit would need to write.
+    /// Mends like [`Volume::current`], and tries whatever a visit would need to write.
     ///
     /// # Errors
-    /// What a visitor would be told, were there one.
+    /// Returns the error that a visitor would get.
     pub async fn probe(&self) -> CountResult<()> {
         self.refuse_if_poisoned()?;
         match self.look().await? {
