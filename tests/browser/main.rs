@@ -1,10 +1,12 @@
 //! The page as a visitor has it: the real host and component, seen and used in a real Chromium.
 //!
-//! [`stage`] is what each test stands on: a host, a browser, and a report of both when the test fails.
+//! [`stage`] is what each test stands on: a host, a browser, and a report of both when the test fails. [`prefetch`] is
+//! about pages that a browser fetches before a person goes there.
 //!
 //! The tests are ignored by a plain `cargo test`, which cannot know whether there is a browser; `cargo xtask test`
 //! runs them, and installs it where it may.
 
+mod prefetch;
 mod stage;
 
 use anyhow::{Result, ensure};

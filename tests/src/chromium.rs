@@ -129,14 +129,23 @@ impl Chromium {
         *self.state.progress.borrow()
     }
 
-    /// The first event of this session and name after the mark, already there or yet to come.
-    pub async fn event(&self, mark: usize, session: &str, method: &str) -> Result<Value> {
+    /// Waits for the first event of this session and name after the mark, already there or yet to come, whose
+    /// parameters are `wanted`.
+    pub async fn event(
+        &self,
+        mark: usize,
+        session: &str,
+        method: &str,
+        wanted: impl Fn(&Value) -> bool,
+    ) -> Result<Value> {
         let mut progress = self.state.progress.subscribe();
         let search = async {
             loop {
                 progress.borrow_and_update();
                 let found = self.events(session).into_iter().find(|(index, event)| {
-                    *index >= mark && event["method"].as_str() == Some(method)
+                    *index >= mark
+                        && event["method"].as_str() == Some(method)
+                        && wanted(&event["params"])
                 });
                 if let Some((_, event)) = found {
                     return Ok(event);

@@ -50,9 +50,39 @@ impl<'a> Page<'a> {
         let mark = self.browser.mark();
         let gone = self.call("Page.navigate", json!({ "url": url })).await?;
         ensure!(gone["errorText"].is_null(), "go to {url}: {gone}");
+        self.loaded(mark).await
+    }
+
+    /// Goes to an address as a link in the page does, and waits until everything there is loaded.
+    pub async fn follow(&self, url: &str) -> Result<()> {
+        let mark = self.browser.mark();
+        self.value(&format!("void (location.href = {})", json!(url)))
+            .await?;
+        self.loaded(mark).await
+    }
+
+    async fn loaded(&self, mark: usize) -> Result<()> {
         let event = "Page.loadEventFired";
-        self.browser.event(mark, &self.session, event).await?;
-        Ok(())
+        let loaded = self.browser.event(mark, &self.session, event, |_| true);
+        loaded.await.map(drop)
+    }
+
+    /// Adds a speculation rule to the page: `action` is `prefetch` or `prerender`. Returns the status of the answer
+    /// to the request that the browser makes for it.
+    pub async fn speculate(&self, action: &str, url: &str) -> Result<u64> {
+        let rules = json!({ action: [{ "urls": [url], "eagerness": "immediate" }] }).to_string();
+        let add = format!(
+            "(() => {{ const rules = document.createElement('script'); rules.type = 'speculationrules';
+                rules.textContent = {}; document.head.append(rules); }})()",
+            json!(rules)
+        );
+        let mark = self.browser.mark();
+        self.value(&add).await?;
+        let prefetched = |event: &Value| event["type"] == "Prefetch";
+        let event = "Network.responseReceived";
+        let answered = self.browser.event(mark, &self.session, event, prefetched);
+        let status = answered.await?["params"]["response"]["status"].as_u64();
+        status.context("an answer without a status")
     }
 
     /// The value of a JavaScript expression in the page.
