@@ -116,7 +116,7 @@ async fn drain(connections: Connections, first: tokio::task::JoinHandle<()>, end
 
 /// One request of the host's own, for a component may have something to mend that a crash left behind.
 async fn check_health(service: Arc<Service>) {
-    let Ok(request) = http::Request::get("/healthz").body(()) else {
+    let Ok(request) = http::Request::get("http://localhost/healthz").body(()) else {
         return;
     };
     let Some((Target::Component(index), _)) = service.router.find("/healthz") else {

@@ -8,6 +8,8 @@ use crate::instance::{End, Job, instantiate, until_death};
 use crate::send::Caller;
 use crate::state::State;
 use crate::watch::{Death, GRACE, Life};
+use http::Uri;
+use http::uri::{Authority, PathAndQuery, Scheme};
 use std::future::{pending, poll_fn};
 use std::sync::Arc;
 use wasmtime::{AsContextMut, Store};
@@ -84,10 +86,11 @@ impl Instance {
 
     async fn answer(mut self, shared: &Shared, job: Job) -> End {
         let Job {
-            request,
+            mut request,
             reply,
             ticket,
         } = job;
+        with_authority(request.uri_mut());
         let life = &self.life;
         ticket.progress().taken_by(life);
         self.caller.next(ticket.progress());
@@ -114,4 +117,19 @@ impl Instance {
             Err(error) => End::Died(life.dies(Death::Failed), error),
         }
     }
+}
+
+/// Adds an authority if there is none, as for a request of HTTP/1.0: a component of WASI 0.2 always sees one. It is
+/// Spin's choice, too.
+fn with_authority(uri: &mut Uri) {
+    if uri.authority().is_some() {
+        return;
+    }
+    let mut parts = std::mem::take(uri).into_parts();
+    parts.scheme.get_or_insert(Scheme::HTTP);
+    parts.authority = Some(Authority::from_static("localhost"));
+    parts
+        .path_and_query
+        .get_or_insert(PathAndQuery::from_static("/"));
+    *uri = Uri::from_parts(parts).unwrap_or_default();
 }

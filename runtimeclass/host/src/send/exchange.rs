@@ -157,10 +157,14 @@ async fn connect(uri: &Uri, trust: &Trust) -> Result<Box<dyn Stream>, Error> {
     }
 }
 
-/// The URI as a server gets it that is no proxy.
+/// Returns the URI as a server gets it that is no proxy. It has a path, though that of the component's may be empty.
 fn origin_form(uri: &Uri) -> Uri {
-    let path = uri.path_and_query().cloned();
-    Uri::from(path.unwrap_or(PathAndQuery::from_static("/")))
+    let path = uri.path_and_query().map_or("/", PathAndQuery::as_str);
+    let path = match path.starts_with('/') {
+        true => path.to_owned(),
+        false => format!("/{path}"),
+    };
+    PathAndQuery::try_from(path).map_or_else(|_| Uri::from_static("/"), Uri::from)
 }
 
 /// A response's body, with its limits.
@@ -215,5 +219,27 @@ impl Body for ResponseBody {
 
     fn size_hint(&self) -> SizeHint {
         self.incoming.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_is_asked_for_a_path() {
+        for (uri, asked) in [
+            ("http://a", "/"),
+            ("http://a/", "/"),
+            ("http://a?b=c", "/?b=c"),
+            ("http://a/b?c", "/b?c"),
+        ] {
+            let uri: Uri = uri.parse().expect("a URI");
+            assert_eq!(origin_form(&uri).to_string(), asked, "{uri}");
+            let mut parts = uri.clone().into_parts();
+            parts.path_and_query = Some(PathAndQuery::try_from("").expect("an empty path"));
+            let empty = Uri::from_parts(parts).expect("a URI");
+            assert_eq!(origin_form(&empty).to_string(), "/", "{uri}");
+        }
     }
 }
