@@ -35,7 +35,7 @@ pub fn sdk_wasm(name: &str) -> Result<PathBuf> {
     let path = set("SDKS_DIR")?.join(name).with_extension("wasm");
     ensure!(
         path.is_file(),
-        "{} was not built: see what `cargo xtask test http` reports in its step `components of other SDKs`",
+        "{} was not built: run `cargo xtask sdks`, which reports why",
         path.display()
     );
     Ok(path)

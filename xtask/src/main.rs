@@ -44,6 +44,8 @@ enum Command {
     Component,
     /// Build the tools that the shim brings for `kubectl exec`, into target/toolbox.xz
     Toolbox,
+    /// Build components of other SDKs for the tests, into target/sdks/
+    Sdks,
     /// Build everything and serve the counter
     Up(up::Options),
     /// Build the counter's OCI image and its wasm artifact, into target/image/
@@ -68,6 +70,7 @@ fn run() -> Result<ExitCode> {
     match Arguments::parse().command {
         Command::Component => component::run()?,
         Command::Toolbox => toolbox::run()?,
+        Command::Sdks => sdks::build()?,
         Command::Up(options) => up::run(options)?,
         Command::Image(options) => image::run(options)?,
         Command::Dist(options) => dist::run(options)?,

@@ -88,7 +88,7 @@ impl Sdk {
         if let Some(packages) = self.packages {
             packages.prepare()?;
         }
-        eprintln!("    {}: some {} the first time", self.name, self.takes);
+        eprintln!("    {}: about {} the first time", self.name, self.takes);
         let start = Instant::now();
         let partial = kept.join(format!("{name}.{}", std::process::id()));
         let built = cache::copy_files(&source, &partial)
