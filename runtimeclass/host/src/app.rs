@@ -2,15 +2,19 @@
 //! and its directories has been looked at, and nothing of the volume has been touched.
 
 use crate::code::Code;
-use crate::manifest::{self, Manifest, Target, check_variable};
+use crate::manifest::{self, Endpoint, Manifest, Target, check_variable};
 use crate::outbound::Allowed;
 use crate::preopens::{self, Preopen};
+use crate::route::Route;
+use crate::route_headers::RouteHeaders;
 use crate::router::Router;
 use crate::state::State;
 use crate::trust::{Authorities, Trust};
-use crate::variables::Values;
+use crate::variable_interfaces::ComponentVariables;
+use crate::variables::{Template, Values};
 use crate::well_known::Info;
 use anyhow::{Context, Result, bail};
+use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::env::VarError;
 use std::path::{Path, PathBuf};
@@ -34,9 +38,18 @@ pub struct Overrides {
 /// Components with the requests that reach them. Made by [`App::load`].
 pub struct App {
     pub(crate) info: Info,
-    pub(crate) router: Router<Target>,
+    pub(crate) router: Router<Reached>,
     /// A route reaches each of them.
     pub(crate) components: Vec<Arc<Component>>,
+}
+
+/// What a route reaches.
+#[derive(Debug)]
+pub(crate) enum Reached {
+    /// The component at this index, which sees these headers.
+    Component(usize, RouteHeaders),
+    /// The host, which always answers the same.
+    Response(http::Response<Bytes>),
 }
 
 /// A component with its directories, environment and permissions.
@@ -47,6 +60,7 @@ pub(crate) struct Component {
     pub(crate) environment: BTreeMap<String, String>,
     pub(crate) outbound: Allowed,
     pub(crate) trust: Arc<Trust>,
+    pub(crate) variables: ComponentVariables,
 }
 
 impl std::fmt::Debug for App {
@@ -86,18 +100,26 @@ impl App {
                 service: crate::component::load(engine, &component.source, code)?,
                 outbound,
                 trust: Arc::new(trust),
+                variables: variables(component, &values),
             }));
         }
-        let endpoints = manifest.endpoints.into_iter();
         Ok(Self {
             info: Info {
                 name: manifest.name,
                 version: manifest.version,
             },
-            router: Router::new(endpoints.map(|endpoint| (endpoint.route, endpoint.target))),
+            router: Router::new(manifest.endpoints.into_iter().map(reached)),
             components,
         })
     }
+}
+
+fn reached(endpoint: Endpoint) -> (Route, Reached) {
+    let reached = match endpoint.target {
+        Target::Component(index) => Reached::Component(index, RouteHeaders::of(&endpoint.route)),
+        Target::Response(response) => Reached::Response(response),
+    };
+    (endpoint.route, reached)
 }
 
 /// Returns the value that this process's environment has for a variable, if it has one.
@@ -133,6 +155,13 @@ fn environment(
         environment.insert("HOSTNAME".into(), name);
     }
     Ok(environment)
+}
+
+/// Returns the variables of the component, with their values.
+fn variables(component: &manifest::Component, values: &Values) -> ComponentVariables {
+    let filled = |(name, template): (&String, &Template)| (name.clone(), template.fill(values));
+    let filled = component.variables.iter().map(filled).collect();
+    ComponentVariables::new(&component.name, filled)
 }
 
 /// Returns what the component may ask, with the values of the variables in it. An entry that is empty then allows nothing,

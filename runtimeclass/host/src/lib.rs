@@ -6,7 +6,9 @@
 //! - [`manifest`]: `spin.toml`, the parts this host supports; an unsupported key is an error
 //! - [`route`]: which paths reach a component
 //! - `router`: the route of a path, among all of an application
+//! - `route_headers`: the request headers that say which route it is
 //! - [`variables`]: an application's variables and the templates that use them
+//! - `variable_interfaces`: how a component asks for them
 //! - [`outbound`]: which requests the component may send
 //! - [`preopens`]: the directories it sees
 //! - [`app`]: all of it loaded and checked, ready to be served
@@ -75,10 +77,12 @@ mod head;
 mod instance;
 mod memory;
 mod response;
+mod route_headers;
 mod router;
 mod send;
 mod single;
 mod state;
+mod variable_interfaces;
 mod watch;
 mod well_known;
 

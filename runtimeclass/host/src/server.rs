@@ -5,11 +5,10 @@
 //! half by far.
 
 use crate::answer::{self, Answer};
-use crate::app::App;
+use crate::app::{App, Reached};
 use crate::connection::{Connections, accept};
 use crate::guest::{Ended, Guest};
 use crate::head;
-use crate::manifest::Target;
 use crate::memory::Budget;
 use crate::router::Router;
 use crate::settings::Limits;
@@ -34,8 +33,8 @@ pub enum Drained {
 
 /// What every connection shares.
 pub(crate) struct Service {
-    router: Router<Target>,
-    /// By the indices of the router's targets.
+    router: Router<Reached>,
+    /// By the indices of the router's components.
     guests: Vec<Guest>,
     info: Info,
     access_log: bool,
@@ -62,7 +61,7 @@ pub async fn serve(
         access_log: limits.access_log,
     });
     tracing::info!(url = %format!("http://{address}"), app = %service.info.name, "listening");
-    let first = tokio::spawn(check_health(service.clone()));
+    let first = tokio::spawn(check_health(service.clone(), address));
     let mut connections = Connections::new(limits);
     tokio::select! {
         () = accept(&listener, &mut connections, &service) => {}
@@ -115,17 +114,17 @@ async fn drain(connections: Connections, first: tokio::task::JoinHandle<()>, end
 }
 
 /// One request of the host's own, for a component may have something to mend that a crash left behind.
-async fn check_health(service: Arc<Service>) {
+async fn check_health(service: Arc<Service>, address: SocketAddr) {
     let Ok(request) = http::Request::get("http://localhost/healthz").body(()) else {
         return;
     };
-    let Some((Target::Component(index), _)) = service.router.find("/healthz") else {
+    let (mut head, ()) = request.into_parts();
+    let Some((Reached::Component(index, headers), captures)) = service.router.find("/healthz")
+    else {
         return;
     };
-    let Some(guest) = service.guests.get(*index) else {
-        return;
-    };
-    let answer = guest.call(request.into_parts().0, None).await;
+    headers.set(&mut head, &captures, address);
+    let answer = service.guests[*index].call(head, None).await;
     let status = answer.status();
     if status.is_success() || status == StatusCode::NOT_FOUND {
         return;
@@ -152,19 +151,19 @@ impl Service {
         peer: SocketAddr,
     ) -> Answer {
         if !self.access_log {
-            return self.route(request).await;
+            return self.route(request, peer).await;
         }
         let started = Instant::now();
         let method = request.method().clone();
         let path = request.uri().path().to_owned();
-        let answer = self.route(request).await;
+        let answer = self.route(request, peer).await;
         let status = answer.status().as_u16();
         let duration_ms = started.elapsed().as_micros() as f64 / 1000.0;
         tracing::info!(%method, path, status, duration_ms, %peer, "request");
         answer
     }
 
-    async fn route(&self, request: http::Request<Incoming>) -> Answer {
+    async fn route(&self, request: http::Request<Incoming>, peer: SocketAddr) -> Answer {
         let (mut head, body) = request.into_parts();
         let nothing_there = || answer::line(StatusCode::NOT_FOUND, "no component is at this path");
         if head.method == Method::CONNECT {
@@ -176,15 +175,19 @@ impl Service {
         if head.uri.host().is_some_and(is_internal) {
             return nothing_there();
         }
-        let path = head.uri.path();
-        if let Some(path) = path.strip_prefix(well_known::PREFIX) {
+        // The captures are parts of it, and the head changes.
+        let uri = head.uri.clone();
+        if let Some(path) = uri.path().strip_prefix(well_known::PREFIX) {
             return self.info.answer(path);
         }
-        match self.router.find(path) {
+        match self.router.find(uri.path()) {
             None => nothing_there(),
-            Some((Target::Response(response), _)) => answer::fixed(response.clone()),
-            // There is a guest for each component that a route reaches.
-            Some((Target::Component(index), _)) => self.guests[*index].call(head, Some(body)).await,
+            Some((Reached::Response(response), _)) => answer::fixed(response.clone()),
+            Some((Reached::Component(index, headers), captures)) => {
+                headers.set(&mut head, &captures, peer);
+                // There is a guest for each component that a route reaches.
+                self.guests[*index].call(head, Some(body)).await
+            }
         }
     }
 }

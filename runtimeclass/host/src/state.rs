@@ -5,6 +5,7 @@ use crate::memory::{Budget, Memory};
 use crate::preopens;
 use crate::send::Outbound;
 use crate::settings::MemoryLimit;
+use crate::variable_interfaces::ComponentVariables;
 use anyhow::{Result, anyhow};
 use std::sync::Arc;
 use wasmtime_wasi::{FsPerms, ResourceTable, WasiCtx, WasiCtxView, WasiView};
@@ -15,6 +16,7 @@ pub(crate) struct State {
     wasi: WasiCtx,
     http: WasiHttpCtx,
     outbound: Outbound,
+    pub(crate) variables: ComponentVariables,
     table: ResourceTable,
     pub(crate) memory: Memory,
 }
@@ -42,7 +44,10 @@ impl State {
                     anyhow!("{}: open the directory: {error:#}", preopen.host.display())
                 })?;
         }
-        Ok(Self::of(wasi.build(), outbound, budget.share()))
+        Ok(Self {
+            variables: component.variables.clone(),
+            ..Self::of(wasi.build(), outbound, budget.share())
+        })
     }
 
     /// Returns the state of a command: no requests, no memory ceiling of its own. Commands share this type with served
@@ -57,6 +62,7 @@ impl State {
             wasi,
             http: WasiHttpCtx::new(),
             outbound,
+            variables: ComponentVariables::default(),
             table: ResourceTable::new(),
             memory,
         }

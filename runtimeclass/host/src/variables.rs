@@ -3,7 +3,8 @@
 //! A value comes from the environment, `SPIN_VARIABLE_NAME`, else from the manifest. All values are known before a
 //! component starts, and none is ever logged.
 //!
-//! This module needs no engine, so that it can be fuzzed; what a component calls is in `crate::store`.
+//! This module needs no engine, so that it can be fuzzed; what a component calls is in
+//! `crate::variable_interfaces`.
 
 use anyhow::{Context, Result, bail, ensure};
 use std::collections::BTreeMap;

@@ -18,6 +18,7 @@ async fn handle(request: Request) -> anyhow::Result<Response<BoxBody>> {
     let path = request.uri().path().to_owned();
     let query = request.uri().query().unwrap_or("").to_owned();
     match path.as_str() {
+        _ if query.starts_with("headers") => Ok(text(world::headers(&request))),
         "/hello" => Ok(text("hello\n")),
         "/trap" => panic!("asked to"),
         "/trap-late" => Ok(misdeeds::trap_late()),
@@ -33,6 +34,8 @@ async fn handle(request: Request) -> anyhow::Result<Response<BoxBody>> {
         "/env" => Ok(text(world::environment())),
         "/dirs" => Ok(text(world::directories())),
         "/uri" => Ok(text(format!("{}\n", request.uri()))),
+        "/read" => Ok(text(world::read(parameter(&query, "path")))),
+        "/variable" => Ok(text(world::variable(parameter(&query, "name")).await)),
         "/write" => world::write(parameter(&query, "name")),
         "/write-later" => Ok(world::write_later(parameter(&query, "name").to_owned())),
         "/print" => Ok(world::print()),

@@ -3,7 +3,7 @@
 use crate::text;
 use anyhow::{Context, Result};
 use http_body_util::BodyExt;
-use spin_sdk::http::{BoxBody, Response, box_body};
+use spin_sdk::http::{BoxBody, Request, Response, box_body};
 use wasi::filesystem::preopens::get_directories;
 use wasi::filesystem::types::{DescriptorFlags, OpenFlags, PathFlags};
 
@@ -12,6 +12,29 @@ pub(crate) fn environment() -> String {
     std::env::vars()
         .map(|(name, value)| format!("{name}={value}\n"))
         .collect()
+}
+
+/// The headers of the request, a line each, in the order of their names.
+pub(crate) fn headers(request: &Request) -> String {
+    let line = |(name, value): (&spin_sdk::http::HeaderName, &spin_sdk::http::HeaderValue)| {
+        format!("{name}: {}\n", String::from_utf8_lossy(value.as_bytes()))
+    };
+    let mut lines: Vec<String> = request.headers().iter().map(line).collect();
+    lines.sort();
+    lines.concat()
+}
+
+/// A file's text, or why there is none.
+pub(crate) fn read(path: &str) -> String {
+    std::fs::read_to_string(path).unwrap_or_else(|error| format!("{error}\n"))
+}
+
+/// The value of an application's variable, or why there is none.
+pub(crate) async fn variable(name: &str) -> String {
+    match spin_sdk::variables::get(name).await {
+        Ok(value) => format!("{value}\n"),
+        Err(error) => format!("{error:?}\n"),
+    }
 }
 
 /// The preopened directories, a line each.

@@ -1,0 +1,124 @@
+//! The interfaces by which a component asks for its variables: those of Spin's SDKs, old and new, and `wasi:config`.
+//!
+//! Their functions are bound by hand, which needs less than bindings for three almost equal interfaces.
+
+use crate::state::State;
+use crate::variables::check_name;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use wasmtime::StoreContextMut;
+use wasmtime::component::{Accessor, ComponentType, Lift, Linker, Lower};
+
+/// What Spin's SDKs import whose components are of WASI 0.2.
+const SPIN_2: &str = "fermyon:spin/variables@2.0.0";
+/// What Spin's SDKs import whose components are of WASI 0.3.
+const SPIN_3: &str = "spin:variables/variables@3.0.0";
+/// The drafts of `wasi:config` that toolchains have. They have the same functions.
+const WASI: [&str; 2] = [
+    "wasi:config/store@0.2.0-draft-2024-09-27",
+    "wasi:config/store@0.2.0-rc.1",
+];
+
+/// A component's variables with their values. It has no `Debug`: a value may be a secret.
+#[derive(Clone, Default)]
+pub(crate) struct ComponentVariables {
+    component: Arc<str>,
+    values: Arc<BTreeMap<String, String>>,
+}
+
+/// Why there is no value, as Spin's interfaces have it.
+#[derive(Debug, PartialEq, Eq, ComponentType, Lift, Lower)]
+#[component(variant)]
+enum Error {
+    #[component(name = "invalid-name")]
+    InvalidName(String),
+    #[component(name = "undefined")]
+    Undefined(String),
+    #[component(name = "provider")]
+    Provider(String),
+    #[component(name = "other")]
+    Other(String),
+}
+
+/// Why there is no value, as `wasi:config` has it. It never happens: all values are there before a component starts.
+#[derive(Debug, ComponentType, Lift, Lower)]
+#[component(variant)]
+enum StoreError {
+    #[component(name = "upstream")]
+    Upstream(String),
+    #[component(name = "io")]
+    Io(String),
+}
+
+impl ComponentVariables {
+    /// Returns the variables of the component with this name.
+    pub(crate) fn new(component: &str, values: BTreeMap<String, String>) -> Self {
+        Self {
+            component: component.into(),
+            values: Arc::new(values),
+        }
+    }
+
+    fn get(&self, name: &str) -> Result<String, Error> {
+        check_name(name).map_err(|error| Error::InvalidName(error.to_string()))?;
+        let value = self.values.get(name).cloned();
+        value.ok_or_else(|| {
+            let component = &self.component;
+            Error::Undefined(format!("no variable for {component:?}.{name:?}"))
+        })
+    }
+
+    fn all(&self) -> Vec<(String, String)> {
+        let values = self.values.iter();
+        values
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect()
+    }
+}
+
+/// Lets components import the interfaces.
+pub(crate) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> {
+    linker.instance(SPIN_2)?.func_wrap(
+        "get",
+        |store: StoreContextMut<'_, State>, (name,): (String,)| {
+            Ok((store.data().variables.get(&name),))
+        },
+    )?;
+    linker.instance(SPIN_3)?.func_wrap_concurrent(
+        "get",
+        |accessor: &Accessor<State>, (name,): (String,)| {
+            let value = accessor.with(|mut access| access.data_mut().variables.get(&name));
+            Box::pin(std::future::ready(Ok((value,))))
+        },
+    )?;
+    for name in WASI {
+        let mut store = linker.instance(name)?;
+        store.func_wrap(
+            "get",
+            |store: StoreContextMut<'_, State>, (name,): (String,)| {
+                let value = store.data().variables.get(&name).ok();
+                Ok((Ok::<_, StoreError>(value),))
+            },
+        )?;
+        store.func_wrap("get-all", |store: StoreContextMut<'_, State>, (): ()| {
+            Ok((Ok::<_, StoreError>(store.data().variables.all()),))
+        })?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_is_found_or_missing_as_in_spin() {
+        let values = BTreeMap::from([("token".to_owned(), "x".to_owned())]);
+        let variables = ComponentVariables::new("shop", values);
+        assert_eq!(variables.get("token"), Ok("x".to_owned()));
+        let undefined = Error::Undefined("no variable for \"shop\".\"other\"".into());
+        assert_eq!(variables.get("other"), Err(undefined));
+        assert!(matches!(variables.get("Token"), Err(Error::InvalidName(_))));
+        assert_eq!(variables.all(), [("token".to_owned(), "x".to_owned())]);
+    }
+}
