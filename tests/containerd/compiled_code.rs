@@ -15,11 +15,16 @@ const CACHE: &str = "/var/cache/preopen";
 
 /// A component of which no test has started another like it: hello with a custom section.
 pub(crate) fn unlike_any(name: &str) -> Result<Image> {
+    Ok(images::component(name, &images::manifest(""), &wasm(name)?))
+}
+
+/// Hello with a custom section of this name.
+fn wasm(name: &str) -> Result<Vec<u8>> {
     let mut wasm = fs::read(artifacts::hello_wasm()?)?;
     let section = [&[u8::try_from(name.len())?], name.as_bytes()].concat();
     wasm.extend([0, u8::try_from(section.len())?]);
     wasm.extend(section);
-    Ok(images::component(name, &images::manifest(""), &wasm))
+    Ok(wasm)
 }
 
 fn entries() -> Result<BTreeSet<PathBuf>> {
@@ -83,6 +88,36 @@ async fn a_second_start_compiles_nothing() -> Result<()> {
         (before.ino(), before.mtime_nsec()),
         (after.ino(), after.mtime_nsec())
     );
+    Ok(())
+}
+
+#[tokio::test]
+#[ignore = "needs root"]
+async fn every_component_of_a_manifest_has_its_code_from_the_node() -> Result<()> {
+    let node = Node::alone().await?;
+    let name = "localhost/several:test";
+    let second = "[component.second]\nsource = \"second.wasm\"\n\
+                  [[trigger.http]]\nroute = \"/second/...\"\ncomponent = \"second\"\n";
+    let manifest = images::manifest(second);
+    let image = images::component(name, &manifest, &wasm("first of several")?);
+    let image = image.file("/app/second.wasm", wasm("second of several")?, 0o644);
+    images::import(&image).await?;
+    let before = entries()?;
+    for start in 1..=2 {
+        let command = ["/app/spin.toml", "--log-format", "json"];
+        let container = Container::of(name).command(command).start(&node).await?;
+        for path in ["/", "/second/path"] {
+            assert_eq!(get(container.address(), path).await?.text(), "hello\n");
+        }
+        for component in ["component.wasm", "second.wasm"] {
+            let line = container.logs(component).await?;
+            let log: serde_json::Value = serde_json::from_str(&line)?;
+            ensure!(log["fields"]["cached"] == true, "start {start}: {line}");
+        }
+        container.stop(&node).await?;
+        let added = entries()?.difference(&before).count();
+        ensure!(added == 2, "start {start} leaves {added} new entries");
+    }
     Ok(())
 }
 
