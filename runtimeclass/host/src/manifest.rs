@@ -25,6 +25,9 @@ mod refusals;
 mod triggers;
 
 #[cfg(test)]
+#[path = "manifest/documented.rs"]
+mod documented;
+#[cfg(test)]
 #[path = "manifest/tests.rs"]
 mod tests;
 

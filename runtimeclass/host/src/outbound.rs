@@ -158,11 +158,11 @@ impl Host {
         let name = name.to_ascii_lowercase();
         ensure!(
             !(name == "self" || name == "self.alt"),
-            "requests of an application to itself are not; name the address that it has in your network"
+            "an application has no name of its own for its requests; name the address that it has in your network"
         );
         ensure!(
             name != "spin.internal" && !name.ends_with(".spin.internal"),
-            "requests between the components of an application are not; give the other one a route, and name its address"
+            "components have no names for requests to each other; give the other one a route, and name its address"
         );
         let parsed: Result<http::uri::Authority, _> = name.parse();
         let plain = parsed.is_ok_and(|parsed| parsed.host() == name && parsed.port().is_none());

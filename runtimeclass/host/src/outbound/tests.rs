@@ -89,11 +89,11 @@ fn what_the_host_does_not_have_is_refused_by_its_name() {
     for (pattern, says) in [
         ("redis://a", "no clients for redis"),
         ("postgres://a:5432", "no clients for postgres"),
-        ("http://self", "to itself"),
-        ("https://self.alt", "to itself"),
-        ("*://self:*", "to itself"),
-        ("http://back.spin.internal", "between the components"),
-        ("http://*.spin.internal", "between the components"),
+        ("http://self", "no name of its own"),
+        ("https://self.alt", "no name of its own"),
+        ("*://self:*", "no name of its own"),
+        ("http://back.spin.internal", "to each other"),
+        ("http://*.spin.internal", "to each other"),
         ("insecure:allow-all", "*://*:*"),
         ("*://a", "no port of its own"),
     ] {
