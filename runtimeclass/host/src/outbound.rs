@@ -157,7 +157,7 @@ impl Host {
         };
         let name = name.to_ascii_lowercase();
         ensure!(
-            !(name == "self" || name == "self.alt"),
+            name != "self" && name != "self.alt",
             "an application has no name of its own for its requests; name the address that it has in your network"
         );
         ensure!(
