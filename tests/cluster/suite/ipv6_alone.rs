@@ -15,8 +15,7 @@ use anyhow::{Result, ensure};
 async fn the_counter_becomes_ready_counts_and_is_read() -> Result<()> {
     let cluster = Cluster::shared().await?;
     Namespace::with(&cluster, async |namespace| {
-        // Ready is what the kubelet's probes of `/` make it.
-        Counter::start(namespace, &Manifests::base()).await?;
+        // The kubelet's probes make the pods ready.
         let counter = Counter::start(namespace, &Manifests::only_people_count()).await?;
         let address = counter.address().await?;
         ensure!(address.is_ipv6(), "{address}");
