@@ -37,8 +37,10 @@ const CONTAINERD: &str = "containerd";
 const INSTALLER: &str = "installer";
 /// The suite that needs a cluster, likewise.
 const CLUSTER: &str = "cluster";
+/// The part of it that needs a dual-stack cluster.
+const BOTH_FAMILIES: &str = "families::";
 /// The part of it that needs a cluster without IPv4.
-const IPV6_ALONE: &str = "ipv6_alone";
+const IPV6_ALONE: &str = "ipv6_alone::";
 /// The suite that needs the cluster's kubectl, and goes before.
 const MANIFESTS: &str = "manifests";
 
@@ -254,6 +256,12 @@ fn cluster(report: &mut Report, environment: &mut Environment) -> Result<()> {
     command.args(["--skip", IPV6_ALONE]);
     if !cluster.has_installer() {
         command.args(["--skip", INSTALLER]);
+    }
+    if !cluster::has_ipv6() {
+        eprintln!("note: the tests of IPv6 are left out: the kernel does not have it");
+        command.args(["--skip", BOTH_FAMILIES]);
+        on_cluster(report, &cluster, CLUSTER, command);
+        return Ok(());
     }
     on_cluster(report, &cluster, CLUSTER, command);
     let cluster = cluster.with_ipv6_alone()?;

@@ -33,7 +33,7 @@ enum Command {
         /// Without the counter
         #[arg(long)]
         empty: bool,
-        /// The address families of nodes, pods and Services [default: dual]
+        /// The address families of nodes, pods and Services [default: dual, or ipv4 if the kernel has no IPv6]
         #[arg(long, value_name = "FAMILIES")]
         ip_families: Option<Families>,
     },

@@ -3,20 +3,32 @@
 use clap::ValueEnum;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::path::Path;
 
 /// The families that the node, pods and Services have addresses of.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Families {
     /// IPv4
     Ipv4,
     /// Both; IPv4 comes first
-    #[default]
     Dual,
     /// IPv6
     Ipv6,
 }
 
+/// There if the kernel has IPv6.
+const IPV6: &str = "/proc/sys/net/ipv6";
+
 impl Families {
+    /// Returns those that the machine's kernel has.
+    pub(crate) fn of_machine() -> Self {
+        if Path::new(IPV6).exists() {
+            Self::Dual
+        } else {
+            Self::Ipv4
+        }
+    }
+
     /// Returns those of the two that the cluster has; the first is the primary one.
     pub(crate) fn choose<T>(self, v4: T, v6: T) -> Vec<T> {
         match self {

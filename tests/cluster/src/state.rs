@@ -44,13 +44,20 @@ impl State {
                 .with_context(|| format!("{DIRECTORY}={}", directory.display()))?,
             None => default_directory()?,
         };
-        let number: Option<Number> = chosen(&directory, NETWORK_FILE, NETWORK, asked(NETWORK)?)?;
+        let kept_number: Option<Number> = kept(&directory, NETWORK_FILE)?;
+        let kept_families = kept(&directory, FAMILIES_FILE)?;
+        // A cluster that was made before there was a choice has IPv4.
+        let kept_families = kept_families.or(kept_number.map(|_| Families::Ipv4));
+        let number = chosen(&directory, NETWORK, kept_number, asked(NETWORK)?)?;
         let families = match families {
             Some(families) => Some(families),
             None => asked(FAMILIES)?,
         };
-        let families = chosen(&directory, FAMILIES_FILE, "--ip-families", families)?;
-        let network = Network::new(number.unwrap_or_default().0, families.unwrap_or_default());
+        let families = chosen(&directory, "--ip-families", kept_families, families)?;
+        let network = Network::new(
+            number.unwrap_or_default().0,
+            families.unwrap_or_else(Families::of_machine),
+        );
         Ok(Self { directory, network })
     }
 
@@ -229,11 +236,10 @@ fn kept<T: Property>(directory: &Path, name: &str) -> Result<Option<T>> {
 /// Returns what the cluster has, else what is asked for. Fails if they differ.
 fn chosen<T: Property>(
     directory: &Path,
-    name: &str,
     option: &str,
+    kept: Option<T>,
     asked: Option<T>,
 ) -> Result<Option<T>> {
-    let kept = kept(directory, name)?;
     if let (Some(asked), Some(kept)) = (asked, kept)
         && asked != kept
     {

@@ -30,7 +30,7 @@ impl TestCluster {
             state: target.join("cluster-test"),
             logs: target.join("cluster-test-logs"),
             network: String::new(),
-            families: "dual",
+            families: if has_ipv6() { "dual" } else { "ipv4" },
             installer: installer(),
         };
         cluster.clear()?;
@@ -114,6 +114,11 @@ impl TestCluster {
             command.env("VISITS_CLUSTER_NETWORK", &self.network);
         }
     }
+}
+
+/// Returns whether the kernel has IPv6.
+pub(super) fn has_ipv6() -> bool {
+    Path::new("/proc/sys/net/ipv6").exists()
 }
 
 /// The first number whose interface is not there.
