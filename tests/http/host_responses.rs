@@ -57,10 +57,10 @@ async fn a_body_that_ends_too_early_does_not_look_whole() -> Result<()> {
         .write("GET /invalid?kind=long HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n")
         .await?;
     let reply = connection.read_to_end(visits_tests::DEADLINE).await?;
-    ensure!(
-        reply.starts_with("HTTP/1.1 500") && reply.ends_with("see the log\n"),
-        "{reply}"
-    );
+    // Which of the two it is depends on whether its end comes before its head is sent.
+    let refused = reply.starts_with("HTTP/1.1 500") && reply.ends_with("see the log\n");
+    let torn = reply.contains("content-length: 50") && reply.ends_with("ten bytes\n");
+    ensure!(refused || torn, "{reply}");
     host.wait_log("invalid response of the component").await?;
     let mut next = Connection::open(host.address()).await?;
     ensure!(next.get("/hello").await?.status == 200);
