@@ -84,6 +84,11 @@ async fn answers(sdk: Sdk) -> Result<()> {
         echo.status,
         echo.body.len()
     );
+    let failed = |line: &String| line.contains("\"ERROR\"");
+    ensure!(
+        !host.stderr().lines().iter().any(failed),
+        host.failed("it logs an error")
+    );
     Ok(())
 }
 
