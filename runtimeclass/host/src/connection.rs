@@ -8,6 +8,7 @@
 //! - [`stream`]: which HTTP a client speaks, and whether it takes what it is sent
 //! - [`protocol`]: the limits of HTTP/1 and HTTP/2
 //! - [`serve`]: one connection from its first byte to its end
+//! - [`streams`]: the requests of one HTTP/2 connection, each with its own limit
 //! - [`count`]: requests in flight
 
 mod count;
@@ -15,6 +16,7 @@ mod idle;
 mod protocol;
 mod serve;
 mod stream;
+mod streams;
 #[cfg(test)]
 mod tests;
 
@@ -65,7 +67,7 @@ pub(crate) struct Connections {
 impl Connections {
     pub(crate) fn new(limits: &Limits) -> Self {
         Self {
-            protocol: Arc::new(Protocol::new(limits)),
+            protocol: Arc::new(Protocol::new(limits, WRITE_STALL)),
             patience: Patience {
                 head: limits.header_timeout,
                 idle: limits.idle_timeout,
@@ -156,6 +158,7 @@ impl Connections {
             requests: self.requests.clone(),
             closing: self.closing.clone(),
             stage: self.stage.subscribe(),
+            linger: self.linger,
         };
         self.tasks.spawn(async move {
             match serve(stream, activity, seat, shared, answer).await {

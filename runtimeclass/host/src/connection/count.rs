@@ -1,6 +1,7 @@
-//! Requests in flight: how many there are, and which responses a client of HTTP/2 leaves unread.
+//! Requests in flight: how many there are, until each response is handed over to its connection.
 
 use super::idle::Activity;
+use super::streams::{note_sent, note_unsent};
 use crate::answer::Body;
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
@@ -24,9 +25,10 @@ impl Counter {
         self.0.load(Ordering::Relaxed)
     }
 
-    pub(super) fn count(&self, activity: Arc<Activity>) -> Count {
+    /// Counts a request until the result is dropped.
+    pub(super) fn count(&self, activity: Arc<Activity>, has_body: bool) -> Count {
         self.0.fetch_add(1, Ordering::Relaxed);
-        activity.begun();
+        activity.begun(has_body);
         Count {
             counter: self.clone(),
             activity,
@@ -44,34 +46,15 @@ impl Drop for Count {
 /// A response body whose request is in flight until the body is gone.
 pub(super) struct Counted {
     body: Body,
-    count: Count,
-    /// The number under which the last piece waits to be sent. In HTTP/2 a body is polled only when the client has
-    /// room for more, so the time until the next poll is the client's.
-    unsent: Option<u64>,
-    /// Whether the client decides by stream how much it takes, as in HTTP/2.
-    by_stream: bool,
+    _count: Count,
 }
 
 impl Counted {
-    pub(super) fn new(body: Body, count: Count, version: http::Version) -> Self {
+    pub(super) fn new(body: Body, count: Count) -> Self {
         Self {
             body,
-            count,
-            unsent: None,
-            by_stream: version == http::Version::HTTP_2,
+            _count: count,
         }
-    }
-
-    fn sent(&mut self) {
-        if let Some(piece) = self.unsent.take() {
-            self.count.activity.sent(piece);
-        }
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.sent();
     }
 }
 
@@ -83,10 +66,10 @@ impl http_body::Body for Counted {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        self.sent();
+        note_sent();
         let polled = Pin::new(&mut self.body).poll_frame(cx);
-        if self.by_stream && matches!(polled, Poll::Ready(Some(Ok(_)))) {
-            self.unsent = Some(self.count.activity.unsent());
+        if matches!(polled, Poll::Ready(Some(Ok(_)))) {
+            note_unsent();
         }
         polled
     }

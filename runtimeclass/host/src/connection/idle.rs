@@ -23,18 +23,17 @@ pub(super) struct Activity {
     turns: AtomicUsize,
     /// Whether the client does not take what was sent last.
     unsent: AtomicBool,
-    /// Milliseconds after `opened` at which the first byte of a request arrived, plus 1; 0 if none has.
+    /// Bytes read and written, to see whether there were any.
+    moved: AtomicUsize,
+    /// Whether bytes that arrive between two requests are the head of one. They may also be the rest of a body that was
+    /// answered before its end, or frames of HTTP/2.
+    sends_heads: AtomicBool,
+    /// Milliseconds after `opened` at which the first byte of a head arrived, plus 1; 0 if none has.
     first_byte: AtomicU64,
-    /// The pieces of bodies that wait until the client has room for them, and since when.
-    pieces: Mutex<Pieces>,
-    /// Notified when the connection is to close if it is idle.
+    /// Whether the connection is to close even if it is not idle.
+    leaving: AtomicBool,
+    /// Notified when the connection is to close.
     asked: Notify,
-}
-
-#[derive(Default)]
-struct Pieces {
-    next: u64,
-    waiting: BTreeMap<u64, Instant>,
 }
 
 impl Activity {
@@ -44,16 +43,25 @@ impl Activity {
             open: AtomicUsize::new(0),
             turns: AtomicUsize::new(0),
             unsent: AtomicBool::new(false),
+            moved: AtomicUsize::new(0),
+            sends_heads: AtomicBool::new(true),
             first_byte: AtomicU64::new(0),
-            pieces: Mutex::default(),
+            leaving: AtomicBool::new(false),
             asked: Notify::new(),
         }
     }
 
     /// Notes that a request begins. The caller calls [`Activity::ended`] once.
-    pub(super) fn begun(&self) {
+    pub(super) fn begun(&self, has_body: bool) {
         self.open.fetch_add(1, Relaxed);
         self.turns.fetch_add(1, Relaxed);
+        self.sends_heads.store(!has_body, Relaxed);
+        self.first_byte.store(0, Relaxed);
+    }
+
+    /// Notes that the client sends frames from now on, and so has completed its first head.
+    fn begun_frames(&self) {
+        self.sends_heads.store(false, Relaxed);
         self.first_byte.store(0, Relaxed);
     }
 
@@ -64,11 +72,25 @@ impl Activity {
     }
 
     /// Notes that bytes have arrived.
-    pub(super) fn heard(&self) {
-        if self.open.load(Relaxed) == 0 && self.first_byte.load(Relaxed) == 0 {
+    pub(super) fn heard(&self, bytes: usize) {
+        self.moved.fetch_add(bytes, Relaxed);
+        let begins_head = self.open.load(Relaxed) == 0
+            && self.sends_heads.load(Relaxed)
+            && self.first_byte.load(Relaxed) == 0;
+        if begins_head {
             let now = u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(u64::MAX - 1);
             self.first_byte.store(now + 1, Relaxed);
         }
+    }
+
+    /// Notes that bytes were sent.
+    pub(super) fn sent(&self, bytes: usize) {
+        self.moved.fetch_add(bytes, Relaxed);
+    }
+
+    /// Returns a number that changes when bytes are received or sent.
+    pub(super) fn moved(&self) -> usize {
+        self.moved.load(Relaxed)
     }
 
     /// Returns when the first byte of the head that is incomplete arrived.
@@ -82,35 +104,23 @@ impl Activity {
         self.unsent.store(unsent, Relaxed);
     }
 
-    /// Notes that a piece of a body waits to be sent, and returns its number for [`Activity::sent`].
-    pub(super) fn unsent(&self) -> u64 {
-        let mut pieces = self.pieces();
-        let number = pieces.next;
-        pieces.next += 1;
-        pieces.waiting.insert(number, Instant::now());
-        number
-    }
-
-    /// Notes that the client had room for a piece.
-    pub(super) fn sent(&self, piece: u64) {
-        self.pieces().waiting.remove(&piece);
-    }
-
-    fn pieces(&self) -> MutexGuard<'_, Pieces> {
-        self.pieces.lock().expect("no holder panics")
-    }
-
-    /// Returns since when the piece waits that has waited longest.
-    fn unread_since(&self) -> Option<Instant> {
-        self.pieces().waiting.values().next().copied()
-    }
-
     /// Returns whether closing the connection would lose nothing. Only right between two polls of the connection.
     pub(super) fn is_idle(&self) -> bool {
         self.open.load(Relaxed) == 0 && !self.unsent.load(Relaxed)
     }
 
-    /// Waits until the connection is to close if it is idle.
+    /// Has the connection close after the requests that it holds.
+    pub(super) fn leave(&self) {
+        self.leaving.store(true, Relaxed);
+        self.asked.notify_one();
+    }
+
+    /// Returns whether the connection is to close now that it was asked to.
+    pub(super) fn may_close(&self) -> bool {
+        self.leaving.load(Relaxed) || self.is_idle()
+    }
+
+    /// Waits until the connection is asked to close.
     pub(super) async fn asked(&self) {
         self.asked.notified().await;
     }
@@ -197,7 +207,7 @@ pub(super) struct Patience {
     pub(super) head: Duration,
     /// Between two requests.
     pub(super) idle: Duration,
-    /// To make room for a piece of a response.
+    /// To take a piece of a response.
     pub(super) unread: Duration,
 }
 
@@ -206,7 +216,6 @@ pub(super) struct Patience {
 pub(super) enum Overdue {
     Head,
     Idle,
-    Unread,
 }
 
 impl Seat {
@@ -228,17 +237,15 @@ impl Seat {
     }
 
     /// Notes that the client speaks HTTP/2. Bytes on such a connection need not be the head of a request: it counts as
-    /// idle until a request has begun, and one that has begun is limited by its size.
+    /// idle until a request has begun, and a head that has begun is limited by its size.
     pub(super) fn speaks_http2(&mut self) {
         self.patience.head = self.patience.idle;
+        self.activity.begun_frames();
     }
 
     /// Returns when the connection is to be looked at next, and for which reason it is closed if nothing happens.
     pub(super) fn due(&self) -> Option<(Instant, Overdue)> {
-        let Some((_, since)) = self.place else {
-            let since = self.activity.unread_since()?;
-            return Some((since + self.patience.unread, Overdue::Unread));
-        };
+        let (_, since) = self.place?;
         if let Some(begun) = self.activity.head_begun() {
             return Some((begun + self.patience.head, Overdue::Head));
         }

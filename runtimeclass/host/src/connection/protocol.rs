@@ -1,14 +1,18 @@
 //! What HTTP/1 and HTTP/2 allow a client: sizes and numbers, the same in both as far as they can be.
 //!
-//! The limits of HTTP/2 answer known attacks, each with a test in tests/http/http2.rs:
-//! - rapid reset (CVE-2023-44487): [`MAX_RESETS`] streams that were reset before they were served
-//! - made-you-reset (CVE-2025-8671): [`MAX_RESETS`] streams that were reset because of the client's errors
-//! - a flood of CONTINUATION frames (CVE-2024-27316) and compressed heads (CVE-2016-6581): the size of a decoded head,
-//!   which h2 counts while it reads
-//! - floods of PING and SETTINGS (CVE-2019-9512, CVE-2019-9515): h2 keeps one answer and reads on when it is sent
-//! - windows that never open (CVE-2019-9511, CVE-2019-9517): [`MAX_SEND_BUFFER`] a stream, and the time of
-//!   [`super::idle::Patience::unread`]
+//! The limits of HTTP/2 answer known attacks. Each has a test in tests/http/http2/attacks.rs that ends with its number:
+//! - rapid reset (CVE-2023-44487): [`MAX_RESETS`]
+//! - made-you-reset (CVE-2025-8671): [`MAX_ERRORS`]
+//! - CONTINUATION frames without end (CVE-2024-27316), headers that unpack to much (CVE-2016-6581) or to nothing
+//!   (CVE-2019-9516): the size of a decoded head, and h2's number of CONTINUATION frames
+//! - PING and SETTINGS whose answers are not read (CVE-2019-9512, CVE-2019-9515): h2 keeps one answer, and reads on when
+//!   it is sent
+//! - empty DATA frames (CVE-2019-9518): h2's number of them
+//! - windows that never open, or hardly (CVE-2019-9517, CVE-2019-9511): [`MAX_SEND_BUFFER`], and
+//!   [`super::idle::Patience::unread`] for each stream
+//! - priorities that change for ever (CVE-2019-9513): h2 ignores them
 
+use super::streams::Streams;
 use crate::head::MAX_HEADERS;
 use crate::settings::Limits;
 use http::Request;
@@ -17,41 +21,45 @@ use hyper::body::Incoming;
 use hyper::rt::bounds::Http2ServerConnExec;
 use hyper::server::conn::{http1, http2};
 use hyper::service::HttpService;
-use hyper_util::rt::TokioExecutor;
+use std::time::Duration;
 
 /// hyper's smallest buffer; larger heads get a larger one.
 const MIN_BUFFER: usize = 8 << 10;
 /// Requests at once on one connection of HTTP/2.
 const MAX_STREAMS: u32 = 100;
-/// Streams that were reset before their time, on one connection at once.
+/// Streams that their client has reset before they were served, on one connection at once.
 const MAX_RESETS: usize = 20;
-/// Bytes of a response that wait for their client, for each stream.
-const MAX_SEND_BUFFER: usize = 64 << 10;
+/// Streams that were refused or reset because of their client's errors, in the life of one connection. A proxy that
+/// does not know [`MAX_STREAMS`] yet may cause as many with its first requests.
+const MAX_ERRORS: usize = 100;
+/// Bytes of a response that wait for their client, for each stream, beside the component's last piece.
+const MAX_SEND_BUFFER: usize = 16 << 10;
 /// Bytes of a request's body that its client may send before the component has taken them: of a stream, and of all of a
 /// connection's.
-const STREAM_WINDOW: u32 = 64 << 10;
-const CONNECTION_WINDOW: u32 = 1 << 20;
+const STREAM_WINDOW: u32 = 32 << 10;
+const CONNECTION_WINDOW: u32 = 256 << 10;
 
 /// How requests and responses are read and written.
 pub(super) struct Protocol {
     http1: http1::Builder,
-    http2: http2::Builder<TokioExecutor>,
+    http2: http2::Builder<Streams>,
 }
 
 impl Protocol {
-    pub(super) fn new(limits: &Limits) -> Self {
+    /// Returns both, with these limits. A client may leave a response of HTTP/2 unread for `unread`.
+    pub(super) fn new(limits: &Limits, unread: Duration) -> Self {
         let mut http1 = http1::Builder::new();
         http1
             .max_buf_size(limits.header_size.max(MIN_BUFFER))
             .max_header_size(limits.header_size)
             .max_headers(MAX_HEADERS)
             .keep_alive(true);
-        let mut http2 = http2::Builder::new(TokioExecutor::new());
+        let mut http2 = http2::Builder::new(Streams { unread });
         http2
             .max_concurrent_streams(MAX_STREAMS)
             .max_header_list_size(u32::try_from(limits.header_size).unwrap_or(u32::MAX))
             .max_pending_accept_reset_streams(MAX_RESETS)
-            .max_local_error_reset_streams(MAX_RESETS)
+            .max_local_error_reset_streams(MAX_ERRORS)
             .max_send_buf_size(MAX_SEND_BUFFER)
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW);
@@ -71,7 +79,7 @@ impl Protocol {
     }
 
     /// Serves HTTP/2 to a client that has sent its preface. Time limits are the caller's.
-    pub(super) fn http2<I, S, B>(&self, io: I, service: S) -> http2::Connection<I, S, TokioExecutor>
+    pub(super) fn http2<I, S, B>(&self, io: I, service: S) -> http2::Connection<I, S, Streams>
     where
         I: hyper::rt::Read + hyper::rt::Write + Unpin,
         S: hyper::service::Service<Request<Incoming>, Response = http::Response<B>>,
@@ -79,7 +87,7 @@ impl Protocol {
         S::Future: 'static,
         B: Body + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-        TokioExecutor: Http2ServerConnExec<S::Future, B>,
+        Streams: Http2ServerConnExec<S::Future, B>,
     {
         self.http2.serve_connection(io, service)
     }

@@ -7,7 +7,7 @@ use super::stream::{Noting, Version};
 use crate::answer::Answer;
 use http::header::{CONNECTION, HeaderValue};
 use http::{Request, Response};
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::TokioIo;
 use hyper_util::server::graceful::GracefulConnection;
@@ -23,7 +23,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, Sleep, sleep, timeout};
 use tokio_io_timeout::TimeoutStream;
 
-/// How long a client of HTTP/2 has to take note that its connection is closed.
+/// How long an idle client of HTTP/2 has to end its connection after the server has announced that it closes.
 const GOODBYE: Duration = Duration::from_millis(100);
 
 /// How far a server has come with its end.
@@ -37,7 +37,7 @@ pub(super) enum Stage {
     Closing,
 }
 
-/// Which responses of HTTP/1 close their connections.
+/// Which responses close their connections.
 #[derive(Default)]
 pub(super) struct Closing {
     /// All: the server drains.
@@ -58,7 +58,7 @@ impl Closing {
 pub(super) enum Closed {
     /// It has ended by itself.
     Ended,
-    /// It was idle, and a new client needs its place.
+    /// A new client needs its place.
     ForRoom,
     /// The client took too long.
     Overdue(Overdue),
@@ -73,6 +73,7 @@ pub(super) struct Shared {
     pub(super) requests: Counter,
     pub(super) closing: Arc<Closing>,
     pub(super) stage: watch::Receiver<Stage>,
+    pub(super) linger: Duration,
 }
 
 /// Serves one connection, whatever it is made of, until it ends.
@@ -100,24 +101,31 @@ where
             Err(closed) => return Ok(closed),
         }
     };
-    let protocol = shared.protocol.clone();
+    let (protocol, linger) = (shared.protocol.clone(), shared.linger);
     let service = service(answer, activity, shared);
     match version {
         Version::Http1 => {
             let connection = protocol.http1(TokioIo::new(stream), service);
             let connection = pin!(connection);
-            drive(connection, &mut seat, &mut stage, version).await
+            drive(connection, &mut seat, &mut stage, Stage::Closing, None).await
         }
         Version::Http2 => {
             seat.speaks_http2();
             let connection = protocol.http2(TokioIo::new(stream), service);
             let connection = pin!(connection);
-            drive(connection, &mut seat, &mut stage, version).await
+            drive(
+                connection,
+                &mut seat,
+                &mut stage,
+                Stage::Draining,
+                Some(linger),
+            )
+            .await
         }
     }
 }
 
-/// Counts each request, and marks the responses that close their connection.
+/// Counts each request, and closes the connections whose responses are to close them.
 fn service<F>(
     answer: impl Fn(Request<Incoming>) -> F + Send + 'static,
     activity: Arc<Activity>,
@@ -136,53 +144,69 @@ where
     } = shared;
     service_fn(move |request: Request<Incoming>| {
         let version = request.version();
-        let count = requests.count(activity.clone());
+        let has_body = version == http::Version::HTTP_2 || !request.body().is_end_stream();
+        let count = requests.count(activity.clone(), has_body);
         let answer = answer(request);
-        let closing = closing.clone();
+        let (closing, activity) = (closing.clone(), activity.clone());
         async move {
             let mut answer = answer.await;
-            if version != http::Version::HTTP_2 && closing.this_one() {
-                let close = HeaderValue::from_static("close");
-                answer.headers_mut().insert(CONNECTION, close);
+            if closing.this_one() {
+                if version == http::Version::HTTP_2 {
+                    activity.leave();
+                } else {
+                    let close = HeaderValue::from_static("close");
+                    answer.headers_mut().insert(CONNECTION, close);
+                }
             }
-            Ok(answer.map(|body| Counted::new(body, count, version)))
+            Ok(answer.map(|body| Counted::new(body, count)))
         }
     })
 }
 
-/// Drives a connection to its end, and ends it in order if it is not its own.
+/// Drives a connection to its end, and closes it in order if the end is not its own. `linger` is how long an idle client
+/// of HTTP/2 is waited for when the server stops. HTTP/1 closes idle connections without a word.
 async fn drive<C: GracefulConnection<Error = hyper::Error>>(
     mut connection: Pin<&mut C>,
     seat: &mut Seat,
     stage: &mut watch::Receiver<Stage>,
-    version: Version,
+    last: Stage,
+    linger: Option<Duration>,
 ) -> Result<Closed, hyper::Error> {
-    // HTTP/2 can tell its clients at once to take another connection.
-    let last = match version {
-        Version::Http1 => Stage::Closing,
-        Version::Http2 => Stage::Draining,
-    };
     let closed = match until_closed(connection.as_mut(), seat, stage, last).await {
         Ok(ended) => return ended.map(|()| Closed::Ended),
         Err(closed) => closed,
     };
-    match (&closed, version) {
-        (Closed::Stopped, _) => {
-            connection.as_mut().graceful_shutdown();
-            let timer = pin!(sleep(Duration::ZERO));
-            match driven(connection, seat, timer).await {
-                Ok(ended) => ended?,
-                Err(what) => return Ok(Closed::Overdue(what)),
-            }
+    connection.as_mut().graceful_shutdown();
+    let quiet = match closed {
+        Closed::Stopped => linger,
+        _ => linger.map(|_| GOODBYE),
+    };
+    close(connection, &seat.activity(), quiet).await?;
+    Ok(closed)
+}
+
+/// Drives a connection that has begun to close until it ends, or until it holds no request and, if a time is given, no
+/// byte has moved for that time: a client of HTTP/2 may never acknowledge that its connection is closed.
+async fn close<C: GracefulConnection<Error = hyper::Error>>(
+    mut connection: Pin<&mut C>,
+    activity: &Activity,
+    quiet: Option<Duration>,
+) -> Result<(), hyper::Error> {
+    // Sends what announces the end.
+    if let Ok(ended) = timeout(Duration::ZERO, connection.as_mut()).await {
+        return ended;
+    }
+    loop {
+        if quiet.is_none() && activity.is_idle() {
+            return Ok(());
         }
-        // It has no word for it, and may be in the middle of a head.
-        (_, Version::Http1) => {}
-        (_, Version::Http2) => {
-            connection.as_mut().graceful_shutdown();
-            drop(timeout(GOODBYE, connection).await);
+        let moved = activity.moved();
+        match timeout(quiet.unwrap_or(GOODBYE), connection.as_mut()).await {
+            Ok(ended) => return ended,
+            Err(_) if activity.is_idle() && activity.moved() == moved => return Ok(()),
+            Err(_) => {}
         }
     }
-    Ok(closed)
 }
 
 /// Drives a connection until it ends, which is `Ok`, or is to be closed: because its client is overdue, because it is
@@ -213,7 +237,7 @@ async fn until_closed<C: Future>(
             }
             () = tokio::task::yield_now() => {}
         }
-        if activity.is_idle() {
+        if activity.may_close() {
             return Err(Closed::ForRoom);
         }
         seat.stay();

@@ -39,8 +39,11 @@ impl<S> Noting<S> {
         }
     }
 
-    fn note<T>(&self, sent: Poll<T>) -> Poll<T> {
+    fn note(&self, sent: Poll<Result<usize>>) -> Poll<Result<usize>> {
         self.activity.set_unsent(sent.is_pending());
+        if let Poll::Ready(Ok(bytes)) = &sent {
+            self.activity.sent(*bytes);
+        }
         sent
     }
 }
@@ -54,7 +57,7 @@ impl<S: AsyncRead + Unpin> Noting<S> {
                 ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer))?;
                 let read = buffer.filled().len();
                 if read > 0 {
-                    self.activity.heard();
+                    self.activity.heard(read);
                 }
                 self.filled += read;
                 let matching = self.first[..self.filled] == PREFACE[..self.filled];
@@ -83,11 +86,12 @@ impl<S: AsyncRead + Unpin> AsyncRead for Noting<S> {
             return Poll::Ready(Ok(()));
         }
         let before = buffer.filled().len();
-        let read = Pin::new(&mut this.stream).poll_read(cx, buffer);
-        if buffer.filled().len() > before {
-            this.activity.heard();
+        let polled = Pin::new(&mut this.stream).poll_read(cx, buffer);
+        let read = buffer.filled().len() - before;
+        if read > 0 {
+            this.activity.heard(read);
         }
-        read
+        polled
     }
 }
 

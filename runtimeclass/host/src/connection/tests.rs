@@ -1,6 +1,8 @@
 //! Clients that do not read, and the end of connections, in memory and with a clock that runs only while everybody
 //! waits.
 
+mod http2;
+
 use super::*;
 use crate::answer::Body;
 use bytes::Bytes;
@@ -230,4 +232,27 @@ fn only_as_many_responses_close_their_connections_as_clients_wait() {
     assert!(!closing.this_one());
     closing.next.store(true, Ordering::Relaxed);
     assert!(closing.this_one() && !closing.this_one());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_rest_of_a_body_that_was_answered_early_is_no_head() {
+    let mut connections = Connections::new(&Limits::default());
+    let (ours, mut client) = duplex(IN_FLIGHT);
+    let permit = connections.permits.clone().try_acquire_owned();
+    let peer = SocketAddr::from(([127, 0, 0, 1], 1));
+    connections.serve(ours, peer, permit.expect("a free permit"), |request| {
+        tokio::spawn(http_body_util::BodyExt::collect(request.into_body()));
+        async { http::Response::new(Body::Right(Full::new(Bytes::from_static(b"answer")))) }
+    });
+    let head = b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 4\r\n\r\n";
+    client.write_all(head).await.expect("a connection");
+    let mut read = Vec::new();
+    while !read.ends_with(b"answer") {
+        assert!(client.read_buf(&mut read).await.expect("a connection") > 0);
+    }
+    client.write_all(b"body").await.expect("a connection");
+    let started = Instant::now();
+    assert_eq!(client.read(&mut [0]).await.expect("an end"), 0);
+    let limit = Limits::default().idle_timeout;
+    assert_eq!(started.elapsed().as_secs(), limit.as_secs());
 }
