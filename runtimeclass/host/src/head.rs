@@ -1,7 +1,7 @@
 //! What the head of a request must be before a component sees it, whatever the version of HTTP.
 
 use crate::answer::{self, Answer};
-use http::header::{CONTENT_LENGTH, HOST};
+use http::header::{CONTENT_LENGTH, COOKIE, HOST, HeaderValue};
 use http::request::Parts;
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, StatusCode, Uri, Version};
@@ -16,6 +16,7 @@ pub(crate) const MAX_HEADERS: usize = 100;
 #[expect(clippy::result_large_err, reason = "it is the response, moved once")]
 pub(crate) fn prepare(head: &mut Parts) -> Result<(), Answer> {
     let bad = |text| Err(answer::line(StatusCode::BAD_REQUEST, text));
+    join_cookies(&mut head.headers);
     if head.headers.len() > MAX_HEADERS {
         return Err(answer::line(
             StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
@@ -38,6 +39,24 @@ pub(crate) fn prepare(head: &mut Parts) -> Result<(), Answer> {
         ));
     }
     Ok(())
+}
+
+/// Joins the cookies of a request to the one field that a component expects. HTTP/2 may send a field for each: RFC 9113,
+/// section 8.2.3.
+fn join_cookies(headers: &mut HeaderMap) {
+    let mut cookies = headers.get_all(COOKIE).iter();
+    let (Some(first), Some(_)) = (cookies.next(), cookies.next()) else {
+        return;
+    };
+    let mut joined = first.as_bytes().to_vec();
+    for cookie in headers.get_all(COOKIE).iter().skip(1) {
+        joined.extend_from_slice(b"; ");
+        joined.extend_from_slice(cookie.as_bytes());
+    }
+    // Parts that were valid are valid together.
+    if let Ok(joined) = HeaderValue::from_bytes(&joined) {
+        headers.insert(COOKIE, joined);
+    }
 }
 
 /// Returns the authority of the `Host` header, if the URI needs it and the header has one.
@@ -135,6 +154,18 @@ mod tests {
             let prepared = prepared(version, uri, hosts);
             assert_eq!(prepared, expected, "{version:?} {uri} {hosts:?}");
         }
+    }
+
+    #[test]
+    fn cookies_that_arrive_apart_are_one_field() {
+        let mut request = http::Request::get("http://h/").version(Version::HTTP_2);
+        for cookie in ["a=1", "b=2", "c=3"] {
+            request = request.header(COOKIE, cookie);
+        }
+        let mut head = request.body(()).expect("a request").into_parts().0;
+        assert!(prepare(&mut head).is_ok());
+        let cookies: Vec<_> = head.headers.get_all(COOKIE).iter().collect();
+        assert_eq!(cookies, ["a=1; b=2; c=3"]);
     }
 
     #[test]
