@@ -15,3 +15,5 @@ mod host_sdks;
 mod host_slow;
 mod host_tls;
 mod host_variables;
+mod http2;
+mod proxies;

@@ -41,6 +41,21 @@ pub fn sdk_wasm(name: &str) -> Result<PathBuf> {
     Ok(path)
 }
 
+/// The conformance tests for servers of HTTP/2.
+pub fn h2spec() -> Result<PathBuf> {
+    named_by("H2SPEC_BIN")
+}
+
+/// The reverse proxy nginx.
+pub fn nginx() -> Result<PathBuf> {
+    named_by("NGINX_BIN")
+}
+
+/// The reverse proxy HAProxy.
+pub fn haproxy() -> Result<PathBuf> {
+    named_by("HAPROXY_BIN")
+}
+
 /// The shim.
 pub fn shim() -> Result<PathBuf> {
     named_by("SHIM_BIN")

@@ -5,6 +5,7 @@
 //! - [`host`]: [`Host`], a guard around one host process: start, wait for its log, signal, wait for its end
 //! - [`output`]: the lines a process writes, kept for waiting on and for printing when a wait fails
 //! - [`client`]: HTTP/1.1 over one keep-alive connection, one-shot requests, and raw TCP
+//! - [`http2`]: HTTP/2 without TLS, any number of requests at once on one connection
 //! - [`load`]: clients of the counter, and what they were told
 //! - [`mount`]: a real, small file system on a volume
 //! - [`chromium`], [`page`]: a real browser and its DevTools protocol; one tab of it
@@ -18,6 +19,7 @@ pub mod chromium;
 pub mod client;
 pub mod command;
 pub mod host;
+pub mod http2;
 pub mod load;
 pub mod mount;
 pub mod output;
@@ -27,6 +29,7 @@ pub mod wait;
 pub use app::{App, write_manifest};
 pub use client::{Connection, Raw, Reply, get};
 pub use host::{Exit, Host, HostBuilder, Signal};
+pub use http2::Http2;
 pub use mount::Ext4;
 
 use std::time::Duration;

@@ -8,9 +8,10 @@
 //! - PING and SETTINGS whose answers are not read (CVE-2019-9512, CVE-2019-9515): h2 keeps one answer, and reads on when
 //!   it is sent
 //! - empty DATA frames (CVE-2019-9518): h2's number of them
-//! - windows that never open, or hardly (CVE-2019-9517, CVE-2019-9511): [`MAX_SEND_BUFFER`], and
-//!   [`super::idle::Patience::unread`] for each stream
+//! - windows that never open (CVE-2019-9517): [`MAX_SEND_BUFFER`], and [`super::idle::Patience::unread`] for each stream
 //! - priorities that change for ever (CVE-2019-9513): h2 ignores them
+//!
+//! Not bounded: windows that open byte by byte (CVE-2019-9511) make much work, and others then wait for seconds.
 
 use super::streams::Streams;
 use crate::head::MAX_HEADERS;

@@ -25,6 +25,25 @@ pub(crate) async fn swallow(request: Request) -> Result<Response<BoxBody>> {
     Ok(text(format!("{length}\n")))
 }
 
+/// Reads the whole body, and answers its length with the request's trailers and a `grpc-status` as trailers.
+pub(crate) async fn trailers(request: Request) -> Result<Response<BoxBody>> {
+    let collected = request.into_body().collect().await?;
+    let mut trailers = collected.trailers().cloned().unwrap_or_default();
+    trailers.insert("grpc-status", 0.into());
+    let names: Vec<_> = trailers.keys().map(|name| name.as_str()).collect();
+    let names = names.join(", ");
+    let length = Bytes::from(format!("{}\n", collected.to_bytes().len()));
+    let frames = [
+        http_body::Frame::data(length),
+        http_body::Frame::trailers(trailers),
+    ];
+    let frames = stream::iter(frames.map(Ok::<_, Infallible>));
+    let mut answer = Response::new(box_body(StreamBody::new(frames)));
+    // In HTTP/1 only trailers that are announced are sent.
+    answer.headers_mut().insert("trailer", names.parse()?);
+    Ok(answer)
+}
+
 /// Answers with so many zeros, their number in the head.
 pub(crate) fn bytes(count: usize) -> Result<Response<BoxBody>> {
     let pieces = stream::unfold(count, |left| async move {

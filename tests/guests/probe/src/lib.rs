@@ -29,6 +29,7 @@ async fn handle(request: Request) -> anyhow::Result<Response<BoxBody>> {
         "/take" => Ok(misdeeds::take(parameter(&query, "mebibytes").parse()?)),
         "/echo" => Ok(bodies::echo(request)),
         "/swallow" => bodies::swallow(request).await,
+        "/trailers" => bodies::trailers(request).await,
         "/ignore" => Ok(text("ignored\n")),
         "/bytes" => bodies::bytes(parameter(&query, "n").parse()?),
         "/env" => Ok(text(world::environment())),

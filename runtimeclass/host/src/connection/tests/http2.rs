@@ -159,7 +159,7 @@ async fn an_idle_connection_makes_room_and_its_client_is_told() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_connection_that_is_never_idle_makes_room_after_what_it_holds() {
+async fn a_busy_connection_makes_room_after_what_it_holds() {
     const DELAY: Duration = Duration::from_secs(2);
     let limits = Limits {
         connections: 1,

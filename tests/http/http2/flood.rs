@@ -1,0 +1,163 @@
+//! An attacker on a connection of its own, and what became of it.
+
+use super::frames::{GOAWAY, PREFACE, RST_STREAM, SETTINGS, frame};
+use anyhow::{Context, Result, ensure};
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use visits_tests::{DEADLINE, Host, get};
+
+/// How long an attack goes on if the server does not end it.
+const ATTACK: Duration = Duration::from_secs(3);
+/// How long a server that takes no more bytes is taken to have stopped reading.
+const STALL: Duration = Duration::from_millis(500);
+/// What a bystander waits for its response, like a health probe.
+const BYSTANDER: Duration = Duration::from_secs(1);
+/// Connections that attack at once.
+const ATTACKERS: usize = 4;
+
+/// Whether an attacker reads what the server answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reading {
+    Yes,
+    No,
+}
+
+/// What became of an attacker.
+#[derive(Debug)]
+pub(super) struct Outcome {
+    /// The error code of the server's GOAWAY, if it was read.
+    pub(super) goaway: Option<u32>,
+    /// Streams that the server has reset.
+    pub(super) resets: usize,
+    /// Whether the server closed the connection.
+    pub(super) closed: bool,
+    /// Whether the server stopped reading.
+    pub(super) stalled: bool,
+    /// Bytes that the attacker has sent.
+    pub(super) sent: usize,
+}
+
+/// Attacks a host from [`ATTACKERS`] connections, each of which sends `first` and then the pieces that `next` makes of
+/// their numbers, for [`ATTACK`] or until the server ends it. Meanwhile others are answered within [`BYSTANDER`], and the
+/// process grows by less than `growth` bytes.
+pub(super) async fn attack(
+    host: &Host,
+    reading: Reading,
+    growth: usize,
+    first: &[u8],
+    next: impl Fn(u32) -> Vec<u8>,
+) -> Result<Vec<Outcome>> {
+    ensure!(get(host.address(), "/hello").await?.status == 200);
+    let before = peak_memory(host)?;
+    let attackers = (0..ATTACKERS).map(|_| one(host, reading, first, &next));
+    let attackers = futures::future::try_join_all(attackers);
+    let bystander = async {
+        let started = Instant::now();
+        let mut answers = 0;
+        while started.elapsed() < ATTACK / 2 || answers < 5 {
+            let reply = tokio::time::timeout(BYSTANDER, get(host.address(), "/hello"));
+            let reply = reply
+                .await
+                .map_err(|_| host.failed(&format!("no response within {BYSTANDER:?}")))?;
+            ensure!(reply?.status == 200);
+            answers += 1;
+        }
+        Ok(())
+    };
+    let (outcomes, ()) = futures::future::try_join(attackers, bystander).await?;
+    let grown = peak_memory(host)?.saturating_sub(before);
+    ensure!(
+        grown < growth,
+        host.failed(&format!("it grew by {grown} bytes: {outcomes:?}"))
+    );
+    Ok(outcomes)
+}
+
+async fn one(
+    host: &Host,
+    reading: Reading,
+    first: &[u8],
+    next: &impl Fn(u32) -> Vec<u8>,
+) -> Result<Outcome> {
+    let stream = TcpStream::connect(host.address()).await?;
+    let (reader, mut writer) = stream.into_split();
+    let (kept, reader) = match reading {
+        Reading::Yes => (None, Some(tokio::spawn(read(reader)))),
+        Reading::No => (Some(reader), None),
+    };
+    let mut outcome = Outcome {
+        goaway: None,
+        resets: 0,
+        closed: false,
+        stalled: false,
+        sent: 0,
+    };
+    let opening = [PREFACE, &frame(SETTINGS, 0, 0, &[]), first].concat();
+    let started = Instant::now();
+    let mut pieces = 0..;
+    let mut piece = opening;
+    while started.elapsed() < ATTACK && !outcome.stalled && !outcome.closed {
+        match write(&mut writer, &piece).await {
+            Some(true) => outcome.sent += piece.len(),
+            Some(false) => outcome.closed = true,
+            None => outcome.stalled = true,
+        }
+        // Many frames in one segment, as an attacker would.
+        piece = pieces.by_ref().take(50).flat_map(next).collect();
+        if piece.is_empty() {
+            // It only holds what it has.
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        // The bystander shares this thread.
+        tokio::task::yield_now().await;
+    }
+    drop(kept);
+    drop(writer);
+    if let Some(reader) = reader {
+        let read = tokio::time::timeout(DEADLINE, reader).await;
+        let (goaway, resets) = read.context("the server keeps the connection")??;
+        outcome.goaway = goaway;
+        outcome.resets = resets;
+        outcome.closed |= goaway.is_some();
+    }
+    Ok(outcome)
+}
+
+/// Returns whether the connection is open, or nothing if the server takes no more.
+async fn write(writer: &mut OwnedWriteHalf, bytes: &[u8]) -> Option<bool> {
+    let written = tokio::time::timeout(STALL, writer.write_all(bytes)).await;
+    written.ok().map(|written| written.is_ok())
+}
+
+/// Reads frames until the end. Returns the code of a GOAWAY and the number of resets.
+async fn read(mut reader: OwnedReadHalf) -> (Option<u32>, usize) {
+    let (mut goaway, mut resets) = (None, 0);
+    loop {
+        let mut head = [0; 9];
+        if reader.read_exact(&mut head).await.is_err() {
+            return (goaway, resets);
+        }
+        let length = usize::from(head[0]) << 16 | usize::from(head[1]) << 8 | usize::from(head[2]);
+        let mut payload = vec![0; length];
+        if reader.read_exact(&mut payload).await.is_err() {
+            return (goaway, resets);
+        }
+        match head[3] {
+            GOAWAY if length >= 8 => {
+                let code = payload[4..8].try_into().expect("four bytes");
+                goaway = Some(u32::from_be_bytes(code));
+            }
+            RST_STREAM => resets += 1,
+            _ => {}
+        }
+    }
+}
+
+fn peak_memory(host: &Host) -> Result<usize> {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", host.pid()))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kilobytes = line.context("no VmHWM")?.trim().trim_end_matches(" kB");
+    Ok(kilobytes.parse::<usize>()? * 1024)
+}
