@@ -36,6 +36,19 @@ pub(crate) struct Group {
     manifests: &'static [Manifests],
 }
 
+/// The conformance tests for servers of HTTP/2.
+pub(crate) const H2SPEC: Group = Group {
+    name: "h2spec",
+    instead: "H2SPEC_BIN_DIR",
+    what: "h2spec",
+    takes: "half a minute",
+    modules: &["tests/http/go/h2spec"],
+    flags: &[],
+    c: false,
+    stamp: None,
+    manifests: &[],
+};
+
 /// What a node runs. crictl is a module of its own, for it wants other versions of the same packages than containerd
 /// does. Without the tag, runc refuses a pod's default system call filter.
 pub(crate) const NODE: Group = Group {
@@ -275,7 +288,7 @@ mod tests {
         if NODE.missing().is_some() {
             return;
         }
-        let directories: Vec<_> = [NODE, KUBERNETES, ADDONS]
+        let directories: Vec<_> = [H2SPEC, NODE, KUBERNETES, ADDONS]
             .iter()
             .map(|group| group.directory().expect("the modules are there"))
             .collect();

@@ -22,6 +22,13 @@ pub(crate) const BROWSER: Packages = Packages {
     here: || chromium().is_ok_and(|path| path.is_some()),
 };
 
+/// The reverse proxies that the host is tested behind.
+pub(crate) const PROXIES: Packages = Packages {
+    what: "the reverse proxies",
+    names: &["haproxy", "nginx-light"],
+    here: || nginx().is_some() && haproxy().is_some(),
+};
+
 /// What containerd and runc are built with, beside Go, and what their tests call. Debian's Go is too old.
 pub(crate) const NODE: Packages = Packages {
     what: "what the containerd tests need",
@@ -75,6 +82,7 @@ pub(crate) const JAVASCRIPT: Packages = Packages {
 /// Installs all packages; those that are there already stay as they are.
 pub(crate) fn run() -> Result<()> {
     BROWSER.install()?;
+    PROXIES.install()?;
     NODE.install()?;
     CLUSTER.install()?;
     PYTHON.prepare()?;
@@ -126,6 +134,21 @@ impl Packages {
             .env("DEBIAN_FRONTEND", "noninteractive");
         cargo::run(command).with_context(|| format!("install {}", self.what))
     }
+}
+
+/// Where nginx is. Debian has it where only root's `PATH` looks.
+pub(crate) fn nginx() -> Option<PathBuf> {
+    administrators("nginx")
+}
+
+/// Where HAProxy is, likewise.
+pub(crate) fn haproxy() -> Option<PathBuf> {
+    administrators("haproxy")
+}
+
+fn administrators(name: &str) -> Option<PathBuf> {
+    let there = PathBuf::from("/usr/sbin").join(name);
+    workspace::program(&[name]).or_else(|| there.is_file().then_some(there))
 }
 
 fn node_is_here() -> bool {

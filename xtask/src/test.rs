@@ -29,6 +29,8 @@ use std::process::{Command, ExitCode};
 /// The packages that are components; each is built and linted for its own target.
 const GUESTS: [&str; 4] = ["visits", "probe", "command", "hello"];
 
+/// The suite that needs reverse proxies and h2spec for some of its tests.
+const HTTP: &str = "http";
 /// The suite that needs a browser, and is a kind of its own.
 const BROWSER: &str = "browser";
 /// The suite that needs a containerd, likewise.
@@ -104,7 +106,8 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         }
         // The tests of those that cannot be built fail and name this step.
         report.build("components of other SDKs", sdks::build);
-        let other = [BROWSER, CONTAINERD, INSTALLER, MANIFESTS];
+        http(&mut report, &mut environment)?;
+        let other = [HTTP, BROWSER, CONTAINERD, INSTALLER, MANIFESTS];
         for name in suites()?
             .iter()
             .filter(|name| !other.contains(&name.as_str()))
@@ -163,6 +166,23 @@ fn suite(
         command.args(["--", "--include-ignored"]);
     }
     report.tests(name, command);
+    Ok(())
+}
+
+/// The tests of the host over TCP, without those for which something is missing here.
+fn http(report: &mut Report, environment: &mut Environment) -> Result<()> {
+    let missing = environment.prepare_http();
+    let mut command = tests(environment, &["--test", HTTP])?;
+    command.args(["--", "--include-ignored"]);
+    for (name, why) in missing {
+        eprintln!("note: the HTTP tests with {name} are skipped: {why}");
+        command.args(["--skip", name]);
+    }
+    // The one test that mounts.
+    if !workspace::is_root() {
+        command.args(["--skip", "a_read_only_mount"]);
+    }
+    report.tests(HTTP, command);
     Ok(())
 }
 

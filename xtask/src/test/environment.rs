@@ -1,7 +1,7 @@
 //! What the tests find in their environment: where the built things are, the browser, and a cache of compiled
 //! components that all hosts of one run share.
 
-use crate::{setup, workspace};
+use crate::{go, setup, workspace};
 use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -52,6 +52,30 @@ impl Environment {
     /// Where the browser test puts its pictures.
     pub(crate) fn screenshots(&self) -> &Path {
         &self.screenshots
+    }
+
+    /// Finds what the HTTP tests run beside the host: builds and installs what is missing where that is possible.
+    /// Returns what is still missing, as a part of the names of the tests that need it, and why.
+    pub(crate) fn prepare_http(&mut self) -> Vec<(&'static str, String)> {
+        let mut missing = Vec::new();
+        match go::H2SPEC.build() {
+            Ok(directory) => self
+                .variables
+                .push(("H2SPEC_BIN", directory.join("h2spec"))),
+            Err(error) => missing.push(("h2spec", format!("{error:#}"))),
+        }
+        let proxies = setup::PROXIES.prepare();
+        for (name, variable, path) in [
+            ("nginx", "NGINX_BIN", setup::nginx()),
+            ("haproxy", "HAPROXY_BIN", setup::haproxy()),
+        ] {
+            match (path, &proxies) {
+                (Some(path), _) => self.variables.push((variable, path)),
+                (None, Err(error)) => missing.push((name, format!("{error:#}"))),
+                (None, Ok(())) => missing.push((name, "it was not installed".into())),
+            }
+        }
+        missing
     }
 
     /// Gives the environment to a command.
