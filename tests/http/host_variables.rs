@@ -53,7 +53,8 @@ async fn a_component_reads_its_variables_and_no_others() -> Result<()> {
 
 #[tokio::test]
 async fn a_required_variable_without_a_value_is_named_at_the_start() -> Result<()> {
-    let host = Host::of(&app(MANIFEST)?).env("RUST_LOG", "off").spawn()?;
+    let app = app(MANIFEST)?;
+    let host = Host::of(&app).env("RUST_LOG", "off").spawn()?;
     let exit = host.wait_exit(DEADLINE).await?;
     let lines = host.stderr().lines();
     ensure!(

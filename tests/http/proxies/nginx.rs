@@ -11,8 +11,11 @@ use visits_tests::{App, Connection, DEADLINE, Host, artifacts};
 
 /// Starts nginx. `retry` is the value of `proxy_next_upstream`.
 async fn nginx(hosts: &[SocketAddr], idle: Duration, retry: &str) -> Result<Proxy> {
+    // Twice each: nginx tries an entry once, with a connection that it has kept if there is one. While hosts restart that
+    // one may just have been closed.
     let servers: String = hosts
         .iter()
+        .chain(hosts)
         .map(|host| format!("server {host} max_fails=0; "))
         .collect();
     let idle = idle.as_millis();
