@@ -97,7 +97,7 @@ async fn what_cannot_be_compiled_is_remembered() -> Result<()> {
     let log = node.log();
     let lines: Vec<&str> = log
         .lines()
-        .filter(|line| line.contains("the component is compiled in its container"))
+        .filter(|line| line.contains("component is compiled in its container"))
         .collect();
     let lines = &lines[lines.len().checked_sub(2).context("two lines")?..];
     ensure!(!lines[0].contains("a few minutes ago"), "{lines:?}");

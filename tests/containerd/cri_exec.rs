@@ -279,7 +279,13 @@ async fn every_container_of_a_pod_can_be_executed_in() -> Result<()> {
     let od = ["od", "-An", "-tu8", "/app/persistent/visits.bin"];
     let count = crictl(&visits, &sync, &od, "").await?;
     assert_eq!(count.trim(), "10");
-    let network = crictl(&proxy, &sync, &["/tools/cat", "/proc/net/tcp"], "").await?;
+    let network = crictl(
+        &proxy,
+        &sync,
+        &["/tools/cat", "/proc/net/tcp", "/proc/net/tcp6"],
+        "",
+    )
+    .await?;
     ensure!(
         network.contains(":1388 "),
         "they are in two networks: {network}"

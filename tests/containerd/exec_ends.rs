@@ -149,7 +149,8 @@ async fn an_exec_runs_while_the_component_drains() -> Result<()> {
     // A request that keeps the component from its end.
     let hanging = tokio::spawn(async move { get(address, "/hang").await.map(drop) });
     wait::until("the request is being served", DEADLINE, async || {
-        let sockets = std::fs::read_to_string(format!("/proc/{pid}/net/tcp"))?;
+        let mut sockets = std::fs::read_to_string(format!("/proc/{pid}/net/tcp"))?;
+        sockets += &std::fs::read_to_string(format!("/proc/{pid}/net/tcp6"))?;
         // ESTABLISHED, on port 5000.
         Ok(sockets
             .lines()

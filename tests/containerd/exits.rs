@@ -63,11 +63,11 @@ async fn a_component_that_is_not_there_is_named() -> Result<()> {
 
 #[tokio::test]
 #[ignore = "needs root"]
-async fn a_component_of_wasi_0_2_is_told_what_to_do() -> Result<()> {
+async fn a_component_of_a_release_candidate_is_told_what_to_do() -> Result<()> {
     let name = "localhost/old-component:test";
-    let wasm = component_importing("a:b/c", "wasi:http/incoming-handler@0.2.0");
+    let wasm = component_importing("a:b/c", "wasi:http/handler@0.3.0-rc-2026-03-15");
     let image = images::component(name, &images::manifest(""), &wasm);
-    fails(image, name, &["a WASI 0.2 component", "rebuild it"]).await
+    fails(image, name, &["0.3.0-rc-2026-03-15", "a release candidate"]).await
 }
 
 #[tokio::test]

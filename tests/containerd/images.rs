@@ -160,6 +160,6 @@ fn pause() -> Result<Image> {
         .file("/tools/sleep", busybox, 0o755))
 }
 
-fn read(path: &Path) -> Result<Vec<u8>> {
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>> {
     std::fs::read(path).with_context(|| format!("read {}", path.display()))
 }

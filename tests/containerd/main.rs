@@ -66,3 +66,4 @@ mod restricted;
 mod shielded;
 mod update;
 mod volumes;
+mod wasi_0_2;

@@ -100,12 +100,14 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     if !built && needs_builds.into_iter().any(is) {
         eprintln!("note: only the unit tests are run, for what the others run was not built");
     }
+    if (is(Kind::Http) || is(Kind::Containerd)) && built {
+        // The tests of those that cannot be built fail and name this step.
+        report.build("components of other SDKs", sdks::build);
+    }
     if is(Kind::Http) && built {
         if !workspace::is_root() {
             eprintln!("note: tests that mount volumes need root on Linux and are skipped");
         }
-        // The tests of those that cannot be built fail and name this step.
-        report.build("components of other SDKs", sdks::build);
         http(&mut report, &mut environment)?;
         let other = [HTTP, BROWSER, CONTAINERD, INSTALLER, MANIFESTS];
         for name in suites()?

@@ -19,11 +19,12 @@ pub fn engine() -> Result<Engine> {
     set_up(&config())
 }
 
-/// Returns an engine for instances that may have so much memory together: address space for a quarter of it is reserved
-/// for each of them at a time.
+/// Returns an engine for instances that may have so much memory: address space for all of it is reserved for each. With
+/// less, a memory that grows would be copied to a larger place, and would be there twice while it is: that could be more
+/// than a container may have.
 pub fn engine_for(memory: MemoryLimit) -> Result<Engine> {
     let mut config = config();
-    let reserved = (memory.bytes() / 4).max(MIN_RESERVED);
+    let reserved = memory.highest().max(MIN_RESERVED);
     config.memory_reservation_for_growth(reserved as u64);
     set_up(&config)
 }

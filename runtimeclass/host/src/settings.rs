@@ -44,6 +44,14 @@ impl MemoryLimit {
         }
     }
 
+    /// Returns the highest limit that there can be, in bytes.
+    pub(crate) fn highest(self) -> usize {
+        match self {
+            Self::Fixed(bytes) => bytes,
+            Self::BelowContainer(_) => DEFAULT_MEMORY,
+        }
+    }
+
     /// Refuses a container's limit that leaves a component nothing: it could not even start.
     pub(crate) fn check(self) -> Result<()> {
         if let Self::BelowContainer(limit) = self {
