@@ -236,3 +236,25 @@ async fn a_javascript_component_of_wasi_0_2_answers() -> Result<()> {
 async fn a_javascript_component_of_wasi_0_2_sends_where_the_manifest_allows() -> Result<()> {
     sends(JAVASCRIPT).await
 }
+
+/// An interpreter takes some 40 MiB, so that two or three instances fit.
+#[tokio::test]
+async fn a_component_of_wasi_0_2_has_as_many_instances_as_its_memory_allows() -> Result<()> {
+    let app = PYTHON_0_2.app("")?;
+    let host = Host::of(&app).start_within(COMPILE);
+    let host = host.arg("--memory-limit=100MiB").start().await?;
+    let replies = (0..12).map(|_| get(host.address(), "/hello"));
+    for reply in futures::future::try_join_all(replies).await? {
+        ensure!(
+            reply.text() == "hello from python\n",
+            host.failed(&format!("{reply:?}"))
+        );
+    }
+    let refused = host
+        .stderr()
+        .lines()
+        .iter()
+        .any(|line| line.contains("no new instance"));
+    ensure!(!refused, host.failed("an instance was not waited for"));
+    Ok(())
+}

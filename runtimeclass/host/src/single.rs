@@ -24,11 +24,17 @@ struct Instance {
     caller: Caller,
 }
 
-/// Makes an instance, and has it answer the next request. `started` is called when it is made.
-pub(crate) async fn run_warm(shared: &Shared, started: impl FnOnce()) -> End {
-    let instance = match Instance::new(shared).await {
-        Ok(instance) => instance,
-        Err(error) => return End::NotStarted(error),
+/// Makes an instance, and has it answer the next request. `started` is called when it is made. If it is not the first one
+/// and there is no memory for it, waits until another has ended.
+pub(crate) async fn run_warm(shared: &Shared, first: bool, started: impl FnOnce()) -> End {
+    let instance = loop {
+        match Instance::new(shared).await {
+            Ok(instance) => break instance,
+            Err(error) if first || shared.budget.more().await.is_none() => {
+                return End::NotStarted(error);
+            }
+            Err(_) => {}
+        }
     };
     started();
     match next(shared).await {
@@ -40,7 +46,7 @@ pub(crate) async fn run_warm(shared: &Shared, started: impl FnOnce()) -> End {
 /// Waits for a request, and makes an instance that answers it. If there is no memory for one more, waits until another
 /// has ended.
 pub(crate) async fn run(shared: &Shared) -> End {
-    let Some(job) = next(shared).await else {
+    let Some(mut job) = next(shared).await else {
         return End::Drained;
     };
     loop {
@@ -48,10 +54,12 @@ pub(crate) async fn run(shared: &Shared) -> End {
             Ok(instance) => return instance.answer(shared, job).await,
             Err(error) => error,
         };
-        if job.reply.is_canceled() {
-            return End::Finished;
-        }
-        if shared.budget.more().await.is_none() {
+        let more = tokio::select! {
+            more = shared.budget.more() => more,
+            // Its time is over, or the client has left.
+            () = job.reply.cancellation() => return End::Finished,
+        };
+        if more.is_none() {
             let refused = wasmtime::format_err!("the component does not start; see the log");
             let _ = job.reply.send(Err(refused));
             tracing::error!(error = %format!("{error:#}"), "no new instance of the component; the next request tries again");

@@ -97,9 +97,10 @@ struct Worker {
 impl Worker {
     /// Runs one instance after the other, until no request can come any more.
     fn run(mut self) {
-        let first = self.started.is_some();
+        // Of the threads of a component, one has an instance before a request comes.
+        let warm = self.started.is_some();
         loop {
-            match self.one_instance(first) {
+            match self.one_instance(warm) {
                 End::Finished => {}
                 End::Drained | End::Died(Death::Abandoned, _) => return,
                 End::Died(_, error) => report_death(&error),
@@ -112,11 +113,12 @@ impl Worker {
         }
     }
 
-    fn one_instance(&mut self, first: bool) -> End {
+    fn one_instance(&mut self, warm: bool) -> End {
         let runtime = match runtime() {
             Ok(runtime) => runtime,
             Err(error) => return End::NotStarted(error),
         };
+        let initial = self.started.is_some();
         let started = &mut self.started;
         let has_started = || {
             if let Some(started) = started.take() {
@@ -124,8 +126,8 @@ impl Worker {
             }
         };
         let end = match self.shared.component.service {
-            ProxyPre::P2(_) if first => {
-                runtime.block_on(single::run_warm(&self.shared, has_started))
+            ProxyPre::P2(_) if warm => {
+                runtime.block_on(single::run_warm(&self.shared, initial, has_started))
             }
             ProxyPre::P2(_) => runtime.block_on(single::run(&self.shared)),
             ProxyPre::P3(_) => runtime.block_on(instance::run(&self.shared, has_started)),
