@@ -5,6 +5,7 @@
 
 use crate::settings::MemoryLimit;
 use anyhow::{Result, anyhow};
+use rustix::process::{Resource, getrlimit};
 use std::sync::mpsc;
 use std::time::Duration;
 use wasmtime::{Config, Engine};
@@ -19,13 +20,20 @@ pub fn engine() -> Result<Engine> {
     set_up(&config())
 }
 
-/// Returns an engine for instances that may have so much memory: address space for all of it is reserved for each. With
-/// less, a memory that grows would be copied to a larger place, and would be there twice while it is: that could be more
-/// than a container may have.
+/// Returns an engine for instances that may have so much memory.
+///
+/// By default wasmtime reserves 4 GiB of address space for each memory, so that no access needs a check of bounds; a
+/// visit costs a twentieth less processor time by that. If the process's address space is limited (`ulimit -v`), each
+/// instance reserves what it may have instead. With less, a memory that grows would be copied to a larger place, and
+/// would be there twice while it is: that could be more than a container may have.
 pub fn engine_for(memory: MemoryLimit) -> Result<Engine> {
     let mut config = config();
-    let reserved = memory.highest().max(MIN_RESERVED);
-    config.memory_reservation_for_growth(reserved as u64);
+    if getrlimit(Resource::As).current.is_some() {
+        let reserved = memory.highest().max(MIN_RESERVED);
+        config.memory_reservation(0);
+        config.memory_reservation_for_growth(reserved as u64);
+        config.memory_guard_size(GUARD);
+    }
     set_up(&config)
 }
 
@@ -50,11 +58,6 @@ fn set_up(config: &Config) -> Result<Engine> {
 
 fn config() -> Config {
     let mut config = Config::new();
-    // Without the 4 GiB that a memory could ever have: many hosts fit into a small address space, and one runs where
-    // `ulimit -v` is 1 GiB. The price is a check of bounds at each access.
-    config.memory_reservation(0);
-    config.memory_reservation_for_growth(MIN_RESERVED as u64);
-    config.memory_guard_size(GUARD);
     config.wasm_component_model_async(true);
     config.epoch_interruption(true);
     // There is one instance, and its first copy of its data is small: to map it from the code's file gains nothing.
