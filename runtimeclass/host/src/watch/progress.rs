@@ -41,8 +41,9 @@ impl Progress {
 
     /// Starts the request's time at `time`, which may lie ahead: until then something else limits it.
     pub(crate) fn excuse_until(&self, time: Instant) {
-        let since = time.saturating_duration_since(self.start).as_millis();
-        let since = u64::try_from(since).unwrap_or(u64::MAX);
+        // Rounded up: no request ends before its time is over.
+        let since = time.saturating_duration_since(self.start).as_nanos();
+        let since = u64::try_from(since.div_ceil(1_000_000)).unwrap_or(u64::MAX);
         self.since.store(since, Ordering::Relaxed);
         if let Some(life) = self.taken.get() {
             life.moved_at(time);

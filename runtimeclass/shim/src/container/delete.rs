@@ -76,10 +76,11 @@ fn end_all(place: &Place) -> Result<()> {
                 ", and it is still being made"
             }
         );
-        // What is frozen is not killed before it is thawed. A cgroup that cannot be frozen is not.
-        let _ = cgroup
-            .as_ref()
-            .map(|cgroup| cgroup.freeze(FreezerState::Thawed));
+        // What is frozen is not killed before it is thawed. A cgroup that cannot be frozen is not. Without a process there
+        // may be no cgroup, and libcgroups would make one.
+        if let Some(cgroup) = cgroup.as_ref().filter(|_| !left.is_empty()) {
+            let _ = cgroup.freeze(FreezerState::Thawed);
+        }
         signals::send(Signal::KILL, processes);
         std::thread::sleep(Duration::from_millis(5));
     }
