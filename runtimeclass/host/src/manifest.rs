@@ -4,7 +4,7 @@
 //! name and what to do, and so is every unknown key: nothing that an author counts on is ignored in silence.
 //! docs/spin.md lists every key.
 //!
-//! What is checked here needs nothing but the text. Values of variables, files and directories are for [`crate::app`].
+//! What is checked here needs nothing but the text. Values of variables, files and directories are for `crate::app`.
 //!
 //! - `document`: the tables of the text
 //! - `place`: lines for errors
