@@ -36,8 +36,8 @@ const FAILURE: u8 = 1;
 
 /// Serves the HTTP components of a Spin manifest, with their files mounted in place.
 ///
-/// A component is compiled once and kept compiled; one warm instance of it answers all its requests. It sees the
-/// directories that the manifest's `files` names, writable where the file system is, the environment that the
+/// A component is compiled once and kept compiled. One warm instance of it answers all its requests, or, of a component
+/// of WASI 0.2, a new instance each request. It sees the directories that the manifest's `files` names, writable where the file system is, the environment that the
 /// manifest and --env give, and nothing else of this machine.
 #[derive(Debug, Parser)]
 #[command(name = "preopen", version, after_help = EXAMPLES)]
@@ -64,13 +64,13 @@ struct Arguments {
     #[arg(long = "ca-file", value_name = "FILE")]
     ca_files: Vec<PathBuf>,
 
-    /// The memory the component may have: bytes, or with a unit: KiB, MiB, GiB (KB, MB, GB are powers of ten).
+    /// The memory all instances may have together: bytes, or with a unit: KiB, MiB, GiB (KB, MB, GB are powers of ten).
     /// [default: 128MiB; in a container so much less that the host fits beside it into the container's limit]
     #[arg(long, value_name = "SIZE", value_parser = values::memory)]
     memory_limit: Option<usize>,
 
-    /// How long the component may take to begin its answer. Beyond it the instance is stopped, with every request it
-    /// holds, and a new one takes over: be generous. Units: ms, s, m, h.
+    /// How long a component may take to begin a response. Beyond it the client gets 504. Other requests of the instance
+    /// go on; the instance is replaced only if it does not react. Units: ms, s, m, h.
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = values::duration)]
     request_timeout: Duration,
 
