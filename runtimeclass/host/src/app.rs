@@ -83,23 +83,22 @@ impl App {
         preopens::check_sources(&manifest, &overrides.sources)?;
         let values = Values::find(&manifest.variables, variable)
             .with_context(|| manifest.path.display().to_string())?;
+        let hosts = |component| outbound(&manifest.path, component, &values);
+        let hosts: Vec<Allowed> = manifest
+            .components
+            .iter()
+            .map(hosts)
+            .collect::<Result<_>>()?;
+        let trust = Arc::new(trust(&overrides.authorities, &hosts)?);
         let mut components = Vec::new();
-        for component in &manifest.components {
-            let outbound = outbound(&manifest.path, component, &values)?;
-            // What the environment names is often the image's business, and not this application's.
-            let authorities = &overrides.authorities;
-            let unused = outbound.is_empty() && authorities.more.is_empty();
-            let trust = match unused {
-                true => Trust::default(),
-                false => Trust::read(authorities)?,
-            };
+        for (component, outbound) in manifest.components.iter().zip(hosts) {
             components.push(Arc::new(Component {
                 preopens: preopens::find(&manifest.path, component, &overrides.sources)?,
                 environment: environment(component, overrides)?,
                 engine: engine.clone(),
                 service: crate::component::load(engine, &component.source, code)?,
                 outbound,
-                trust: Arc::new(trust),
+                trust: trust.clone(),
                 variables: variables(component, &values),
             }));
         }
@@ -155,6 +154,16 @@ fn environment(
         environment.insert("HOSTNAME".into(), name);
     }
     Ok(environment)
+}
+
+/// Reads the authorities if a request may be sent, or files of them are named on purpose: what the environment names is
+/// often the image's business, and not this application's.
+fn trust(authorities: &Authorities, hosts: &[Allowed]) -> Result<Trust> {
+    let unused = hosts.iter().all(Allowed::is_empty) && authorities.more.is_empty();
+    match unused {
+        true => Ok(Trust::default()),
+        false => Trust::read(authorities),
+    }
 }
 
 /// Returns the variables of the component, with their values.

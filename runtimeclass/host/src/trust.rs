@@ -6,6 +6,7 @@
 use anyhow::{Context, Result, anyhow, ensure};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore};
+use rustls_native_certs::{CertificateResult, load_certs_from_paths};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
@@ -40,13 +41,14 @@ impl Trust {
             false => built_in(),
         };
         if let Some(file) = &authorities.file {
-            add(&mut roots, "SSL_CERT_FILE", file, Some(file), None)?;
+            add(&mut roots, "SSL_CERT_FILE", file, of_file(file))?;
         }
         for directory in &authorities.directories {
-            add(&mut roots, "SSL_CERT_DIR", directory, None, Some(directory))?;
+            let found = load_certs_from_paths(None, Some(directory));
+            add(&mut roots, "SSL_CERT_DIR", directory, found)?;
         }
         for file in &authorities.more {
-            add(&mut roots, "--ca-file", file, Some(file), None)?;
+            add(&mut roots, "--ca-file", file, of_file(file))?;
         }
         let trust = Self::default();
         let _ = trust.0.set(config(roots));
@@ -79,16 +81,18 @@ fn config(roots: RootCertStore) -> Arc<ClientConfig> {
     Arc::new(config)
 }
 
-/// Adds the certificates of a file or a directory. `option` and `path` name it in errors.
+fn of_file(file: &Path) -> CertificateResult {
+    load_certs_from_paths(Some(file), None)
+}
+
+/// Adds the certificates that were found. `option` and `path` name in errors where.
 fn add(
     roots: &mut RootCertStore,
     option: &str,
     path: &Path,
-    file: Option<&Path>,
-    directory: Option<&Path>,
+    found: CertificateResult,
 ) -> Result<()> {
     let what = || format!("{option} {}", path.display());
-    let found = rustls_native_certs::load_certs_from_paths(file, directory);
     if let Some(error) = found.errors.into_iter().next() {
         return Err(anyhow!("{error}").context(what()));
     }
