@@ -10,8 +10,6 @@ use std::sync::mpsc;
 use std::time::Duration;
 use wasmtime::{Config, Engine};
 
-/// Bytes of address space that an instance's memory can grow into at least, before it has to be moved.
-const MIN_RESERVED: usize = 1 << 20;
 /// Bytes after a memory that are never accessible: an access of a field needs no check of its own below them.
 const GUARD: u64 = 64 << 10;
 
@@ -29,9 +27,8 @@ pub fn engine() -> Result<Engine> {
 pub fn engine_for(memory: MemoryLimit) -> Result<Engine> {
     let mut config = config();
     if getrlimit(Resource::As).current.is_some() {
-        let reserved = memory.highest().max(MIN_RESERVED);
         config.memory_reservation(0);
-        config.memory_reservation_for_growth(reserved as u64);
+        config.memory_reservation_for_growth(memory.highest() as u64);
         config.memory_guard_size(GUARD);
     }
     set_up(&config)

@@ -96,13 +96,13 @@ impl Guest {
                     Ok(answer) => answer,
                     Err(error) => {
                         named.invalid(&error);
-                        invalid()
+                        failed()
                     }
                 }
             }
             Outcome::Refused(error) => {
                 named.invalid(&format!("{error:#}"));
-                invalid()
+                failed()
             }
             Outcome::Lost => lost(life.death()),
             Outcome::Overdue => {
@@ -127,7 +127,7 @@ impl Guest {
         progress: &Progress,
     ) -> Outcome {
         loop {
-            let limit = progress.since() + self.watch.limit();
+            let limit = progress.ends();
             let end = match progress.instance() {
                 None => limit + GRACE + GRACE,
                 Some(_) => limit,
@@ -153,14 +153,11 @@ fn lost(death: Option<Death>) -> Answer {
     match death {
         Some(Death::Overdue) => overdue(),
         Some(Death::Abandoned) => unavailable("the server stops"),
-        Some(Death::Failed) | None => refuse(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "the component failed; see the log",
-        ),
+        Some(Death::Failed) | None => failed(),
     }
 }
 
-fn invalid() -> Answer {
+fn failed() -> Answer {
     refuse(
         StatusCode::INTERNAL_SERVER_ERROR,
         "the component failed; see the log",

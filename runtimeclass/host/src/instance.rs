@@ -32,6 +32,19 @@ pub(crate) struct Job {
     pub(crate) ticket: Ticket,
 }
 
+impl Job {
+    /// Answers that no instance starts for the request. The log has the reason: [`report_not_started`].
+    pub(crate) fn refuse(self) {
+        let refused = format_err!("the component does not start; see the log");
+        let _ = self.reply.send(Err(refused));
+    }
+}
+
+/// Logs why there is no new instance.
+pub(crate) fn report_not_started(error: &anyhow::Error) {
+    tracing::error!(error = %format!("{error:#}"), "no new instance of the component; the next request tries again");
+}
+
 /// How an instance ended.
 pub(crate) enum End {
     /// It was never there.

@@ -4,7 +4,7 @@
 //! each request finds a fresh instance: so does the official Spin, and `wasmtime serve`.
 
 use crate::guest::Shared;
-use crate::instance::{End, Job, instantiate, until_death};
+use crate::instance::{End, Job, instantiate, report_not_started, until_death};
 use crate::send::Caller;
 use crate::state::State;
 use crate::watch::{Death, GRACE, Life};
@@ -60,9 +60,8 @@ pub(crate) async fn run(shared: &Shared) -> End {
             () = job.reply.cancellation() => return End::Finished,
         };
         if more.is_none() {
-            let refused = wasmtime::format_err!("the component does not start; see the log");
-            let _ = job.reply.send(Err(refused));
-            tracing::error!(error = %format!("{error:#}"), "no new instance of the component; the next request tries again");
+            report_not_started(&error);
+            job.refuse();
             return End::Finished;
         }
     }

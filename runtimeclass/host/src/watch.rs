@@ -106,9 +106,9 @@ impl Watch {
         let (mut held, mut stuck, mut silent) = (0, 0, life.is_retiring());
         for progress in requests.watched.values().filter(|one| one.is_held_by(life)) {
             held += 1;
-            if now > progress.since() + self.limit {
+            if now > progress.ends() {
                 stuck += 1;
-                silent |= now > progress.since() + self.limit + GRACE
+                silent |= now > progress.ends() + GRACE
                     && life.answered() < Some(progress.since() + self.limit / 2);
             }
         }
@@ -122,7 +122,7 @@ impl Watch {
     /// Returns how many of the requests that an instance holds are overdue.
     pub(crate) fn overdue(&self, life: &Arc<Life>, now: Instant) -> usize {
         let requests = self.requests();
-        let overdue = |one: &&Arc<Progress>| one.is_held_by(life) && now > one.since() + self.limit;
+        let overdue = |one: &&Arc<Progress>| one.is_held_by(life) && now > one.ends();
         requests.watched.values().filter(overdue).count()
     }
 

@@ -139,10 +139,9 @@ impl Worker {
 
     /// Answers the next request with an error; `None` if there will be none.
     fn refuse_one(&self, error: &anyhow::Error) -> Option<()> {
-        tracing::error!(error = %format!("{error:#}"), "no new instance of the component; the next request tries again");
+        instance::report_not_started(error);
         let job = self.shared.jobs.blocking_lock().blocking_recv()?;
-        let refused = wasmtime::format_err!("the component does not start; see the log");
-        let _ = job.reply.send(Err(refused));
+        job.refuse();
         Some(())
     }
 }

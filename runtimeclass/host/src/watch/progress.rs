@@ -55,6 +55,11 @@ impl Progress {
         self.start + Duration::from_millis(self.since.load(Ordering::Relaxed))
     }
 
+    /// When the request's time is over.
+    pub(crate) fn ends(&self) -> Instant {
+        self.since() + self.limit
+    }
+
     /// When what the component waits for outside, for this request, ends with an error; `None` when the request is
     /// answered, and the time limit applies no more.
     pub(crate) fn told_at(&self) -> Option<Instant> {
