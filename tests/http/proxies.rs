@@ -17,7 +17,7 @@ use clients::Tally;
 use std::net::SocketAddr;
 use std::time::Duration;
 use visits_tests::load::{assert_exactly, visits_bin};
-use visits_tests::{App, DEADLINE, Host, HostBuilder, Signal, artifacts};
+use visits_tests::{App, DEADLINE, Host, HostBuilder, Signal, artifacts, get};
 
 /// How long the proxies keep an idle connection to the host.
 const PROXY_IDLE: Duration = Duration::from_millis(500);
@@ -42,6 +42,20 @@ fn assert_all_counted(app: &App, tally: Tally, least: u64) -> Result<()> {
     ensure!(last >= least, "only {last} visits");
     assert_exactly(tally.numbers, 1, last);
     assert_eq!(visits_bin(&app.volume())?, last);
+    Ok(())
+}
+
+/// Asserts that a component behind this proxy sees the headers that the proxy sets, with this value of `Forwarded`.
+async fn assert_forwarded(proxy: SocketAddr, forwarded: &str) -> Result<()> {
+    let headers = get(proxy, "/hello?headers").await?;
+    for line in [
+        "x-forwarded-for: 127.0.0.1\n",
+        "x-forwarded-proto: http\n",
+        &format!("x-forwarded-host: {proxy}\n"),
+        &format!("forwarded: {forwarded}\n"),
+    ] {
+        ensure!(headers.text().contains(line), "{line:?}: {headers:?}");
+    }
     Ok(())
 }
 
