@@ -1,5 +1,5 @@
 //! `cargo xtask cluster`: builds a Kubernetes of one node with the counter on it, and runs `visits-cluster`, which keeps
-//! it (see tests/cluster). Only `up` builds: every other command is for a cluster that is there, and takes no longer than
+//! it (see cluster/). Only `up` builds: every other command is for a cluster that is there, and takes no longer than
 //! what it does.
 
 use crate::setup::{self, CLUSTER};

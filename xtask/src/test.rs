@@ -109,7 +109,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
             eprintln!("note: tests that mount volumes need root on Linux and are skipped");
         }
         http(&mut report, &mut environment)?;
-        let other = [HTTP, BROWSER, CONTAINERD, INSTALLER, MANIFESTS];
+        let other = [HTTP, BROWSER, CONTAINERD, INSTALLER, CLUSTER, MANIFESTS];
         for name in suites()?
             .iter()
             .filter(|name| !other.contains(&name.as_str()))

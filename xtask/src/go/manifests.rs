@@ -19,21 +19,21 @@ pub(super) struct Manifests {
 
 pub(super) const ADDONS: &[Manifests] = &[
     Manifests {
-        below: "tests/cluster/go/localpath",
+        below: "cluster/go/localpath",
         module: "github.com/rancher/local-path-provisioner",
         name: "local-path",
         directory: "deploy",
         files: &["local-path-storage.yaml"],
     },
     Manifests {
-        below: "tests/cluster/go/metallb",
+        below: "cluster/go/metallb",
         module: "go.universe.tf/metallb",
         name: "metallb",
         directory: "config/manifests",
         files: &["metallb-native.yaml"],
     },
     Manifests {
-        below: "tests/cluster/go/metrics",
+        below: "cluster/go/metrics",
         module: "sigs.k8s.io/metrics-server",
         name: "metrics-server",
         directory: "manifests/base",
@@ -87,9 +87,9 @@ mod tests {
         let read = |path: &str| {
             std::fs::read_to_string(workspace::root().join(path)).expect("it is in the repository")
         };
-        let kustomization = read("tests/cluster/addons/kustomization.yaml");
-        let coredns = read("tests/cluster/addons/coredns.yaml");
-        let images = read("tests/cluster/src/images.rs");
+        let kustomization = read("cluster/addons/kustomization.yaml");
+        let coredns = read("cluster/addons/coredns.yaml");
+        let images = read("cluster/src/images.rs");
         for (directory, module, names) in [
             (
                 "localpath",
@@ -104,7 +104,7 @@ mod tests {
             ("metrics", "sigs.k8s.io/metrics-server", &["metrics-server"]),
             ("coredns", "github.com/coredns/coredns", &["coredns"]),
         ] {
-            let required = read(&format!("tests/cluster/go/{directory}/go.mod"));
+            let required = read(&format!("cluster/go/{directory}/go.mod"));
             let version = required
                 .split_once(&format!("{module} v"))
                 .and_then(|(_, rest)| rest.split_whitespace().next())
@@ -115,7 +115,7 @@ mod tests {
                 let applied = kustomization.contains(&format!(
                     "newName: localhost/{name}\n    newTag: v{version}\n"
                 )) || coredns.contains(&image);
-                assert!(applied, "tests/cluster/addons lacks {image}");
+                assert!(applied, "cluster/addons lacks {image}");
             }
         }
     }

@@ -1,5 +1,6 @@
 //! The images on the node, made here: no registry is asked.
 
+use crate::command;
 use crate::node::Node;
 use crate::programs::{CONTAINERD, named_by};
 use crate::root::NODE_BINARIES;
@@ -8,7 +9,6 @@ use preopen_image::Image;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
-use visits_tests::command::{self, Bounded};
 
 /// What holds a pod's namespaces.
 pub(crate) const PAUSE: &str = "localhost/pause:visits-cluster";
@@ -16,7 +16,7 @@ pub(crate) const PAUSE: &str = "localhost/pause:visits-cluster";
 /// Under the name that the manifests have, but it is this machine's busybox: nothing is fetched.
 const BUSYBOX: &str = "docker.io/library/busybox:1.37";
 
-/// The add-ons' images, as tests/cluster/addons names them, each of one program that needs nothing else.
+/// The add-ons' images, as cluster/addons names them, each of one program that needs nothing else.
 const ADDONS: [(&str, &str); 5] = [
     ("localhost/coredns:v1.14.7", "coredns"),
     (
@@ -52,7 +52,7 @@ pub(crate) fn import_file(node: &Node, archive: &Path) -> Result<()> {
     let mut import = ctr(node);
     // By stdin, for a path of the machine's may be hidden inside.
     import.args(["images", "import", "-"]);
-    let imported = Bounded::new(import).input(read(archive)?).run();
+    let imported = command::run_with_input(import, &read(archive)?);
     imported
         .map(drop)
         .with_context(|| format!("import {}", archive.display()))

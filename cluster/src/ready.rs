@@ -1,6 +1,7 @@
 //! What `up` and `start` wait for, each with a deadline and the logs of who is late.
 
 use crate::apply::kubectl;
+use crate::command;
 use crate::node::Node;
 use crate::programs::CONTAINERD;
 use crate::state::State;
@@ -11,7 +12,6 @@ use std::fs;
 use std::net::IpAddr;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
-use visits_tests::command;
 
 /// How long each thing may take that takes seconds on an idle machine.
 const DEADLINE: Duration = Duration::from_secs(300);

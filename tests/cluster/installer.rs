@@ -11,7 +11,7 @@ use visits_tests::command::{Bounded, run_beside};
 use visits_tests::wait;
 
 /// Where its manifests are.
-const RUNTIMECLASS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../runtimeclass");
+const RUNTIMECLASS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../runtimeclass");
 const SYSTEM: &str = "--namespace=preopen-system";
 const DAEMONSET: &str = "daemonset/preopen-node";
 /// What restarts containerd on this node, which has no systemd: its supervisor starts it again.

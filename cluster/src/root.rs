@@ -58,7 +58,7 @@ pub(crate) fn make_disk(path: &Path) -> Result<()> {
         fs::File::create(&partial)?.set_len(DISK_SIZE)?;
         let mut mkfs = Command::new("mkfs.ext4");
         mkfs.args(["-q", "-F", "-m", "0"]).arg(&partial);
-        visits_tests::command::run(mkfs)?;
+        crate::command::run(mkfs)?;
         Ok(fs::rename(&partial, path)?)
     };
     let made = make();

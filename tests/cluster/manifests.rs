@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 /// Where all of them are.
-const K8S: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../k8s");
+const K8S: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../k8s");
 
 /// A directory that `kubectl apply -k` takes.
 #[derive(Debug)]

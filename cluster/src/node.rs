@@ -1,6 +1,7 @@
 //! The node as the machine sees it: one process, `unshare`, whose end is the end of all, and a child of it that is the
 //! first process in the node's namespaces.
 
+use crate::command;
 use crate::inside::FURNISHED;
 use crate::network::Network;
 use crate::programs::Binaries;
@@ -14,7 +15,6 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
-use visits_tests::command;
 
 /// How long the first process may take to be there, or to be gone.
 const APPEAR: Duration = Duration::from_secs(30);

@@ -19,13 +19,15 @@
 //! - `programs`, `config`, `cni`, `pki`: the programs with their arguments; their files; the pods' network; certificates
 //!   and kubeconfigs
 //! - `images`: the images on the node, made here, for no registry is asked
-//! - `cgroup`, `wait`: the cgroup that all pods are below; waiting
+//! - `cgroup`: the cgroup that all pods are below
+//! - `command`, `wait`: programs with a deadline; waiting
 #![cfg(target_os = "linux")]
 
 mod apply;
 mod cgroup;
 mod cli;
 mod cni;
+mod command;
 mod config;
 mod families;
 mod images;

@@ -16,7 +16,7 @@ pub(crate) const VISITS: &str = "localhost/visits:0.1.0";
 /// Native tools, as the cluster itself has them.
 pub(crate) const BUSYBOX: &str = "docker.io/library/busybox:1.37";
 
-const MANIFEST: &str = include_str!("../../../spin.toml");
+const MANIFEST: &str = include_str!("../../spin.toml");
 
 /// The counter once more: other bytes, the same component.
 pub(crate) async fn next(cluster: &Cluster) -> Result<&'static str> {

@@ -3,13 +3,13 @@
 //! The node's are subnets of 198.18.0.0/15, which is set aside for tests and routed nowhere, and of fd00::/8, which is
 //! for local use. Pods and Services have others, which exist inside the node alone.
 
+use crate::command;
 use crate::families::Families;
 use crate::node::Node;
 use anyhow::{Context, Result, ensure};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::process::Command;
-use visits_tests::command;
 
 /// The API's port on the node.
 pub(crate) const API_PORT: u16 = 6443;

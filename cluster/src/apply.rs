@@ -1,12 +1,12 @@
 //! What is applied to a new cluster: the add-ons, the RuntimeClass, the counter.
 
+use crate::command;
 use crate::programs::named_by;
 use crate::state::State;
 use anyhow::{Context, Result, ensure};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use visits_tests::command;
 
 /// Where the kustomization of the add-ons is copied, beside the projects' own manifests.
 const ADDONS: &str = "addons";
@@ -29,7 +29,7 @@ pub(crate) fn kubectl(state: &State, arguments: &[&str]) -> Result<Command> {
 
 /// A directory of this repository.
 pub(crate) fn repository(path: &str) -> PathBuf {
-    let top = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2);
+    let top = Path::new(env!("CARGO_MANIFEST_DIR")).parent();
     top.unwrap_or(Path::new("/")).join(path)
 }
 
@@ -51,7 +51,7 @@ pub(crate) fn addons(state: &State) -> Result<()> {
         fs::remove_dir_all(&directory)
             .with_context(|| format!("remove {}", directory.display()))?;
     }
-    copy(&repository("tests/cluster/addons"), &directory)?;
+    copy(&repository("cluster/addons"), &directory)?;
     copy(
         &named_by("ADDONS_BIN_DIR")?.join("manifests"),
         &directory.join("manifests"),
