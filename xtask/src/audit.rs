@@ -4,7 +4,7 @@
 //! from a database on GitHub that changes every day, so a failure there is not caused by a change here: that check is
 //! a command of its own, which CI also runs on a schedule.
 
-use crate::{cache, cargo, workspace};
+use crate::{cache, cargo, command, workspace};
 use anyhow::{Context, Result};
 use std::path::PathBuf;
 use std::process::Command;
@@ -18,13 +18,13 @@ const OFFLINE: [&str; 3] = ["bans", "licenses", "sources"];
 /// Runs all checks, that of the advisories included.
 pub(crate) fn run() -> Result<()> {
     let program = install()?;
-    cargo::run(check(&program, &["all"]))
+    command::run(check(&program, &["all"]))
 }
 
 /// Runs the checks that need no network.
 pub(crate) fn run_offline() -> Result<()> {
     let program = install()?;
-    cargo::run(check(&program, &OFFLINE))
+    command::run(check(&program, &OFFLINE))
 }
 
 /// Builds cargo-deny from source if that has not been done on this machine, and returns its path.
@@ -45,7 +45,7 @@ pub(crate) fn install() -> Result<PathBuf> {
         .arg("cargo-deny")
         // Else what it is built from would stay in this repository's target directory.
         .env_remove("CARGO_TARGET_DIR");
-    let placed = cargo::run(install).and_then(|()| {
+    let placed = command::run(install).and_then(|()| {
         match std::fs::rename(&partial, &directory) {
             // Another run was faster.
             Err(_) if program.is_file() => Ok(()),

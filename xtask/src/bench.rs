@@ -1,6 +1,6 @@
 //! `cargo xtask bench`: builds what is measured, and runs `bench/` on it.
 
-use crate::{cargo, component, test::Environment, workspace};
+use crate::{cargo, command, component, test::Environment, workspace};
 use anyhow::{Context, Result};
 use std::ffi::OsString;
 use std::process::Command;
@@ -16,17 +16,17 @@ pub(crate) struct Options {
 /// Builds everything and measures.
 pub(crate) fn run(options: &Options) -> Result<()> {
     component::run()?;
-    cargo::run(cargo::guests("build", &["hello"])?)?;
-    cargo::run(cargo::host()?)?;
+    command::run(cargo::guests("build", &["hello"])?)?;
+    command::run(cargo::host()?)?;
     let environment = Environment::new()?;
     // Volumes on the disk that the repository is on: a temporary directory in memory would sync for nothing.
     let volumes = workspace::target()?.join("bench");
     std::fs::create_dir_all(&volumes).with_context(|| format!("make {}", volumes.display()))?;
     let mut build = cargo::native("build")?;
     build.args(["--bin", "visits-bench"]);
-    cargo::run(build)?;
+    command::run(build)?;
     let mut bench = Command::new(workspace::target()?.join("release/visits-bench"));
     bench.args(&options.arguments).env("TMPDIR", volumes);
     environment.apply(&mut bench);
-    cargo::run(bench)
+    command::run(bench)
 }

@@ -4,15 +4,12 @@
 
 use crate::setup;
 use crate::workspace::{self, GUEST_PROFILE, GUEST_TARGET, TOOLBOX_PROFILE};
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::Result;
 use std::path::PathBuf;
 use std::process::Command;
 
 /// The environment variable that names the packed toolbox to the shim's build script.
 const TOOLBOX: &str = "PREOPEN_TOOLBOX";
-
-/// How much of a failed command's output is shown.
-const LAST_LINES: usize = 20;
 
 /// `cargo SUBCOMMAND --locked`, run at the repository's top.
 pub(crate) fn command(subcommand: &str) -> Result<Command> {
@@ -95,45 +92,4 @@ pub(crate) fn shim() -> Result<Command> {
     let mut command = native("build")?;
     command.args(["--bin", "containerd-shim-preopen-v1"]);
     Ok(command)
-}
-
-/// Runs a command and makes its failure an error.
-pub(crate) fn run(mut command: Command) -> Result<()> {
-    let status = command
-        .status()
-        .with_context(|| format!("start {}", line(&command)))?;
-    ensure!(status.success(), "{} failed: {status}", line(&command));
-    Ok(())
-}
-
-/// Runs a command and prints nothing of it unless it fails: its last lines are then the error's.
-pub(crate) fn quietly(command: &mut Command) -> Result<()> {
-    let line = line(command);
-    let output = command
-        .stdin(std::process::Stdio::null())
-        .output()
-        .with_context(|| format!("start {line}"))?;
-    if output.status.success() {
-        return Ok(());
-    }
-    let all = [output.stdout, output.stderr].concat();
-    let text = String::from_utf8_lossy(&all);
-    let lines: Vec<_> = text.lines().filter(|line| !line.is_empty()).collect();
-    let last = &lines[lines.len().saturating_sub(LAST_LINES)..];
-    bail!("{line} failed: {}\n{}", output.status, last.join("\n"))
-}
-
-/// The command as one would type it.
-pub(crate) fn line(command: &Command) -> String {
-    let program = std::path::Path::new(command.get_program());
-    let mut line = program
-        .file_name()
-        .unwrap_or(command.get_program())
-        .to_string_lossy()
-        .into_owned();
-    for argument in command.get_args() {
-        line.push(' ');
-        line.push_str(&argument.to_string_lossy());
-    }
-    line
 }

@@ -3,7 +3,7 @@
 //! what it does.
 
 use crate::setup::{self, CLUSTER};
-use crate::{cargo, go, image, toolbox, workspace};
+use crate::{cargo, command, go, image, toolbox, workspace};
 use anyhow::{Context, Result, bail, ensure};
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
@@ -91,7 +91,7 @@ impl Cluster {
         eprintln!("==> the programs: the shim, visits-image, visits-cluster");
         let mut build = cargo::shim()?;
         build.args(["--bin", "visits-image", "--bin", "visits-cluster"]);
-        cargo::run(build)?;
+        command::run(build)?;
         eprintln!("==> the counter's image");
         image::pack(&workspace::images()?)?;
         eprintln!("==> the node, Kubernetes and its add-ons");
@@ -122,7 +122,7 @@ impl Cluster {
         if !program.exists() {
             let mut build = cargo::native("build")?;
             build.args(["--bin", "visits-cluster"]);
-            cargo::run(build)?;
+            command::run(build)?;
         }
         Ok(Self {
             program,

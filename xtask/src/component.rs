@@ -1,7 +1,7 @@
 //! `cargo xtask component`: builds the counter and puts it where `spin.toml` expects it.
 
 use crate::workspace::{self, GUEST_TARGET};
-use crate::{cargo, workspace::copy_atomically};
+use crate::{cargo, command, workspace::copy_atomically};
 use anyhow::{Result, bail};
 use std::path::Path;
 use std::process::Command;
@@ -10,7 +10,7 @@ use std::process::Command;
 /// be starting from that file at this moment.
 pub(crate) fn run() -> Result<()> {
     require_target()?;
-    cargo::run(cargo::guests("build", &["visits"])?)?;
+    command::run(cargo::guests("build", &["visits"])?)?;
     copy_atomically(
         &workspace::guest("visits")?,
         &workspace::root().join("visits.wasm"),

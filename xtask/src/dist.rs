@@ -3,7 +3,7 @@
 //! without its symbols; one small program is built once more, for it has to run where there is no libc.
 
 use crate::setup::{self, NODE};
-use crate::{cargo, toolbox, workspace};
+use crate::{cargo, command, toolbox, workspace};
 use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -34,7 +34,7 @@ pub(crate) fn pack(output: &Path) -> Result<()> {
     toolbox::run()?;
     let mut build = cargo::shim()?;
     build.args(["--bin", "preopen-dist"]);
-    cargo::run(build)?;
+    command::run(build)?;
     let label = label()?;
     let mut dist = Command::new(workspace::target()?.join("release/preopen-dist"));
     dist.arg("--shim")
@@ -49,7 +49,7 @@ pub(crate) fn pack(output: &Path) -> Result<()> {
                 .with_context(|| format!("there is no static busybox: {}", NODE.by_hand()))?,
         )
         .arg(output);
-    cargo::run(dist)
+    command::run(dist)
 }
 
 /// The shim without what only a debugger reads: two thirds of its size.
@@ -57,7 +57,7 @@ fn stripped() -> Result<PathBuf> {
     let stripped = workspace::target()?.join("release/containerd-shim-preopen-v1.stripped");
     let mut strip = Command::new("strip");
     strip.arg("-o").arg(&stripped).arg(workspace::shim()?);
-    cargo::run(strip)?;
+    command::run(strip)?;
     Ok(stripped)
 }
 
@@ -70,6 +70,6 @@ fn label() -> Result<PathBuf> {
     build
         .args(["--release", "--package", NAME, "--target", &target])
         .env("CARGO_ENCODED_RUSTFLAGS", "-Ctarget-feature=+crt-static");
-    cargo::run(build)?;
+    command::run(build)?;
     Ok(workspace::target()?.join(target).join("release").join(NAME))
 }

@@ -1,7 +1,7 @@
 //! `cargo xtask image`: builds the component and the program that packs it, and runs that. The program is one of its
 //! own, in runtimeclass/image, so that `up` and `test` need not first compile all that an image takes.
 
-use crate::{cargo, component, workspace};
+use crate::{cargo, command, component, workspace};
 use anyhow::Result;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -32,8 +32,8 @@ pub(crate) fn pack(output: &Path) -> Result<()> {
     component::run()?;
     let mut build = cargo::native("build")?;
     build.args(["--bin", "visits-image"]);
-    cargo::run(build)?;
+    command::run(build)?;
     let mut pack = Command::new(workspace::target()?.join("release/visits-image"));
     pack.arg(workspace::root().join("spin.toml")).arg(output);
-    cargo::run(pack)
+    command::run(pack)
 }

@@ -3,6 +3,7 @@
 //!
 //! - [`workspace`]: where things are: the repository, what is built and where it ends up
 //! - [`cargo`]: calls of cargo with the options that let all of them share one set of compiled crates
+//! - [`command`]: runs any program
 //! - [`cache`]: what is kept for every clone on a machine
 //! - [`go`]: programs of a Kubernetes node and of a cluster, which the tests run
 //! - [`sdks`]: components of other SDKs, which the tests run
@@ -14,6 +15,7 @@ mod bench;
 mod cache;
 mod cargo;
 mod cluster;
+mod command;
 mod component;
 mod dist;
 mod go;

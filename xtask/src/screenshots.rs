@@ -1,6 +1,6 @@
 //! `cargo xtask screenshots`: the pictures of the page in the README, as the browser test has just seen it.
 
-use crate::{cargo, component, test::Environment, workspace, workspace::copy_atomically};
+use crate::{cargo, command, component, test::Environment, workspace, workspace::copy_atomically};
 use anyhow::{Context, Result, ensure};
 
 /// The most that a picture in the repository may weigh.
@@ -9,12 +9,12 @@ const MAX_BYTES: u64 = 150_000;
 /// Runs the browser test and copies its two desktop pictures to `docs/`.
 pub(crate) fn run() -> Result<()> {
     component::run()?;
-    cargo::run(cargo::host()?)?;
+    command::run(cargo::host()?)?;
     let environment = Environment::new()?;
     let mut test = cargo::native("test")?;
     test.args(["--test", "browser", "--", "--include-ignored"]);
     environment.apply(&mut test);
-    cargo::run(test)?;
+    command::run(test)?;
     let docs = workspace::root().join("docs");
     std::fs::create_dir_all(&docs).with_context(|| format!("make {}", docs.display()))?;
     for scheme in ["light", "dark"] {

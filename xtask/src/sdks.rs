@@ -3,7 +3,7 @@
 //! Each lies in tests/guests/sdks with the lock file of its packages. It is built once for every clone on a machine and
 //! kept under a name that its files decide (see [`cache`]).
 
-use crate::cargo::quietly;
+use crate::command::quietly;
 use crate::setup::{JAVASCRIPT, PYTHON, Packages};
 use crate::workspace::GUEST_TARGET;
 use crate::{cache, cargo, workspace};

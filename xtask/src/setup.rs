@@ -1,7 +1,7 @@
 //! `cargo xtask setup`: the packages that the tests need, from Debian. `cargo xtask test` installs those of a kind of
 //! tests when they are missing.
 
-use crate::{cargo, workspace};
+use crate::{command, workspace};
 use anyhow::{Context, Result, bail, ensure};
 use std::path::PathBuf;
 use std::process::Command;
@@ -132,7 +132,7 @@ impl Packages {
             .args(["-qq", "-o", "Dpkg::Use-Pty=0"])
             .args(arguments)
             .env("DEBIAN_FRONTEND", "noninteractive");
-        cargo::run(command).with_context(|| format!("install {}", self.what))
+        command::run(command).with_context(|| format!("install {}", self.what))
     }
 }
 

@@ -18,7 +18,7 @@ mod report;
 pub(crate) use environment::Environment;
 
 use crate::setup::{self, BROWSER as BROWSER_PACKAGES};
-use crate::{audit, cargo, component, sdks, toolbox, workspace};
+use crate::{audit, cargo, command, component, sdks, toolbox, workspace};
 use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
 use cluster::TestCluster;
@@ -81,7 +81,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let is = |kind| options.kind == kind || options.kind == Kind::All;
     let mut report = Report::default();
     if is(Kind::Lint) {
-        report.check("cargo fmt", || cargo::run(formatting()?));
+        report.check("cargo fmt", || command::run(formatting()?));
     }
     if let Err(error) = setup::prepare_shim() {
         eprintln!("note: {error:#}");
@@ -143,9 +143,9 @@ fn build(report: &mut Report, kind: Kind) -> bool {
     // The counter alone first: what is tested is then, bit for bit, what `up` serves.
     report.build("the component", component::run)
         & report.build("the other guests", || {
-            cargo::run(cargo::guests("build", &GUESTS[1..])?)
+            command::run(cargo::guests("build", &GUESTS[1..])?)
         })
-        & report.build("the host", || cargo::run(cargo::host()?))
+        & report.build("the host", || command::run(cargo::host()?))
         & (!needs_shim || report.build("the toolbox", toolbox::run))
 }
 
@@ -207,7 +207,7 @@ fn containerd(report: &mut Report, environment: &Environment) -> Result<()> {
             .try_for_each(|name| suite(report, environment, name, &["--test", name]));
     }
     let mut node = None;
-    let built = report.build("the shim", || cargo::run(cargo::shim()?))
+    let built = report.build("the shim", || command::run(cargo::shim()?))
         & report.build("containerd and its tools", || {
             node = Some(Node::build()?);
             Ok(())
@@ -335,22 +335,22 @@ fn lint(report: &mut Report) {
     report.check("cargo clippy", || {
         let mut clippy = cargo::native("clippy")?;
         clippy.args(["--all-targets", "--", "-D", "warnings"]);
-        cargo::run(clippy)
+        command::run(clippy)
     });
     report.check("cargo clippy, the guests", || {
         let mut clippy = cargo::guests("clippy", &GUESTS)?;
         clippy.args(["--", "-D", "warnings"]);
-        cargo::run(clippy)
+        command::run(clippy)
     });
     report.check("cargo clippy, the toolbox", || {
         let mut clippy = cargo::toolbox("clippy")?;
         clippy.args(["--", "-D", "warnings"]);
-        cargo::run(clippy)
+        command::run(clippy)
     });
     report.check("cargo doc", || {
         let mut doc = cargo::native("doc")?;
         doc.arg("--no-deps").env("RUSTDOCFLAGS", "-D warnings");
-        cargo::run(doc)
+        command::run(doc)
     });
     if report.build("cargo-deny", || audit::install().map(drop)) {
         report.check("cargo deny", audit::run_offline);

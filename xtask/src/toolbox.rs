@@ -1,6 +1,6 @@
 //! `cargo xtask toolbox`: builds the toolbox, compiles it for the nodes and packs the machine code for the shim.
 
-use crate::{cargo, component, workspace};
+use crate::{cargo, command, component, workspace};
 use anyhow::{Context, Result};
 use std::process::Command;
 
@@ -8,8 +8,8 @@ use std::process::Command;
 /// has changed. The packer leaves the file untouched if it would be the same, so a second file has the time.
 pub(crate) fn run() -> Result<()> {
     component::require_target()?;
-    cargo::run(cargo::toolbox("build")?)?;
-    cargo::run(cargo::packer()?)?;
+    command::run(cargo::toolbox("build")?)?;
+    command::run(cargo::packer()?)?;
     let component = workspace::toolbox()?;
     let packer = workspace::target()?.join("release/preopen-toolbox-pack");
     let packed = workspace::packed_toolbox()?;
@@ -20,6 +20,6 @@ pub(crate) fn run() -> Result<()> {
     eprintln!("==> compiling and packing the toolbox");
     let mut pack = Command::new(packer);
     pack.arg(component).arg(packed);
-    cargo::run(pack)?;
+    command::run(pack)?;
     std::fs::write(&stamp, "").with_context(|| stamp.display().to_string())
 }

@@ -1,6 +1,6 @@
 //! `cargo xtask up`: builds the component and the host, then becomes the host.
 
-use crate::{cargo, component, workspace};
+use crate::{cargo, command, component, workspace};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::process::CommandExt;
@@ -30,7 +30,7 @@ pub(crate) fn run(options: Options) -> Result<()> {
     component::run()?;
     let preopen = workspace::preopen()?;
     eprintln!("==> the host: {}", workspace::short(&preopen));
-    cargo::run(cargo::host()?)?;
+    command::run(cargo::host()?)?;
     eprintln!("==> the count is kept in {}", persistent.display());
 
     let mut source = OsString::from("persistent=");

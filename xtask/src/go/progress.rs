@@ -1,6 +1,6 @@
 //! A build of Go that tells how far it is: Go itself prints nothing until it ends, and that is minutes.
 
-use crate::cargo;
+use crate::command;
 use anyhow::{Context, Result, ensure};
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
@@ -44,7 +44,7 @@ pub(super) fn build(list: Command, build: Command, directory: &Path) -> Result<(
 
 /// Runs a program, with a line of progress at each tick; what has been seen of it.
 fn run(mut command: Command, tell: impl Fn(&Seen) -> String) -> Result<Seen> {
-    let line = cargo::line(&command);
+    let line = command::line(&command);
     let start = Instant::now();
     let mut child = command
         .stdin(Stdio::null())

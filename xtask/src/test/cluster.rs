@@ -1,7 +1,7 @@
 //! The cluster that its suite runs on: brought up for it, taken down after it, whatever happens in between.
 
-use crate::cargo;
 use crate::cluster::Cluster;
+use crate::command;
 use crate::{dist, workspace};
 use anyhow::{Context, Result};
 use std::ops::RangeInclusive;
@@ -104,7 +104,7 @@ impl TestCluster {
         let mut command = self.cluster.command();
         self.place(&mut command);
         command.args(arguments);
-        cargo::run(command)
+        command::run(command)
     }
 
     fn place(&self, command: &mut Command) {

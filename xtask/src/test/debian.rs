@@ -1,6 +1,6 @@
 //! Debian's own containerd and runc, of other versions than the tests': fetched and unpacked, never installed.
 
-use crate::cargo::quietly;
+use crate::command::quietly;
 use crate::{cache, workspace};
 use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};

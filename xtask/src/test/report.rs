@@ -1,6 +1,6 @@
 //! The run as it is told: each step with its duration, the counts that cargo's test runs print, and the closing line.
 
-use crate::cargo;
+use crate::command;
 use anyhow::{Context, Result};
 use std::io::{BufRead, BufReader};
 use std::process::{Command, ExitCode, Stdio};
@@ -89,7 +89,7 @@ impl Report {
 
 /// Runs a command, passes its output on line by line, and adds up the result lines in it.
 fn stream(mut command: Command, counts: &mut Counts) -> Result<()> {
-    let line = cargo::line(&command);
+    let line = command::line(&command);
     let mut child = command
         .stdout(Stdio::piped())
         .spawn()
