@@ -9,7 +9,7 @@ help: ## this list
 up: toolchain ## build everything and serve the counter at http://127.0.0.1:5000 (ARGS="--listen ADDR --persistent DIR …")
 	@cargo xtask up $(ARGS)
 
-test: toolchain ## run every test and lint (ARGS=unit, http, containerd, browser, cluster or lint: that kind alone)
+test: toolchain ## run every test and lint (ARGS=unit, host, containerd, browser, cluster or lint: that kind alone)
 	@cargo xtask test $(ARGS)
 
 image: toolchain ## write the counter's OCI images into target/image

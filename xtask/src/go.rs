@@ -42,7 +42,7 @@ pub(crate) const H2SPEC: Group = Group {
     instead: "H2SPEC_BIN_DIR",
     what: "h2spec",
     takes: "half a minute",
-    modules: &["tests/http/go/h2spec"],
+    modules: &["tests/host/go/h2spec"],
     flags: &[],
     c: false,
     stamp: None,

@@ -30,7 +30,7 @@ use std::process::{Command, ExitCode};
 const GUESTS: [&str; 4] = ["visits", "probe", "command", "hello"];
 
 /// The suite that needs reverse proxies and h2spec for some of its tests.
-const HTTP: &str = "http";
+const HOST: &str = "host";
 /// The suite that needs a browser, and is a kind of its own.
 const BROWSER: &str = "browser";
 /// The suite that needs a containerd, likewise.
@@ -65,7 +65,7 @@ enum Kind {
     /// Tests inside the crates, and the examples in their documentation
     Unit,
     /// The real host over TCP, on real directories: every suite in tests/ but those below
-    Http,
+    Host,
     /// The shim under a real containerd, and what installs it there
     Containerd,
     /// A real browser on the page
@@ -96,20 +96,20 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         suite(&mut report, &environment, "unit", &["--lib", "--bins"])?;
         suite(&mut report, &environment, "examples", &["--doc"])?;
     }
-    let needs_builds = [Kind::Http, Kind::Containerd, Kind::Browser, Kind::Cluster];
+    let needs_builds = [Kind::Host, Kind::Containerd, Kind::Browser, Kind::Cluster];
     if !built && needs_builds.into_iter().any(is) {
         eprintln!("note: only the unit tests are run, for what the others run was not built");
     }
-    if (is(Kind::Http) || is(Kind::Containerd)) && built {
+    if (is(Kind::Host) || is(Kind::Containerd)) && built {
         // The tests of those that cannot be built fail and name this step.
         report.build("components of other SDKs", sdks::build);
     }
-    if is(Kind::Http) && built {
+    if is(Kind::Host) && built {
         if !workspace::is_root() {
             eprintln!("note: tests that mount volumes need root on Linux and are skipped");
         }
-        http(&mut report, &mut environment)?;
-        let other = [HTTP, BROWSER, CONTAINERD, INSTALLER, CLUSTER, MANIFESTS];
+        host(&mut report, &mut environment)?;
+        let other = [HOST, BROWSER, CONTAINERD, INSTALLER, CLUSTER, MANIFESTS];
         for name in suites()?
             .iter()
             .filter(|name| !other.contains(&name.as_str()))
@@ -172,19 +172,19 @@ fn suite(
 }
 
 /// The tests of the host over TCP, without those for which something is missing here.
-fn http(report: &mut Report, environment: &mut Environment) -> Result<()> {
-    let missing = environment.prepare_http();
-    let mut command = tests(environment, &["--test", HTTP])?;
+fn host(report: &mut Report, environment: &mut Environment) -> Result<()> {
+    let missing = environment.prepare_host();
+    let mut command = tests(environment, &["--test", HOST])?;
     command.args(["--", "--include-ignored"]);
     for (name, why) in missing {
-        eprintln!("note: the HTTP tests with {name} are skipped: {why}");
+        eprintln!("note: the host tests with {name} are skipped: {why}");
         command.args(["--skip", name]);
     }
     // The one test that mounts.
     if !workspace::is_root() {
         command.args(["--skip", "a_read_only_mount"]);
     }
-    report.tests(HTTP, command);
+    report.tests(HOST, command);
     Ok(())
 }
 
@@ -370,7 +370,7 @@ mod tests {
     #[test]
     fn the_suites_are_found() {
         let suites = suites().expect("tests/Cargo.toml is well formed");
-        assert!(suites.contains(&"http".to_owned()), "{suites:?}");
+        assert!(suites.contains(&"host".to_owned()), "{suites:?}");
         assert!(suites.contains(&BROWSER.to_owned()), "{suites:?}");
     }
 }

@@ -54,9 +54,9 @@ impl Environment {
         &self.screenshots
     }
 
-    /// Finds what the HTTP tests run beside the host: builds and installs what is missing where that is possible.
+    /// Finds what the host tests run beside the host: builds and installs what is missing where that is possible.
     /// Returns what is still missing, as a part of the names of the tests that need it, and why.
-    pub(crate) fn prepare_http(&mut self) -> Vec<(&'static str, String)> {
+    pub(crate) fn prepare_host(&mut self) -> Vec<(&'static str, String)> {
         let mut missing = Vec::new();
         match go::H2SPEC.build() {
             Ok(directory) => self

@@ -1,6 +1,6 @@
 //! What HTTP/1 and HTTP/2 allow a client: sizes and numbers, the same in both as far as they can be.
 //!
-//! The limits of HTTP/2 answer known attacks. Each has a test in tests/http/http2/attacks.rs that ends with its number:
+//! The limits of HTTP/2 answer known attacks. Each has a test in tests/host/http2/attacks.rs that ends with its number:
 //! - rapid reset (CVE-2023-44487): [`MAX_RESETS`]
 //! - made-you-reset (CVE-2025-8671): [`MAX_ERRORS`]
 //! - CONTINUATION frames without end (CVE-2024-27316), headers that unpack to much (CVE-2016-6581) or to nothing

@@ -1,4 +1,4 @@
-// What tests/http/host_sdks.rs asks of a component, with Spin's SDK 1 for JavaScript, whose components are of WASI 0.2.
+// What tests/host/sdks.rs asks of a component, with Spin's SDK 1 for JavaScript, whose components are of WASI 0.2.
 // There is no file system in it.
 
 async function body(request, url) {

@@ -1,4 +1,4 @@
-"""What tests/http/host_sdks.rs asks of a component, with spin-sdk 5 for Python, whose components are of WASI 0.3."""
+"""What tests/host/sdks.rs asks of a component, with spin-sdk 5 for Python, whose components are of WASI 0.3."""
 
 from urllib.parse import urlsplit
 

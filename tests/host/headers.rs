@@ -1,6 +1,6 @@
 //! The request headers that a component sees: Spin's, which no client can forge, and a proxy's as they are.
 
-use crate::host_manifest::app;
+use crate::manifest::app;
 use anyhow::{Result, ensure};
 use visits_tests::client::empty;
 use visits_tests::{Connection, Host};

@@ -1,6 +1,6 @@
 //! Application variables: from the environment or the manifest to a component, and never into a log.
 
-use crate::host_manifest::app;
+use crate::manifest::app;
 use anyhow::{Result, ensure};
 use visits_tests::{App, DEADLINE, Host, artifacts, get};
 

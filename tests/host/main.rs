@@ -1,0 +1,19 @@
+//! Tests of real host processes, each on a directory and a port of its own.
+
+mod cache;
+mod crowd;
+mod descriptors;
+mod drain;
+mod families;
+mod guest;
+mod headers;
+mod input;
+mod limits;
+mod manifest;
+mod responses;
+mod sdks;
+mod slow;
+mod tls;
+mod variables;
+mod http2;
+mod proxies;
