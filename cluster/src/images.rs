@@ -5,7 +5,7 @@ use crate::node::Node;
 use crate::programs::{CONTAINERD, named_by};
 use crate::root::NODE_BINARIES;
 use anyhow::{Context, Result, ensure};
-use preopen_image::Image;
+use oci_writer::Image;
 use std::fs;
 use std::path::Path;
 use std::process::Command;

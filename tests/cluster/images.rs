@@ -2,7 +2,7 @@
 
 use crate::cluster::Cluster;
 use anyhow::{Context, Result};
-use preopen_image::Image;
+use oci_writer::Image;
 use std::path::Path;
 use tokio::sync::OnceCell;
 use visits_tests::artifacts;

@@ -4,7 +4,7 @@ use crate::container::Container;
 use crate::images;
 use crate::node::Node;
 use anyhow::{Context, Result, ensure};
-use preopen_image::Image;
+use oci_writer::Image;
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};

@@ -5,7 +5,7 @@ use crate::cri::{HANDLER, Pod, Setup};
 use crate::images;
 use crate::node::Node;
 use anyhow::{Result, ensure};
-use preopen_image::Image;
+use oci_writer::Image;
 use visits_tests::artifacts::component_importing;
 
 /// A container of this image ends with 1 and one line on stderr that has all of `says`.

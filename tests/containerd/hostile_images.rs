@@ -4,7 +4,7 @@ use crate::container::Container;
 use crate::node::Node;
 use crate::{compiled_code, images};
 use anyhow::{Context, Result, ensure};
-use preopen_image::Image;
+use oci_writer::Image;
 use sha2::{Digest, Sha256};
 use std::fs;
 use visits_tests::{artifacts, get};

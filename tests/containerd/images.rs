@@ -2,7 +2,7 @@
 
 use crate::ctr;
 use anyhow::{Context, Result};
-use preopen_image::Image;
+use oci_writer::Image;
 use std::path::Path;
 use visits_tests::{artifacts, command};
 

@@ -2,7 +2,7 @@
 
 use crate::node::{Node, named_by};
 use anyhow::{Context, Result};
-use preopen_image::Image;
+use oci_writer::Image;
 use serde_json::{Value, json};
 use std::fs;
 use std::net::SocketAddr;

@@ -2,7 +2,8 @@
 
 use crate::node::{Node, named_by};
 use anyhow::{Context, Result, anyhow, ensure};
-use preopen_image::{Platform, Release, SourceDate};
+use oci_writer::{Platform, SourceDate};
+use preopen_release::Release;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};

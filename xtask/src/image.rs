@@ -1,5 +1,5 @@
-//! `cargo xtask image`: builds the component and the program that packs it, and runs that. The program is one of its
-//! own, in runtimeclass/image, so that `up` and `test` need not first compile all that an image takes.
+//! `cargo xtask image`: builds the component and the program that packs it, and runs that. The program is a package of its
+//! own, k8s/image, so that `up` and `test` do not compile what only an image needs.
 
 use crate::{cargo, command, component, workspace};
 use anyhow::Result;

@@ -1,13 +1,12 @@
 //! An image's files: what may be in a layer, and the layer itself, a tar in gzip.
 
 use crate::SourceDate;
+use crate::archive::{self, Archive, Attributes};
 use crate::blob::{Blob, sha256};
-use crate::file::{Archive, Attributes};
 use anyhow::{Context, Result, bail, ensure};
-use flate2::{Compression, GzBuilder};
+use flate2::Compression;
 use oci_spec::image::MediaType;
 use std::collections::BTreeMap;
-use std::io::Write;
 
 /// A file or directory of the image.
 #[derive(Clone, Debug)]
@@ -55,12 +54,9 @@ pub(crate) fn pack(entries: &[Entry], date: SourceDate, compression: Compression
         }
     }
     let tar = archive.finish()?;
-    // No name, no time, no operating system in its header.
-    let mut gzip = GzBuilder::new().mtime(0).write(Vec::new(), compression);
-    gzip.write_all(&tar)?;
     Ok(Layer {
         diff_id: format!("sha256:{}", sha256(&tar).digest()),
-        blob: Blob::new(MediaType::ImageLayerGzip, gzip.finish()?),
+        blob: Blob::new(MediaType::ImageLayerGzip, archive::gzip(&tar, compression)?),
     })
 }
 

@@ -1,8 +1,9 @@
 //! The OCI image layout: `oci-layout`, `index.json`, and the blobs under their digests; as a directory, or as a tar
 //! of one.
 
+use crate::archive::{Archive, Attributes};
 use crate::blob::{Blob, json};
-use crate::file::{self, Archive, Attributes};
+use crate::file;
 use crate::{SourceDate, Written};
 use anyhow::{Context, Result};
 use oci_spec::image::{Descriptor, ImageIndexBuilder, MediaType, OciLayoutBuilder, SCHEMA_VERSION};

@@ -36,13 +36,19 @@ impl Blob {
     }
 }
 
-pub(crate) fn sha256(bytes: &[u8]) -> Sha256Digest {
+/// Returns the SHA-256 of these bytes in hexadecimal digits.
+#[must_use]
+pub fn sha256_hex(bytes: &[u8]) -> String {
     use std::fmt::Write;
-    let mut hexadecimal = String::with_capacity(64);
+    let mut digits = String::with_capacity(64);
     for byte in Sha256::digest(bytes) {
-        write!(hexadecimal, "{byte:02x}").expect("a String takes all");
+        let _ = write!(digits, "{byte:02x}");
     }
-    hexadecimal
+    digits
+}
+
+pub(crate) fn sha256(bytes: &[u8]) -> Sha256Digest {
+    sha256_hex(bytes)
         .parse()
         .expect("64 hexadecimal digits are a digest")
 }

@@ -18,7 +18,7 @@ use std::path::Path;
 ///
 /// ```no_run
 /// # fn main() -> anyhow::Result<()> {
-/// preopen_image::Image::new("localhost/hello:1")
+/// oci_writer::Image::new("localhost/hello:1")
 ///     .file("/app/spin.toml", std::fs::read("spin.toml")?, 0o644)
 ///     .file("/app/hello.wasm", std::fs::read("hello.wasm")?, 0o644)
 ///     .directory("/app/data", 65532, 65532, 0o755)

@@ -1,9 +1,9 @@
-//! `visits-image`: writes the counter's image, and its wasm artifact. `cargo xtask image` builds and runs it. The
-//! image of another app is [`App::image`] with other files.
+//! `visits-image`: writes the counter's image and its wasm artifact. `cargo xtask image` builds and runs it. For the
+//! image of another app, change the files in [`App::image`].
 
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
-use preopen_image::{Artifact, Image, Platform, SourceDate, Written};
+use oci_writer::{Artifact, Image, Platform, SourceDate, Written};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 

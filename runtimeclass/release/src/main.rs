@@ -3,7 +3,8 @@
 
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
-use preopen_image::{Image, Needs, Platform, Release, SourceDate};
+use oci_writer::{Image, Platform, SourceDate};
+use preopen_release::{Needs, Release};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 

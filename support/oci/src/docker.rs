@@ -3,8 +3,8 @@
 //! then knows it by the same digest as that of the layout.
 
 use crate::SourceDate;
+use crate::archive::{Archive, Attributes};
 use crate::blob::{Blob, json};
-use crate::file::{Archive, Attributes};
 use anyhow::Result;
 use serde_json::json;
 

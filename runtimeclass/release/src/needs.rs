@@ -1,67 +1,9 @@
-//! What carries the shim to a node: a tar.gz with nothing else in it, named for its platform, and its SHA-256 beside it.
-//! The installer's image holds the same two files, so that there is one thing to check. And what the shim needs there,
-//! read from itself: whoever packs a program should know where it can run.
+//! What a program needs of the machine that it runs on, read from the program itself.
 
-use crate::blob::sha256;
-use crate::file::{self, Archive, Attributes};
-use crate::{Platform, SourceDate};
 use anyhow::{Context, Result, bail};
-use flate2::{Compression, GzBuilder};
 use object::elf::FileHeader64;
 use object::read::elf::{FileHeader, SectionHeader};
 use object::{Endianness, FileKind};
-use std::io::Write;
-use std::path::Path;
-
-/// The program's name, by which containerd and runtime-class-manager find it.
-const SHIM: &str = "containerd-shim-preopen-v1";
-
-/// The shim, packed.
-#[derive(Debug)]
-pub struct Release {
-    name: String,
-    archive: Vec<u8>,
-}
-
-impl Release {
-    /// Packs this program. The same program, version and date give the same bytes.
-    ///
-    /// # Errors
-    /// When it cannot be archived.
-    pub fn pack(shim: &[u8], version: &str, platform: Platform, date: SourceDate) -> Result<Self> {
-        let mut tar = Archive::new();
-        tar.file(SHIM, Attributes::of_root(0o755, date), shim)?;
-        let mut gzip = GzBuilder::new()
-            .mtime(0)
-            .write(Vec::new(), Compression::best());
-        gzip.write_all(&tar.finish()?)?;
-        let platform = platform.to_string().replace('/', "-");
-        Ok(Self {
-            name: format!("containerd-shim-preopen-{version}-{platform}.tar.gz"),
-            archive: gzip.finish()?,
-        })
-    }
-
-    /// The archive and the file with its checksum, by their names.
-    #[must_use]
-    pub fn files(&self) -> [(String, Vec<u8>); 2] {
-        let line = format!("{}  {}\n", sha256(&self.archive).digest(), self.name);
-        [
-            (self.name.clone(), self.archive.clone()),
-            (format!("{}.sha256", self.name), line.into_bytes()),
-        ]
-    }
-
-    /// Writes both.
-    ///
-    /// # Errors
-    /// When a file cannot be written.
-    pub fn write(&self, directory: &Path) -> Result<()> {
-        self.files()
-            .iter()
-            .try_for_each(|(name, bytes)| file::replace(&directory.join(name), bytes))
-    }
-}
 
 /// What a program needs of the machine that it runs on.
 #[derive(Debug, PartialEq, Eq)]
@@ -128,26 +70,6 @@ fn glibc(version: &str) -> Option<(u32, u32)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_archive_is_the_same_whenever_it_is_packed_and_bears_its_checksum() {
-        let pack = || {
-            Release::pack(
-                b"program",
-                "1.2.3",
-                Platform::LinuxArm64,
-                SourceDate::default(),
-            )
-            .expect("it is small")
-            .files()
-        };
-        let [(name, archive), (checksum_name, checksum)] = pack();
-        assert_eq!(name, "containerd-shim-preopen-1.2.3-linux-arm64.tar.gz");
-        assert_eq!(checksum_name, format!("{name}.sha256"));
-        let expected = format!("{}  {name}\n", sha256(&archive).digest());
-        assert_eq!(String::from_utf8_lossy(&checksum), expected);
-        assert_eq!(pack()[0].1, archive);
-    }
 
     #[cfg(target_os = "linux")]
     #[test]
