@@ -20,10 +20,10 @@ use tokio::runtime::Handle;
 use tokio::time::{Instant, Sleep};
 use wasmtime_wasi_http::Error;
 
-/// A client may be slower than [`LEAST_RATE`] for this long in all.
+/// A client may be slower than [`MIN_RATE`] for this long in all.
 const SLOW_START: Duration = Duration::from_secs(30);
 /// Bytes a second that a client must reach over the whole body: a modem does, one that trickles does not.
-const LEAST_RATE: u64 = 1024;
+const MIN_RATE: u64 = 1024;
 /// How much unread body is read and thrown away to keep a connection, and how long that may take.
 const DRAINED: u64 = 64 * 1024;
 const DRAIN_TIME: Duration = Duration::from_secs(1);
@@ -58,7 +58,7 @@ impl RequestBody {
 
     /// How long the client may take for its next piece.
     fn patience(&self) -> Duration {
-        let earned = SLOW_START + Duration::from_secs(self.received / LEAST_RATE);
+        let earned = SLOW_START + Duration::from_secs(self.received / MIN_RATE);
         self.idle_limit.min(earned.saturating_sub(self.waited))
     }
 

@@ -9,10 +9,10 @@
 //! - [`protocol`]: the limits of HTTP/1 and HTTP/2
 //! - [`serve`]: one connection from its first byte to its end
 //! - [`streams`]: the requests of one HTTP/2 connection, each with its own limit
-//! - [`count`]: requests in flight
+//! - [`in_flight`]: requests in flight
 
-mod count;
 mod idle;
+mod in_flight;
 mod protocol;
 mod serve;
 mod stream;
@@ -23,10 +23,10 @@ mod tests;
 use crate::answer::Answer;
 use crate::server::Service;
 use crate::settings::Limits;
-pub(crate) use count::Counter;
 use http::Request;
 use hyper::body::Incoming;
 use idle::{Activity, Idle, Patience};
+pub(crate) use in_flight::InFlight;
 use protocol::Protocol;
 use serve::{Closed, Closing, Shared, Stage, serve};
 use std::net::SocketAddr;
@@ -58,7 +58,7 @@ pub(crate) struct Connections {
     stage: watch::Sender<Stage>,
     /// Aborted on drop.
     tasks: JoinSet<()>,
-    requests: Counter,
+    requests: InFlight,
     idle: Idle,
     closing: Arc<Closing>,
     linger: Duration,
@@ -76,7 +76,7 @@ impl Connections {
             permits: Arc::new(Semaphore::new(limits.connections)),
             stage: watch::Sender::new(Stage::Serving),
             tasks: JoinSet::new(),
-            requests: Counter::default(),
+            requests: InFlight::default(),
             idle: Idle::default(),
             closing: Arc::default(),
             // Time must remain to close what is idle.
@@ -89,7 +89,7 @@ impl Connections {
         self.requests.now()
     }
 
-    pub(crate) fn requests_counter(&self) -> Counter {
+    pub(crate) fn requests_in_flight(&self) -> InFlight {
         self.requests.clone()
     }
 

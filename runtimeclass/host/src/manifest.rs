@@ -7,7 +7,7 @@
 //! What is checked here needs nothing but the text. Values of variables, files and directories are for `crate::app`.
 //!
 //! - `document`: the tables of the text
-//! - `place`: lines for errors
+//! - `text`: lines for errors
 //! - `refusals`: what the host does not have
 //! - `triggers`: which requests reach what
 //! - `components`: what a component sees and may do
@@ -17,10 +17,10 @@
 mod components;
 #[path = "manifest/document.rs"]
 mod document;
-#[path = "manifest/place.rs"]
-mod place;
 #[path = "manifest/refusals.rs"]
 mod refusals;
+#[path = "manifest/text.rs"]
+mod text;
 #[path = "manifest/triggers.rs"]
 mod triggers;
 
@@ -37,10 +37,10 @@ use anyhow::{Context, Result};
 use bytes::Bytes;
 use components::Components;
 use document::{Document, Versions};
-use place::Place;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use text::ManifestText;
 
 pub use components::check_variable;
 pub use triggers::RESERVED;
@@ -126,18 +126,18 @@ impl Manifest {
 
     /// Parses a manifest's text; `path` names it in errors, and its directory is what relative paths start from.
     pub fn parse(path: &Path, text: &str) -> Result<Self> {
-        let place = Place { path, text };
+        let manifest = ManifestText { path, text };
         let syntax = |error: toml::de::Error| {
             let at = error.span().map_or(0, |span| span.start);
-            place.error(at, error.message())
+            manifest.error(at, error.message())
         };
         let versions: Versions = toml::from_str(text).map_err(syntax)?;
-        refusals::check_version(&place, &versions)?;
+        refusals::check_version(&manifest, &versions)?;
         let document: Document = toml::from_str(text).map_err(syntax)?;
-        refusals::check_application(&place, &document)?;
-        let variables = declared(&place, &document)?;
-        let mut components = Components::new(&place, &document, &variables)?;
-        let endpoints = triggers::endpoints(&place, &document, &mut components)?;
+        refusals::check_application(&manifest, &document)?;
+        let variables = declared(&manifest, &document)?;
+        let mut components = Components::new(&manifest, &document, &variables)?;
+        let endpoints = triggers::endpoints(&manifest, &document, &mut components)?;
         let components = components.served();
         Ok(Self {
             path: path.to_owned(),
@@ -151,9 +151,9 @@ impl Manifest {
 }
 
 /// Checks the application's variables.
-fn declared(place: &Place<'_>, document: &Document) -> Result<Declared> {
+fn declared(manifest: &ManifestText<'_>, document: &Document) -> Result<Declared> {
     let variable = |(name, variable): (&document::Text, &document::Variable)| {
-        let fail = |what: &str| place.error(name.span().start, what);
+        let fail = |what: &str| manifest.error(name.span().start, what);
         let text = name.get_ref();
         variables::check_name(text).map_err(|error| fail(&error.to_string()))?;
         if variable.required == variable.default.is_some() {

@@ -73,7 +73,7 @@ pub async fn serve(
     // A component ends when nobody can send it a request any more.
     drop(service);
     tracing::info!(requests = connections.requests(), "draining");
-    let requests = connections.requests_counter();
+    let requests = connections.requests_in_flight();
     let drained =
         tokio::time::timeout(limits.drain_timeout, drain(connections, first, ended)).await;
     Ok(match drained {

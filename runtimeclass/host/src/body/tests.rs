@@ -102,7 +102,7 @@ async fn a_client_that_trickles_is_cut_though_it_never_pauses_for_long() {
 #[tokio::test(start_paused = true)]
 async fn a_client_at_the_least_rate_may_take_as_long_as_it_needs() {
     let every = Duration::from_secs(5);
-    let length = LEAST_RATE as usize * 5;
+    let length = MIN_RATE as usize * 5;
     let outcome = outcome(Duration::ZERO, |stream| send(stream, 720, length, every)).await;
     assert!(outcome.error.is_none(), "{:?}", outcome.error);
     assert_eq!(outcome.received, 720 * length);

@@ -1,7 +1,7 @@
 //! One connection, from its first byte to its end.
 
-use super::count::{Counted, Counter};
 use super::idle::{Activity, Overdue, Patience, Seat};
+use super::in_flight::{CountedBody, InFlight};
 use super::protocol::Protocol;
 use super::stream::{Noting, Version};
 use crate::answer::Answer;
@@ -70,7 +70,7 @@ pub(super) enum Closed {
 pub(super) struct Shared {
     pub(super) protocol: Arc<Protocol>,
     pub(super) patience: Patience,
-    pub(super) requests: Counter,
+    pub(super) requests: InFlight,
     pub(super) closing: Arc<Closing>,
     pub(super) stage: watch::Receiver<Stage>,
     pub(super) linger: Duration,
@@ -132,7 +132,7 @@ fn service<F>(
     shared: Shared,
 ) -> impl Service<
     Request<Incoming>,
-    Response = Response<Counted>,
+    Response = Response<CountedBody>,
     Error = Infallible,
     Future: Send + 'static,
 > + Send
@@ -145,7 +145,7 @@ where
     service_fn(move |request: Request<Incoming>| {
         let version = request.version();
         let has_body = version == http::Version::HTTP_2 || !request.body().is_end_stream();
-        let count = requests.count(activity.clone(), has_body);
+        let guard = requests.begin(activity.clone(), has_body);
         let answer = answer(request);
         let (closing, activity) = (closing.clone(), activity.clone());
         async move {
@@ -158,7 +158,7 @@ where
                     answer.headers_mut().insert(CONNECTION, close);
                 }
             }
-            Ok(answer.map(|body| Counted::new(body, count)))
+            Ok(answer.map(|body| CountedBody::new(body, guard)))
         }
     })
 }

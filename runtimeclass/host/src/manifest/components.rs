@@ -1,7 +1,7 @@
 //! The components of a manifest: what each sees and may do.
 
 use super::document::{self, Document, Text, TextOr};
-use super::place::Place;
+use super::text::ManifestText;
 use super::{Component, Mount, OutboundHost, refusals};
 use crate::outbound::Allowed;
 use crate::variables::{Declared, Template, check_name};
@@ -12,7 +12,7 @@ use toml::Spanned;
 
 /// All components of a manifest, and which of them are served.
 pub(super) struct Components<'d> {
-    place: &'d Place<'d>,
+    manifest: &'d ManifestText<'d>,
     variables: &'d Declared,
     /// Those of `[component.NAME]`, checked and not served yet.
     named: BTreeMap<&'d str, Component>,
@@ -23,12 +23,12 @@ pub(super) struct Components<'d> {
 impl<'d> Components<'d> {
     /// Checks all components that have a table of their own.
     pub(super) fn new(
-        place: &'d Place<'d>,
+        manifest: &'d ManifestText<'d>,
         document: &'d Document,
         variables: &'d Declared,
     ) -> Result<Self> {
         let mut components = Self {
-            place,
+            manifest,
             variables,
             named: BTreeMap::new(),
             indices: BTreeMap::new(),
@@ -68,17 +68,17 @@ impl<'d> Components<'d> {
 
     /// Checks a component's table.
     pub(super) fn check(&self, name: &str, table: &document::Component) -> Result<Component> {
-        let place = self.place;
-        refusals::check_component(place, table)?;
+        let manifest = self.manifest;
+        refusals::check_component(manifest, table)?;
         let TextOr::Text(source) = table.source.get_ref() else {
-            return Err(refusals::source(place, &table.source));
+            return Err(refusals::source(manifest, &table.source));
         };
-        let directory = place.path.parent().unwrap_or(Path::new(""));
+        let directory = manifest.path.parent().unwrap_or(Path::new(""));
         Ok(Component {
             name: name.to_owned(),
             source: directory.join(source),
-            files: mounts(place, &table.files)?,
-            environment: environment(place, &table.environment)?,
+            files: mounts(manifest, &table.files)?,
+            environment: environment(manifest, &table.environment)?,
             allowed_outbound_hosts: self.outbound(&table.allowed_outbound_hosts)?,
             variables: self.values(&table.variables)?,
         })
@@ -93,10 +93,10 @@ impl<'d> Components<'d> {
                 }
                 Ok(OutboundHost {
                     template,
-                    line: self.place.line(at),
+                    line: self.manifest.line(at),
                 })
             });
-            host.map_err(|error| self.place.error(at, &error.to_string()))
+            host.map_err(|error| self.manifest.error(at, &error.to_string()))
         };
         entries.iter().map(checked).collect()
     }
@@ -104,16 +104,16 @@ impl<'d> Components<'d> {
     fn values(&self, entries: &BTreeMap<Text, Text>) -> Result<BTreeMap<String, Template>> {
         let checked = |(name, value): (&Text, &Text)| {
             check_name(name.get_ref())
-                .map_err(|error| self.place.error(name.span().start, &error.to_string()))?;
+                .map_err(|error| self.manifest.error(name.span().start, &error.to_string()))?;
             let value = Template::parse(value.get_ref(), self.variables)
-                .map_err(|error| self.place.error(value.span().start, &error.to_string()))?;
+                .map_err(|error| self.manifest.error(value.span().start, &error.to_string()))?;
             Ok((name.get_ref().clone(), value))
         };
         entries.iter().map(checked).collect()
     }
 }
 
-fn mounts(place: &Place<'_>, files: &[Spanned<TextOr<Mount>>]) -> Result<Vec<Mount>> {
+fn mounts(manifest: &ManifestText<'_>, files: &[Spanned<TextOr<Mount>>]) -> Result<Vec<Mount>> {
     let mut mounts: Vec<Mount> = Vec::new();
     // Sorted: an image may bring a manifest with many thousands of entries.
     let mut destinations = BTreeSet::new();
@@ -134,7 +134,8 @@ fn mounts(place: &Place<'_>, files: &[Spanned<TextOr<Mount>>]) -> Result<Vec<Mou
             );
             Ok(mount)
         });
-        let mount = mount.map_err(|error| place.error(entry.span().start, &error.to_string()))?;
+        let mount =
+            mount.map_err(|error| manifest.error(entry.span().start, &error.to_string()))?;
         mounts.push(mount.clone());
     }
     Ok(mounts)
@@ -160,12 +161,12 @@ fn check_mount(mount: &Mount) -> Result<()> {
 }
 
 fn environment(
-    place: &Place<'_>,
+    manifest: &ManifestText<'_>,
     entries: &BTreeMap<String, Text>,
 ) -> Result<BTreeMap<String, String>> {
     let checked = |(name, value): (&String, &Text)| {
         check_variable(name, value.get_ref())
-            .map_err(|error| place.error(value.span().start, &error.to_string()))?;
+            .map_err(|error| manifest.error(value.span().start, &error.to_string()))?;
         Ok((name.clone(), value.get_ref().clone()))
     };
     entries.iter().map(checked).collect()

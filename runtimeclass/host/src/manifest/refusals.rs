@@ -3,20 +3,20 @@
 use super::document::{
     AnyList, AnyTable, Component, Document, Elsewhere, HttpTrigger, TextOr, Versions,
 };
-use super::place::Place;
+use super::text::ManifestText;
 use anyhow::Result;
 use std::collections::BTreeMap;
 use toml::{Spanned, Value};
 
 /// Fails unless the manifest's version is 2.
-pub(super) fn check_version(place: &Place<'_>, versions: &Versions) -> Result<()> {
+pub(super) fn check_version(manifest: &ManifestText<'_>, versions: &Versions) -> Result<()> {
     const VERSION_1: &str =
         "this is a manifest of version 1, and this host reads version 2: `spin doctor` converts it";
     if let Some(version) = &versions.spin_version {
-        return Err(place.error(version.span().start, VERSION_1));
+        return Err(manifest.error(version.span().start, VERSION_1));
     }
     let Some(version) = &versions.spin_manifest_version else {
-        return Err(place.error(
+        return Err(manifest.error(
             0,
             "spin_manifest_version is missing: begin with spin_manifest_version = 2",
         ));
@@ -30,18 +30,18 @@ pub(super) fn check_version(place: &Place<'_>, versions: &Versions) -> Result<()
         }
         _ => "spin_manifest_version must be 2: this host reads no other",
     };
-    Err(place.error(version.span().start, what))
+    Err(manifest.error(version.span().start, what))
 }
 
 /// Fails if the application asks for triggers other than those of HTTP, or for another base of their routes.
-pub(super) fn check_application(place: &Place<'_>, document: &Document) -> Result<()> {
+pub(super) fn check_application(manifest: &ManifestText<'_>, document: &Document) -> Result<()> {
     for (kind, triggers) in &document.trigger.others {
         if !triggers.get_ref().is_empty() {
             let what = format!(
                 "[[trigger.{}]] is not supported: this host serves HTTP alone; remove it, and serve it by another host",
                 kind.get_ref()
             );
-            return Err(place.error(kind.span().start, &what));
+            return Err(manifest.error(kind.span().start, &what));
         }
     }
     for (name, value) in document
@@ -59,13 +59,13 @@ pub(super) fn check_application(place: &Place<'_>, document: &Document) -> Resul
             }
             (other, _) => format!("unknown field `{other}`, expected `base`"),
         };
-        return Err(place.error(name.span().start, &what));
+        return Err(manifest.error(name.span().start, &what));
     }
     Ok(())
 }
 
 /// Fails if a trigger asks for another executor, or for components beside its own.
-pub(super) fn check_trigger(place: &Place<'_>, trigger: &HttpTrigger) -> Result<()> {
+pub(super) fn check_trigger(manifest: &ManifestText<'_>, trigger: &HttpTrigger) -> Result<()> {
     if let Some(executor) = &trigger.executor {
         let kind = executor.kind.get_ref().as_str();
         let what = match kind {
@@ -79,40 +79,53 @@ pub(super) fn check_trigger(place: &Place<'_>, trigger: &HttpTrigger) -> Result<
             )),
         };
         if let Some(what) = what {
-            return Err(place.error(executor.kind.span().start, &what));
+            return Err(manifest.error(executor.kind.span().start, &what));
         }
         if let Some(key) = executor.argv.as_ref().or(executor.entrypoint.as_ref()) {
             let what = "argv and entrypoint are settings of the executor \"wagi\": remove them";
-            return Err(place.error(key.span().start, what));
+            return Err(manifest.error(key.span().start, what));
         }
     }
     let more = "a trigger runs the component that it names and no other: remove them";
-    table(place, "components", &trigger.components, more)?;
-    table(place, "dependencies", &trigger.dependencies, more)
+    table(manifest, "components", &trigger.components, more)?;
+    table(manifest, "dependencies", &trigger.dependencies, more)
 }
 
 /// Fails if a component asks for something that the host does not have.
-pub(super) fn check_component(place: &Place<'_>, component: &Component) -> Result<()> {
+pub(super) fn check_component(manifest: &ManifestText<'_>, component: &Component) -> Result<()> {
     let kept = "keep data in a directory of `files`, or ask a server of allowed_outbound_hosts";
-    list(place, "key_value_stores", &component.key_value_stores, kept)?;
-    list(place, "sqlite_databases", &component.sqlite_databases, kept)?;
+    list(
+        manifest,
+        "key_value_stores",
+        &component.key_value_stores,
+        kept,
+    )?;
+    list(
+        manifest,
+        "sqlite_databases",
+        &component.sqlite_databases,
+        kept,
+    )?;
     let asked = "ask a server of allowed_outbound_hosts";
-    list(place, "ai_models", &component.ai_models, asked)?;
+    list(manifest, "ai_models", &component.ai_models, asked)?;
     let newer = "write allowed_outbound_hosts = [\"https://HOST\"]";
     list(
-        place,
+        manifest,
         "allowed_http_hosts",
         &component.allowed_http_hosts,
         newer,
     )?;
     let mounted = "directories are mounted as they are; move what is to be hidden out of them";
-    list(place, "exclude_files", &component.exclude_files, mounted)?;
+    list(manifest, "exclude_files", &component.exclude_files, mounted)?;
     let composed = "compose them into the component when it is built, for example with `wac plug`";
-    table(place, "dependencies", &component.dependencies, composed)
+    table(manifest, "dependencies", &component.dependencies, composed)
 }
 
 /// Returns the error for a source that is not a file.
-pub(super) fn source(place: &Place<'_>, source: &Spanned<TextOr<Elsewhere>>) -> anyhow::Error {
+pub(super) fn source(
+    manifest: &ManifestText<'_>,
+    source: &Spanned<TextOr<Elsewhere>>,
+) -> anyhow::Error {
     let what = match source.get_ref() {
         TextOr::Text(path) => format!("the source {path:?} is not supported"),
         TextOr::Table(Elsewhere { url: Some(url), .. }) => format!(
@@ -128,27 +141,37 @@ pub(super) fn source(place: &Place<'_>, source: &Spanned<TextOr<Elsewhere>>) -> 
         ),
         TextOr::Table(_) => "a source must be a file: write source = \"FILE.wasm\"".to_owned(),
     };
-    place.error(source.span().start, &what)
+    manifest.error(source.span().start, &what)
 }
 
-fn list(place: &Place<'_>, key: &str, list: &Option<AnyList>, instead: &str) -> Result<()> {
+fn list(
+    manifest: &ManifestText<'_>,
+    key: &str,
+    list: &Option<AnyList>,
+    instead: &str,
+) -> Result<()> {
     match list {
         Some(list) if !list.get_ref().is_empty() => {
-            Err(unsupported(place, key, list.span().start, instead))
+            Err(unsupported(manifest, key, list.span().start, instead))
         }
         _ => Ok(()),
     }
 }
 
-fn table(place: &Place<'_>, key: &str, table: &Option<AnyTable>, instead: &str) -> Result<()> {
+fn table(
+    manifest: &ManifestText<'_>,
+    key: &str,
+    table: &Option<AnyTable>,
+    instead: &str,
+) -> Result<()> {
     match table {
         Some(table) if !BTreeMap::is_empty(table.get_ref()) => {
-            Err(unsupported(place, key, table.span().start, instead))
+            Err(unsupported(manifest, key, table.span().start, instead))
         }
         _ => Ok(()),
     }
 }
 
-fn unsupported(place: &Place<'_>, key: &str, at: usize, instead: &str) -> anyhow::Error {
-    place.error(at, &format!("{key} is not supported: {instead}"))
+fn unsupported(manifest: &ManifestText<'_>, key: &str, at: usize, instead: &str) -> anyhow::Error {
+    manifest.error(at, &format!("{key} is not supported: {instead}"))
 }

@@ -2,7 +2,7 @@
 
 use super::components::Components;
 use super::document::{Document, HttpTrigger, StaticResponse, TextOr};
-use super::place::Place;
+use super::text::ManifestText;
 use super::{Endpoint, Target, refusals};
 use crate::route::Route;
 use anyhow::{Context, Result, anyhow, ensure};
@@ -16,33 +16,33 @@ pub const RESERVED: &str = "/.well-known/spin/";
 
 /// Reads all triggers. Returns those that requests from outside can reach.
 pub(super) fn endpoints<'d>(
-    place: &Place<'_>,
+    manifest: &ManifestText<'_>,
     document: &'d Document,
     components: &mut Components<'d>,
 ) -> Result<Vec<Endpoint>> {
     let mut endpoints = Vec::new();
     let mut lines = BTreeMap::new();
     for trigger in &document.trigger.http {
-        refusals::check_trigger(place, trigger.get_ref())?;
-        let route = route(place, trigger.get_ref())?;
-        let Some(target) = target(place, trigger, components, route.is_some())? else {
+        refusals::check_trigger(manifest, trigger.get_ref())?;
+        let route = route(manifest, trigger.get_ref())?;
+        let Some(target) = target(manifest, trigger, components, route.is_some())? else {
             continue;
         };
         let Some(route) = route else {
             continue;
         };
         let at = trigger.get_ref().route.span().start;
-        if let Some(line) = lines.insert(route.shape(), place.line(at)) {
+        if let Some(line) = lines.insert(route.shape(), manifest.line(at)) {
             let route = route.written();
             let what = format!(
                 "the route {route:?} takes the requests of line {line} again: give it another route, or remove one"
             );
-            return Err(place.error(at, &what));
+            return Err(manifest.error(at, &what));
         }
         endpoints.push(Endpoint { route, target });
     }
     if endpoints.is_empty() {
-        return Err(place.error(
+        return Err(manifest.error(
             0,
             "there is nothing to serve: no [[trigger.http]] has a route that requests can reach",
         ));
@@ -51,8 +51,8 @@ pub(super) fn endpoints<'d>(
 }
 
 /// Returns the trigger's route, or nothing if it is private.
-fn route(place: &Place<'_>, trigger: &HttpTrigger) -> Result<Option<Route>> {
-    let fail = |what: &str| place.error(trigger.route.span().start, what);
+fn route(manifest: &ManifestText<'_>, trigger: &HttpTrigger) -> Result<Option<Route>> {
+    let fail = |what: &str| manifest.error(trigger.route.span().start, what);
     let written = match trigger.route.get_ref() {
         TextOr::Text(written) => written,
         TextOr::Table(route) if *route.private.get_ref() => return Ok(None),
@@ -73,7 +73,7 @@ fn route(place: &Place<'_>, trigger: &HttpTrigger) -> Result<Option<Route>> {
 
 /// Returns what the trigger reaches. A component that is private is checked, and not served.
 fn target<'d>(
-    place: &Place<'_>,
+    manifest: &ManifestText<'_>,
     trigger: &'d Spanned<HttpTrigger>,
     components: &mut Components<'d>,
     public: bool,
@@ -81,16 +81,16 @@ fn target<'d>(
     let at = trigger.span().start;
     let trigger = trigger.get_ref();
     match (&trigger.component, &trigger.static_response) {
-        (None, None) => Err(place.error(
+        (None, None) => Err(manifest.error(
             at,
             "a trigger must name a component, or have a static_response",
         )),
-        (Some(_), Some(response)) => Err(place.error(
+        (Some(_), Some(response)) => Err(manifest.error(
             response.span().start,
             "a trigger must have either a component or a static_response: remove one",
         )),
         (None, Some(response)) => {
-            let fixed = fixed(place, response.get_ref())?;
+            let fixed = fixed(manifest, response.get_ref())?;
             Ok(public.then_some(Target::Response(fixed)))
         }
         (Some(component), None) => match component.get_ref() {
@@ -100,7 +100,7 @@ fn target<'d>(
             }
             TextOr::Text(name) if !components.has(name) => {
                 let what = format!("there is no [component.{name}]");
-                Err(place.error(component.span().start, &what))
+                Err(manifest.error(component.span().start, &what))
             }
             TextOr::Text(name) if public => Ok(components.serve(name).map(Target::Component)),
             TextOr::Text(_) => Ok(None),
@@ -109,12 +109,12 @@ fn target<'d>(
 }
 
 /// Makes the response of a `static_response`.
-fn fixed(place: &Place<'_>, response: &StaticResponse) -> Result<http::Response<Bytes>> {
+fn fixed(manifest: &ManifestText<'_>, response: &StaticResponse) -> Result<http::Response<Bytes>> {
     let body = response.body.clone().unwrap_or_default();
     let mut fixed = http::Response::new(Bytes::from(body));
     if let Some(code) = &response.status_code {
         *fixed.status_mut() = status(*code.get_ref())
-            .map_err(|error| place.error(code.span().start, &error.to_string()))?;
+            .map_err(|error| manifest.error(code.span().start, &error.to_string()))?;
     }
     for (name, value) in &response.headers {
         let header = || -> Result<_> {
@@ -126,7 +126,7 @@ fn fixed(place: &Place<'_>, response: &StaticResponse) -> Result<http::Response<
         };
         let (name, value) = header().map_err(|error| {
             let what = format!("{:?} cannot be a header: {error:#}", name.get_ref());
-            place.error(name.span().start, &what)
+            manifest.error(name.span().start, &what)
         })?;
         fixed.headers_mut().insert(name, value);
     }

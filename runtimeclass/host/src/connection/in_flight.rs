@@ -12,53 +12,53 @@ use std::task::{Context, Poll};
 
 /// Counts requests in flight.
 #[derive(Clone, Default)]
-pub(crate) struct Counter(Arc<AtomicUsize>);
+pub(crate) struct InFlight(Arc<AtomicUsize>);
 
 /// One request in flight.
-pub(super) struct Count {
-    counter: Counter,
+pub(super) struct RequestGuard {
+    in_flight: InFlight,
     activity: Arc<Activity>,
 }
 
-impl Counter {
+impl InFlight {
     pub(crate) fn now(&self) -> usize {
         self.0.load(Ordering::Relaxed)
     }
 
     /// Counts a request until the result is dropped.
-    pub(super) fn count(&self, activity: Arc<Activity>, has_body: bool) -> Count {
+    pub(super) fn begin(&self, activity: Arc<Activity>, has_body: bool) -> RequestGuard {
         self.0.fetch_add(1, Ordering::Relaxed);
         activity.begun(has_body);
-        Count {
-            counter: self.clone(),
+        RequestGuard {
+            in_flight: self.clone(),
             activity,
         }
     }
 }
 
-impl Drop for Count {
+impl Drop for RequestGuard {
     fn drop(&mut self) {
-        self.counter.0.fetch_sub(1, Ordering::Relaxed);
+        self.in_flight.0.fetch_sub(1, Ordering::Relaxed);
         self.activity.ended();
     }
 }
 
 /// A response body whose request is in flight until the body is gone.
-pub(super) struct Counted {
+pub(super) struct CountedBody {
     body: Body,
-    _count: Count,
+    _guard: RequestGuard,
 }
 
-impl Counted {
-    pub(super) fn new(body: Body, count: Count) -> Self {
+impl CountedBody {
+    pub(super) fn new(body: Body, guard: RequestGuard) -> Self {
         Self {
             body,
-            _count: count,
+            _guard: guard,
         }
     }
 }
 
-impl http_body::Body for Counted {
+impl http_body::Body for CountedBody {
     type Data = Bytes;
     type Error = Box<dyn std::error::Error + Send + Sync>;
 

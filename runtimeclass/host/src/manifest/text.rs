@@ -3,12 +3,12 @@
 use std::path::Path;
 
 /// A manifest's text and the path that errors name.
-pub(super) struct Place<'t> {
+pub(super) struct ManifestText<'t> {
     pub(super) path: &'t Path,
     pub(super) text: &'t str,
 }
 
-impl Place<'_> {
+impl ManifestText<'_> {
     /// Returns an error with the line of a byte of the text.
     pub(super) fn error(&self, at: usize, what: &str) -> anyhow::Error {
         let what = what.trim().replace('\n', ", ");
