@@ -111,7 +111,7 @@ impl Connections {
         let mut permit = pin!(self.permits.clone().acquire_owned());
         let permit = loop {
             self.closing.next.store(true, Ordering::Relaxed);
-            let too_early = self.idle.ask_longest();
+            let too_early = self.idle.close_longest();
             tokio::select! {
                 biased;
                 permit = &mut permit => break permit,

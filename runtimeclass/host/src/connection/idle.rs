@@ -1,7 +1,7 @@
-//! Idle connections, in the order in which they became idle: the first one makes room for a new client.
+//! Idle connections in the order in which they became idle. The first one is closed to make room for a new client.
 //!
-//! A connection is idle when it holds no request and has nothing left to send. So are those that have sent nothing yet,
-//! those that send the head of a request byte by byte, and those that wait between two requests.
+//! A connection is idle when it holds no request and has nothing left to send. This includes connections that have sent
+//! nothing yet, that send the head of a request byte by byte, or that wait between two requests.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
@@ -10,30 +10,30 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-/// How long a connection is left alone after it was opened or answered. The client's next request may be on its way: a
-/// probe sends it a moment after it has connected.
+/// How long a connection stays open after it was opened or answered. The client's next request may be on its way: a
+/// probe sends one a moment after it has connected.
 pub(super) const MIN_IDLE: Duration = Duration::from_millis(100);
 
-/// What a connection does. Its task, its requests and its stream share one.
+/// The activity of a connection, shared by its task, its requests and its stream.
 pub(super) struct Activity {
     opened: Instant,
     /// Requests in flight.
     open: AtomicUsize,
-    /// Requests begun plus requests ended.
+    /// Requests begun plus requests ended, so that every change is seen.
     turns: AtomicUsize,
-    /// Whether the client does not take what was sent last.
+    /// Whether the client has not taken the bytes that were written last.
     unsent: AtomicBool,
-    /// Bytes read and written, to see whether there were any.
+    /// Bytes read and written. Only changes matter.
     moved: AtomicUsize,
-    /// Whether bytes that arrive between two requests are the head of one. They may also be the rest of a body that was
-    /// answered before its end, or frames of HTTP/2.
+    /// Whether bytes that arrive between two requests begin a head. They may also be the rest of a body whose request
+    /// was answered early, or HTTP/2 frames.
     sends_heads: AtomicBool,
     /// Milliseconds after `opened` at which the first byte of a head arrived, plus 1; 0 if none has.
     first_byte: AtomicU64,
-    /// Whether the connection is to close even if it is not idle.
+    /// Whether the connection closes even if it is busy.
     leaving: AtomicBool,
-    /// Notified when the connection is to close.
-    asked: Notify,
+    /// Notified to request the connection's close.
+    close_requested: Notify,
 }
 
 impl Activity {
@@ -47,11 +47,11 @@ impl Activity {
             sends_heads: AtomicBool::new(true),
             first_byte: AtomicU64::new(0),
             leaving: AtomicBool::new(false),
-            asked: Notify::new(),
+            close_requested: Notify::new(),
         }
     }
 
-    /// Notes that a request begins. The caller calls [`Activity::ended`] once.
+    /// Notes that a request begins. The caller must call [`Activity::ended`] once.
     pub(super) fn begun(&self, has_body: bool) {
         self.open.fetch_add(1, Relaxed);
         self.turns.fetch_add(1, Relaxed);
@@ -59,13 +59,13 @@ impl Activity {
         self.first_byte.store(0, Relaxed);
     }
 
-    /// Notes that the client sends frames from now on, and so has completed its first head.
+    /// Notes that the client sends HTTP/2 frames from now on. Its preface counts as a complete head.
     fn begun_frames(&self) {
         self.sends_heads.store(false, Relaxed);
         self.first_byte.store(0, Relaxed);
     }
 
-    /// Notes that a request has ended: its response is handed over to the connection.
+    /// Notes that a request has ended, because its response was handed to the connection.
     pub(super) fn ended(&self) {
         self.open.fetch_sub(1, Relaxed);
         self.turns.fetch_add(1, Relaxed);
@@ -93,36 +93,36 @@ impl Activity {
         self.moved.load(Relaxed)
     }
 
-    /// Returns when the first byte of the head that is incomplete arrived.
+    /// Returns when the first byte of an incomplete head arrived.
     fn head_begun(&self) -> Option<Instant> {
         let millis = self.first_byte.load(Relaxed).checked_sub(1)?;
         Some(self.opened + Duration::from_millis(millis))
     }
 
-    /// Notes whether the stream takes no more bytes.
+    /// Notes whether the stream currently refuses bytes.
     pub(super) fn set_unsent(&self, unsent: bool) {
         self.unsent.store(unsent, Relaxed);
     }
 
-    /// Returns whether closing the connection would lose nothing. Only right between two polls of the connection.
+    /// Returns whether closing the connection would lose nothing. Valid only between two polls of the connection.
     pub(super) fn is_idle(&self) -> bool {
         self.open.load(Relaxed) == 0 && !self.unsent.load(Relaxed)
     }
 
-    /// Has the connection close after the requests that it holds.
+    /// Requests that the connection close after the requests that it holds.
     pub(super) fn leave(&self) {
         self.leaving.store(true, Relaxed);
-        self.asked.notify_one();
+        self.close_requested.notify_one();
     }
 
-    /// Returns whether the connection is to close now that it was asked to.
+    /// Returns whether the connection may close now that its close was requested.
     pub(super) fn may_close(&self) -> bool {
         self.leaving.load(Relaxed) || self.is_idle()
     }
 
-    /// Waits until the connection is asked to close.
-    pub(super) async fn asked(&self) {
-        self.asked.notified().await;
+    /// Waits until the connection's close is requested.
+    pub(super) async fn close_requested(&self) {
+        self.close_requested.notified().await;
     }
 }
 
@@ -133,21 +133,21 @@ pub(super) struct Idle(Arc<Shared>);
 #[derive(Default)]
 struct Shared {
     queue: Mutex<Queue>,
-    /// Notified when [`Idle::ask_longest`] is worth another call.
+    /// Notified when another call of [`Idle::close_longest`] may succeed.
     changed: Notify,
 }
 
 #[derive(Default)]
 struct Queue {
     next: u64,
-    /// By the order in which they became idle, and since when.
+    /// The idle connections and since when, by the order in which they became idle.
     idle: BTreeMap<u64, (Instant, Arc<Activity>)>,
-    /// Whether the last call of [`Idle::ask_longest`] found none.
+    /// Whether the last call of [`Idle::close_longest`] found no idle connection.
     starved: bool,
 }
 
 impl Idle {
-    /// Returns the seat of a new connection, which is not idle before its first [`Seat::settle`].
+    /// Returns a seat for a new connection. The connection is not idle before its first [`Seat::settle`].
     pub(super) fn seat(&self, activity: Arc<Activity>, patience: Patience) -> Seat {
         Seat {
             idle: self.clone(),
@@ -158,9 +158,9 @@ impl Idle {
         }
     }
 
-    /// Has the connection that has been idle longest close. If that is not long enough, returns the rest of the time.
-    /// If none is idle, the next one that becomes idle causes [`Idle::changed`].
-    pub(super) fn ask_longest(&self) -> Option<Duration> {
+    /// Requests the close of the connection that has been idle longest. Returns the remaining time if it has been idle
+    /// for less than [`MIN_IDLE`]. If no connection is idle, the next one that becomes idle triggers [`Idle::changed`].
+    pub(super) fn close_longest(&self) -> Option<Duration> {
         let mut queue = self.queue();
         queue.starved = queue.idle.is_empty();
         let longest = queue.idle.first_entry()?;
@@ -170,11 +170,12 @@ impl Idle {
         }
         let (_, activity) = longest.remove();
         drop(queue);
-        activity.asked.notify_one();
+        activity.close_requested.notify_one();
         None
     }
 
-    /// Waits until a connection has become idle after none was, or one that was asked has not closed.
+    /// Waits until a connection becomes idle after [`Idle::close_longest`] found none, or until one stays open although
+    /// its close was requested.
     pub(super) async fn changed(&self) {
         self.0.changed.notified().await;
     }
@@ -189,29 +190,29 @@ impl Idle {
     }
 }
 
-/// The part of a connection's task in [`Idle`].
+/// A connection's seat in [`Idle`], held by its task.
 pub(super) struct Seat {
     idle: Idle,
     activity: Arc<Activity>,
     patience: Patience,
-    /// The turns at the last look.
+    /// The activity's turns when [`Seat::settle`] last looked.
     seen: usize,
-    /// The place in the queue, and since when; the entry may have been taken out by [`Idle::ask_longest`].
+    /// The key in the queue, and since when. [`Idle::close_longest`] may have removed the entry.
     place: Option<(u64, Instant)>,
 }
 
-/// How long a client may take for what.
+/// How long a client may take.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Patience {
-    /// For the head of a request, and for the first byte on a new connection.
+    /// To send the head of a request, and the first byte on a new connection.
     pub(super) head: Duration,
-    /// Between two requests.
+    /// To send the next request.
     pub(super) idle: Duration,
     /// To take a piece of a response.
     pub(super) unread: Duration,
 }
 
-/// What a client has taken too long for.
+/// The limit that a client has exceeded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Overdue {
     Head,
@@ -224,7 +225,7 @@ impl Seat {
         self.activity.clone()
     }
 
-    /// Enters the queue or leaves it, as the connection's activity says. Called after each poll of the connection.
+    /// Enters or leaves the queue according to the connection's activity. Called after each poll of the connection.
     pub(super) fn settle(&mut self) {
         let turns = self.activity.turns.load(Relaxed);
         if turns != self.seen {
@@ -236,27 +237,27 @@ impl Seat {
         }
     }
 
-    /// Notes that the client speaks HTTP/2. Bytes on such a connection need not be the head of a request: it counts as
-    /// idle until a request has begun, and a head that has begun is limited by its size.
+    /// Notes that the client uses HTTP/2. Bytes on such a connection may be other frames than a request's, so it counts
+    /// as idle until a request has begun. The size of a head limits one that has begun.
     pub(super) fn speaks_http2(&mut self) {
         self.patience.head = self.patience.idle;
         self.activity.begun_frames();
     }
 
-    /// Returns when the connection is to be looked at next, and for which reason it is closed if nothing happens.
+    /// Returns when the connection becomes overdue, and by which limit, if nothing happens until then.
     pub(super) fn due(&self) -> Option<(Instant, Overdue)> {
         let (_, since) = self.place?;
         if let Some(begun) = self.activity.head_begun() {
             return Some((begun + self.patience.head, Overdue::Head));
         }
-        // Nothing was asked yet.
+        // No request has arrived yet.
         if self.seen == 0 {
             return Some((since + self.patience.head, Overdue::Head));
         }
         Some((since + self.patience.idle, Overdue::Idle))
     }
 
-    /// Notes that the connection stays open although it was asked to close.
+    /// Notes that the connection stays open although its close was requested.
     pub(super) fn stay(&mut self) {
         self.leave();
         self.idle.0.changed.notify_one();

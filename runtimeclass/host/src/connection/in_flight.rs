@@ -1,4 +1,4 @@
-//! Requests in flight: how many there are, until each response is handed over to its connection.
+//! The number of requests in flight. A request is in flight until its response is handed to its connection.
 
 use super::idle::Activity;
 use super::streams::{note_sent, note_unsent};
@@ -10,11 +10,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
-/// Counts requests in flight.
+/// The number of requests in flight.
 #[derive(Clone, Default)]
 pub(crate) struct InFlight(Arc<AtomicUsize>);
 
-/// One request in flight.
+/// One request in flight, until it is dropped.
 pub(super) struct RequestGuard {
     in_flight: InFlight,
     activity: Arc<Activity>,
@@ -25,7 +25,7 @@ impl InFlight {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// Counts a request until the result is dropped.
+    /// Counts a request until the returned guard is dropped.
     pub(super) fn begin(&self, activity: Arc<Activity>, has_body: bool) -> RequestGuard {
         self.0.fetch_add(1, Ordering::Relaxed);
         activity.begun(has_body);
@@ -43,7 +43,7 @@ impl Drop for RequestGuard {
     }
 }
 
-/// A response body whose request is in flight until the body is gone.
+/// A response body. Its request is in flight until the body is dropped.
 pub(super) struct CountedBody {
     body: Body,
     _guard: RequestGuard,

@@ -1,17 +1,20 @@
-//! What HTTP/1 and HTTP/2 allow a client: sizes and numbers, the same in both as far as they can be.
+//! The limits that HTTP/1 and HTTP/2 set for a client, the same in both as far as possible.
 //!
-//! The limits of HTTP/2 answer known attacks. Each has a test in tests/host/http2/attacks.rs that ends with its number:
+//! The limits of HTTP/2 stop known attacks. tests/host/http2/attacks.rs has a test for each, named after its CVE
+//! number:
 //! - rapid reset (CVE-2023-44487): [`MAX_RESETS`]
 //! - made-you-reset (CVE-2025-8671): [`MAX_ERRORS`]
-//! - CONTINUATION frames without end (CVE-2024-27316), headers that unpack to much (CVE-2016-6581) or to nothing
-//!   (CVE-2019-9516): the size of a decoded head, and h2's number of CONTINUATION frames
-//! - PING and SETTINGS whose answers are not read (CVE-2019-9512, CVE-2019-9515): h2 keeps one answer, and reads on when
-//!   it is sent
-//! - empty DATA frames (CVE-2019-9518): h2's number of them
-//! - windows that never open (CVE-2019-9517): [`MAX_SEND_BUFFER`], and [`super::idle::Patience::unread`] for each stream
-//! - priorities that change for ever (CVE-2019-9513): h2 ignores them
+//! - endless CONTINUATION frames (CVE-2024-27316), headers that decompress to many bytes (CVE-2016-6581) or to empty
+//!   ones (CVE-2019-9516): the limit for a decoded head, and h2's limit for CONTINUATION frames
+//! - PING and SETTINGS whose replies are left unread (CVE-2019-9512, CVE-2019-9515): h2 keeps one reply, and reads on
+//!   after it is sent
+//! - empty DATA frames (CVE-2019-9518): h2's limit for them
+//! - windows that never open (CVE-2019-9517): [`MAX_SEND_BUFFER`], and [`super::idle::Patience::unread`] for each
+//!   stream
+//! - endless changes of priority (CVE-2019-9513): h2 ignores priorities
 //!
-//! Not bounded: windows that open byte by byte (CVE-2019-9511) make much work, and others then wait for seconds.
+//! Not limited: a client that opens its window byte by byte (CVE-2019-9511) causes much work, and other clients then
+//! wait for seconds.
 
 use super::streams::Streams;
 use crate::head::MAX_HEADERS;
@@ -24,30 +27,30 @@ use hyper::server::conn::{http1, http2};
 use hyper::service::HttpService;
 use std::time::Duration;
 
-/// hyper's smallest buffer; larger heads get a larger one.
+/// hyper's smallest buffer. Larger heads get a larger one.
 const MIN_BUFFER: usize = 8 << 10;
-/// Requests at once on one connection of HTTP/2.
+/// Concurrent requests on one HTTP/2 connection.
 const MAX_STREAMS: u32 = 100;
-/// Streams that their client has reset before they were served, on one connection at once.
+/// Streams on one connection that their client has reset and the server has not accepted yet.
 const MAX_RESETS: usize = 20;
-/// Streams that were refused or reset because of their client's errors, in the life of one connection. A proxy that
-/// does not know [`MAX_STREAMS`] yet may cause as many with its first requests.
+/// Streams that were refused or reset because of the client's errors, over the life of one connection. A proxy that
+/// does not know [`MAX_STREAMS`] yet may cause this number with its first requests.
 const MAX_ERRORS: usize = 100;
-/// Bytes of a response that wait for their client, for each stream, beside the component's last piece.
+/// Bytes of a response that wait for their client, for each stream, in addition to the component's last piece.
 const MAX_SEND_BUFFER: usize = 16 << 10;
-/// Bytes of a request's body that its client may send before the component has taken them: of a stream, and of all of a
-/// connection's.
+/// Bytes of request bodies that a client may send before the component has taken them, for one stream and for all
+/// streams of a connection.
 const STREAM_WINDOW: u32 = 32 << 10;
 const CONNECTION_WINDOW: u32 = 256 << 10;
 
-/// How requests and responses are read and written.
+/// Reads requests and writes responses of both versions.
 pub(super) struct Protocol {
     http1: http1::Builder,
     http2: http2::Builder<Streams>,
 }
 
 impl Protocol {
-    /// Returns both, with these limits. A client may leave a response of HTTP/2 unread for `unread`.
+    /// Configures both versions with these limits. A client may leave an HTTP/2 response unread for `unread`.
     pub(super) fn new(limits: &Limits, unread: Duration) -> Self {
         let mut http1 = http1::Builder::new();
         http1
@@ -67,7 +70,7 @@ impl Protocol {
         Self { http1, http2 }
     }
 
-    /// Serves HTTP/1. Time limits are the caller's.
+    /// Serves HTTP/1. The caller enforces time limits.
     pub(super) fn http1<I, S>(&self, io: I, service: S) -> http1::Connection<I, S>
     where
         I: hyper::rt::Read + hyper::rt::Write + Unpin,
@@ -79,7 +82,7 @@ impl Protocol {
         self.http1.serve_connection(io, service)
     }
 
-    /// Serves HTTP/2 to a client that has sent its preface. Time limits are the caller's.
+    /// Serves HTTP/2 to a client that has sent its preface. The caller enforces time limits.
     pub(super) fn http2<I, S, B>(&self, io: I, service: S) -> http2::Connection<I, S, Streams>
     where
         I: hyper::rt::Read + hyper::rt::Write + Unpin,

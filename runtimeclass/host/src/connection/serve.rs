@@ -1,4 +1,4 @@
-//! One connection, from its first byte to its end.
+//! Serves one connection, from its first byte to its end.
 
 use super::idle::{Activity, Overdue, Patience, Seat};
 use super::in_flight::{CountedBody, InFlight};
@@ -23,42 +23,42 @@ use tokio::sync::watch;
 use tokio::time::{Instant, Sleep, sleep, timeout};
 use tokio_io_timeout::TimeoutStream;
 
-/// How long an idle client of HTTP/2 has to end its connection after the server has announced that it closes.
+/// How long an idle HTTP/2 client has to close its connection after the server has sent GOAWAY.
 const GOODBYE: Duration = Duration::from_millis(100);
 
-/// How far a server has come with its end.
+/// A server's progress towards its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Stage {
-    /// It serves.
+    /// The server accepts connections and serves them.
     Serving,
-    /// It answers what comes on the connections it has. HTTP/2 can tell its clients to take another connection.
+    /// The server answers requests on open connections. HTTP/2 clients receive GOAWAY.
     Draining,
-    /// It closes idle connections, too.
+    /// The server also closes idle connections.
     Closing,
 }
 
 /// Which responses close their connections.
 #[derive(Default)]
 pub(super) struct Closing {
-    /// All: the server drains.
+    /// All of them, because the server drains.
     pub(super) all: AtomicBool,
-    /// The next one: a client waits for a connection.
+    /// The next one, because a client waits for a connection.
     pub(super) next: AtomicBool,
 }
 
 impl Closing {
-    /// Returns whether the response that is made now is one of them.
+    /// Returns whether the response that is being made closes its connection. This uses up [`Closing::next`].
     pub(super) fn this_one(&self) -> bool {
         self.all.load(Ordering::Relaxed) || self.next.swap(false, Ordering::Relaxed)
     }
 }
 
-/// Why a connection is closed.
+/// The reason why a connection was closed.
 #[derive(Debug)]
 pub(super) enum Closed {
-    /// It has ended by itself.
+    /// The connection ended by itself.
     Ended,
-    /// A new client needs its place.
+    /// A new client needs its permit.
     ForRoom,
     /// The client took too long.
     Overdue(Overdue),
@@ -66,7 +66,7 @@ pub(super) enum Closed {
     Stopped,
 }
 
-/// What a connection shares with the others of its server.
+/// The state that a connection shares with the others of its server.
 pub(super) struct Shared {
     pub(super) protocol: Arc<Protocol>,
     pub(super) patience: Patience,
@@ -76,7 +76,7 @@ pub(super) struct Shared {
     pub(super) linger: Duration,
 }
 
-/// Serves one connection, whatever it is made of, until it ends.
+/// Serves one connection on any stream until it ends.
 pub(super) async fn serve<S, F>(
     stream: S,
     activity: Arc<Activity>,
@@ -96,7 +96,7 @@ where
         let version = pin!(stream.version());
         match until_closed(version, &mut seat, &mut stage, Stage::Draining).await {
             Ok(Ok(version)) => version,
-            // Nothing was asked, so there is nobody to report to.
+            // No request was sent, so the error is not worth a log line.
             Ok(Err(_)) => return Ok(Closed::Ended),
             Err(closed) => return Ok(closed),
         }
@@ -125,7 +125,7 @@ where
     }
 }
 
-/// Counts each request, and closes the connections whose responses are to close them.
+/// Returns a service that counts each request and marks the responses that close their connections.
 fn service<F>(
     answer: impl Fn(Request<Incoming>) -> F + Send + 'static,
     activity: Arc<Activity>,
@@ -163,8 +163,10 @@ where
     })
 }
 
-/// Drives a connection to its end, and closes it in order if the end is not its own. `linger` is how long an idle client
-/// of HTTP/2 is waited for when the server stops. HTTP/1 closes idle connections without a word.
+/// Drives a connection to its end, and shuts it down gracefully when the server closes it.
+///
+/// When the server stops, an idle HTTP/2 client is given `linger` to close its connection. HTTP/1 has no such
+/// announcement, so `linger` is `None` and idle connections are closed at once.
 async fn drive<C: GracefulConnection<Error = hyper::Error>>(
     mut connection: Pin<&mut C>,
     seat: &mut Seat,
@@ -185,14 +187,16 @@ async fn drive<C: GracefulConnection<Error = hyper::Error>>(
     Ok(closed)
 }
 
-/// Drives a connection that has begun to close until it ends, or until it holds no request and, if a time is given, no
-/// byte has moved for that time: a client of HTTP/2 may never acknowledge that its connection is closed.
+/// Drives a connection after its graceful shutdown has begun.
+///
+/// Returns when the connection ends. Otherwise returns when it holds no request and, if `quiet` is given, no byte has
+/// moved for that time, because an HTTP/2 client may never acknowledge GOAWAY.
 async fn close<C: GracefulConnection<Error = hyper::Error>>(
     mut connection: Pin<&mut C>,
     activity: &Activity,
     quiet: Option<Duration>,
 ) -> Result<(), hyper::Error> {
-    // Sends what announces the end.
+    // Sends GOAWAY.
     if let Ok(ended) = timeout(Duration::ZERO, connection.as_mut()).await {
         return ended;
     }
@@ -209,8 +213,10 @@ async fn close<C: GracefulConnection<Error = hyper::Error>>(
     }
 }
 
-/// Drives a connection until it ends, which is `Ok`, or is to be closed: because its client is overdue, because it is
-/// idle when it is asked, or because the server has come to the stage `last`.
+/// Drives a connection until it ends, which is `Ok`, or until it is to be closed.
+///
+/// It is closed when its client is overdue, when its close was requested and it may close, or when the server reaches
+/// the stage `last`.
 async fn until_closed<C: Future>(
     mut connection: Pin<&mut C>,
     seat: &mut Seat,
@@ -226,10 +232,10 @@ async fn until_closed<C: Future>(
             ended = driven(connection.as_mut(), seat, timer.as_mut()) => {
                 return ended.map_err(Closed::Overdue);
             }
-            () = activity.asked() => {}
+            () = activity.close_requested() => {}
             _ = &mut stopped => return Err(Closed::Stopped),
         }
-        // What has arrived by now is read first, and a request that is in it is answered.
+        // Reads first what has arrived by now, so that a request among it is answered.
         tokio::select! {
             biased;
             ended = driven(connection.as_mut(), seat, timer.as_mut()) => {
@@ -244,10 +250,10 @@ async fn until_closed<C: Future>(
     }
 }
 
-/// Drives a connection, keeps its seat as it is, and ends when the client is overdue.
+/// Drives a connection and updates its seat. Fails when the client is overdue.
 ///
-/// `timer` is set again only when it would ring too late. For a busy connection it rings for nothing now and then,
-/// which costs less than to set it with each request.
+/// `timer` is reset only if it would fire too late. On a busy connection it sometimes fires early, which costs less
+/// than a reset for each request.
 async fn driven<C: Future>(
     mut connection: Pin<&mut C>,
     seat: &mut Seat,

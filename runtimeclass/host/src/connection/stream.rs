@@ -1,4 +1,4 @@
-//! The stream of a connection: finds out which HTTP a client speaks, and notes when it sends and takes nothing.
+//! The stream of a connection: detects the version of HTTP, and records when the client sends bytes and takes them.
 
 use super::idle::Activity;
 use std::future::poll_fn;
@@ -8,10 +8,10 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// What a client of HTTP/2 sends first (RFC 9113, section 3.4).
+/// The bytes that an HTTP/2 client sends first (RFC 9113, section 3.4).
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// The major version of HTTP that a client speaks.
+/// The major version of HTTP that a client uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Version {
     Http1,
@@ -22,7 +22,7 @@ pub(super) enum Version {
 pub(super) struct Noting<S> {
     stream: S,
     activity: Arc<Activity>,
-    /// The first bytes: read to find out the version, and read once more by the protocol.
+    /// The first bytes. They are read once to detect the version, and again by the protocol.
     first: [u8; PREFACE.len()],
     filled: usize,
     replayed: usize,
@@ -49,7 +49,7 @@ impl<S> Noting<S> {
 }
 
 impl<S: AsyncRead + Unpin> Noting<S> {
-    /// Waits until the client has sent enough to know its version. What was read is read again later.
+    /// Waits until the client has sent enough bytes to detect its version. The protocol reads the same bytes again.
     pub(super) async fn version(&mut self) -> Result<Version> {
         poll_fn(|cx| {
             while self.filled < PREFACE.len() {

@@ -1,7 +1,7 @@
-//! The streams of an HTTP/2 connection, a task each, so that a response that is left unread costs only its own stream.
+//! The streams of an HTTP/2 connection. Each is a task, so that an unread response costs only its own stream.
 //!
-//! A body of HTTP/2 is polled only when its client has room for more. The time between two polls is then the client's,
-//! and the body itself could not end it: its task does.
+//! An HTTP/2 body is polled only when its client has room for more, so the time between two polls depends on the
+//! client. The body cannot limit that time itself, so its task does.
 
 use hyper::rt::Executor;
 use std::cell::Cell;
@@ -12,11 +12,11 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 tokio::task_local! {
-    /// Since when the task's stream has had a piece of a response that its client has no room for.
+    /// Since when the task's stream has had a piece of a response for which its client has no room.
     static UNSENT: Cell<Option<Instant>>;
 }
 
-/// Notes that the current stream has a piece of a response to send. Does nothing in HTTP/1.
+/// Notes that the current stream has a piece of a response to send. Does nothing for HTTP/1.
 pub(super) fn note_unsent() {
     let _ = UNSENT.try_with(|unsent| unsent.set(Some(Instant::now())));
 }
@@ -26,7 +26,8 @@ pub(super) fn note_sent() {
     let _ = UNSENT.try_with(|unsent| unsent.set(None));
 }
 
-/// Runs streams. One whose client has no room for a piece of its response for `unread` is dropped, which resets it.
+/// Runs streams. A stream is dropped, which resets it, if its client has no room for a piece of its response for
+/// `unread`.
 #[derive(Clone)]
 pub(super) struct Streams {
     pub(super) unread: Duration,

@@ -1,18 +1,19 @@
-//! Clients of HTTP/2 that do not read, stay idle, or do not leave, in memory and with the clock of the other tests.
+//! HTTP/2 clients that leave responses unread, stay idle or ignore GOAWAY, in memory and with the clock of the other
+//! tests.
 
 use super::*;
 use futures::future::{join_all, poll_fn};
 use h2::client::{Builder, Connection, ResponseFuture, SendRequest};
 use h2::{Ping, PingPong, Reason};
 
-/// A client whose connection is driven by a task of its own, which ends as the connection does.
+/// A client whose connection is driven by its own task. The task returns the connection's result.
 struct Client {
     sender: SendRequest<Bytes>,
     ended: tokio::task::JoinHandle<Result<(), h2::Error>>,
 }
 
 impl Client {
-    /// Connects to a server that answers a `HEAD` with nothing, and all else with [`LENGTH`] bytes after `delay`.
+    /// Connects to a server that answers after `delay`: a `HEAD` with no bytes, other methods with [`LENGTH`] bytes.
     async fn connect(connections: &mut Connections, delay: Duration, window: u32) -> Self {
         Self::with_pings(connections, delay, window).await.0
     }
@@ -28,7 +29,7 @@ impl Client {
             .handshake(stream)
             .await
             .expect("a connection");
-        let pings = connection.ping_pong().expect("asked once");
+        let pings = connection.ping_pong().expect("the first call");
         let ended = tokio::spawn(connection);
         (Self { sender, ended }, pings)
     }
@@ -45,31 +46,22 @@ impl Client {
             .0
     }
 
-    /// Waits until the server closes the connection in order.
+    /// Waits until the connection ends gracefully.
     async fn ended(self) {
         self.ended.await.expect("no panic").expect("no error");
     }
 }
 
-/// Opens a connection, and returns the client's end of it.
+/// Opens a connection to a server that answers after `delay`, and returns the client's end of it.
 fn serve_slowly(connections: &mut Connections, delay: Duration) -> DuplexStream {
-    let (ours, theirs) = duplex(IN_FLIGHT);
-    let permit = connections.permits.clone().try_acquire_owned();
-    let peer = SocketAddr::from(([127, 0, 0, 1], 1));
-    connections.serve(
-        ours,
-        peer,
-        permit.expect("a free permit"),
-        move |request| async move {
-            tokio::time::sleep(delay).await;
-            let length = match *request.method() {
-                http::Method::HEAD => 0,
-                _ => LENGTH,
-            };
-            http::Response::new(Body::Right(Full::new(Bytes::from(vec![7; length]))))
-        },
-    );
-    theirs
+    open(connections, move |request| async move {
+        tokio::time::sleep(delay).await;
+        let length = match *request.method() {
+            http::Method::HEAD => 0,
+            _ => LENGTH,
+        };
+        response(vec![7; length])
+    })
 }
 
 const AT_ONCE: Duration = Duration::ZERO;
@@ -111,7 +103,7 @@ async fn a_client_that_opens_its_window_slowly_gets_its_whole_response() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_idle_client_has_the_idle_limit_however_often_it_pings() {
+async fn pings_do_not_extend_the_idle_limit() {
     let limits = Limits::default();
     let mut connections = Connections::new(&limits);
     let (mut client, mut pings) = Client::with_pings(&mut connections, AT_ONCE, OPEN).await;
@@ -129,7 +121,7 @@ async fn an_idle_client_has_the_idle_limit_however_often_it_pings() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_preface_that_is_not_completed_has_the_time_of_a_head() {
+async fn an_incomplete_preface_has_the_head_limit() {
     let mut connections = Connections::new(&Limits::default());
     let mut client = serve_slowly(&mut connections, AT_ONCE);
     let started = Instant::now();
@@ -143,7 +135,7 @@ async fn a_preface_that_is_not_completed_has_the_time_of_a_head() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_idle_connection_makes_room_and_its_client_is_told() {
+async fn an_idle_connection_makes_room_by_a_graceful_close() {
     let limits = Limits {
         connections: 1,
         ..Limits::default()
@@ -159,7 +151,7 @@ async fn an_idle_connection_makes_room_and_its_client_is_told() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_busy_connection_makes_room_after_what_it_holds() {
+async fn a_busy_connection_makes_room_after_its_requests() {
     const DELAY: Duration = Duration::from_secs(2);
     let limits = Limits {
         connections: 1,
@@ -200,10 +192,10 @@ async fn requests_in_flight_are_answered_while_the_server_drains() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_client_that_ignores_the_end_is_waited_for_a_while() {
+async fn a_client_that_ignores_goaway_is_kept_for_the_linger_time() {
     let mut connections = Connections::new(&Limits::default());
     let mut client = serve_slowly(&mut connections, AT_ONCE);
-    // The preface and empty settings. No answer to a PING will follow.
+    // The preface and empty SETTINGS. The client acknowledges no PING.
     client
         .write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0")
         .await
