@@ -27,7 +27,7 @@ async fn an_invalid_response_is_a_500_and_a_log_line_with_its_reason() -> Result
         let named = |line: &str| {
             let log: serde_json::Value = serde_json::from_str(line).ok()?;
             let fields = &log["fields"];
-            let of_it = fields["message"] == "invalid response of the component"
+            let of_it = fields["message"] == "the component's response is invalid"
                 && fields["method"] == "GET"
                 && fields["path"] == "/invalid"
                 && fields["error"].as_str()?.contains(reason);
@@ -61,7 +61,7 @@ async fn a_body_that_ends_too_early_does_not_look_whole() -> Result<()> {
     let refused = reply.starts_with("HTTP/1.1 500") && reply.ends_with("see the log\n");
     let torn = reply.contains("content-length: 50") && reply.ends_with("ten bytes\n");
     ensure!(refused || torn, "{reply}");
-    host.wait_log("invalid response of the component").await?;
+    host.wait_log("the component's response is invalid").await?;
     let mut next = Connection::open(host.address()).await?;
     ensure!(next.get("/hello").await?.status == 200);
     Ok(())

@@ -1,8 +1,8 @@
 //! The body of a request on its way into a component.
 //!
-//! A client that stops sending, or sends so slowly that it only holds resources, gets its body cut: the
-//! component sees an error. Only the time spent waiting for the client counts, never the component's own. What the
-//! component leaves unread is read and thrown away if it is little, so that the connection can be kept.
+//! If a client stops sending, or sends so slowly that it only holds resources, its body is cut: the component receives
+//! an error. Only the time spent waiting for the client counts. A small rest that the component leaves unread is read
+//! and discarded, so that the connection can be kept.
 
 #[cfg(test)]
 mod tests;
@@ -20,30 +20,30 @@ use tokio::runtime::Handle;
 use tokio::time::{Instant, Sleep};
 use wasmtime_wasi_http::Error;
 
-/// A client may be slower than [`MIN_RATE`] for this long in all.
+/// How long in total a client may be slower than [`MIN_RATE`].
 const SLOW_START: Duration = Duration::from_secs(30);
-/// Bytes a second that a client must reach over the whole body: a modem does, one that trickles does not.
+/// Bytes per second that a client must reach over the whole body. A modem does; a client that trickles does not.
 const MIN_RATE: u64 = 1024;
-/// How much unread body is read and thrown away to keep a connection, and how long that may take.
+/// Maximum bytes of an unread body that are read and discarded to keep a connection, and the time limit for it.
 const DRAINED: u64 = 64 * 1024;
 const DRAIN_TIME: Duration = Duration::from_secs(1);
 
 /// A request's body.
 pub(crate) struct RequestBody {
-    /// Taken when the body has ended or is given up.
+    /// `None` after the body has ended or was cut.
     incoming: Option<Incoming>,
     idle_limit: Duration,
     progress: Arc<Progress>,
-    /// The runtime that drives the connection: an instance's own may be gone when the body is dropped.
+    /// The runtime that drives the connection. The instance's own may be gone when the body is dropped.
     server: Handle,
     received: u64,
-    /// How long the component has waited for the client in all, before the wait that is going on.
+    /// How long the component has waited for the client in total, without the current wait.
     waited: Duration,
     waiting: Option<(Instant, Pin<Box<Sleep>>)>,
 }
 
 impl RequestBody {
-    /// Must be called on the runtime that drives the connection.
+    /// Returns the body. Must be called on the runtime that drives the connection.
     pub(crate) fn new(incoming: Incoming, idle_limit: Duration, progress: Arc<Progress>) -> Self {
         Self {
             incoming: Some(incoming),
@@ -56,7 +56,7 @@ impl RequestBody {
         }
     }
 
-    /// How long the client may take for its next piece.
+    /// Returns how long the client may take for its next piece.
     fn patience(&self) -> Duration {
         let earned = SLOW_START + Duration::from_secs(self.received / MIN_RATE);
         self.idle_limit.min(earned.saturating_sub(self.waited))
@@ -105,7 +105,7 @@ impl Body for RequestBody {
             Poll::Pending => {
                 ready!(self.poll_slow(cx));
                 self.heard_from_client();
-                // Dropped unread, which closes the connection: it is in the middle of a body.
+                // Dropping it unread closes the connection, which is in the middle of a body.
                 self.incoming = None;
                 Poll::Ready(Some(Err(Error::ConnectionReadTimeout)))
             }

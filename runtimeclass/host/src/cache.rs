@@ -1,17 +1,16 @@
-//! Compiled code on disk, so that a second start compiles nothing.
+//! Compiled code on disk, so that only the first start compiles a component.
 //!
-//! A compiled component is native code that the host maps and runs: whoever can write the cache runs code as the
-//! host. So the directory must belong to the user the host runs as and be writable by nobody else, and so must
-//! each entry. The name of an entry has the hash of what it was made of and the hash of its content
-//! (see [`entry`]), and the content is hashed again before it is used: an entry is whole and right, or it is compiled
-//! again.
+//! A compiled component is native code that the host maps and runs, so whoever can write the cache can run code as the
+//! host. The directory and each entry must therefore belong to the host's user, and only that user may write them. An
+//! entry's name contains the hash of the component and the hash of the code (see [`entry`]). The code is hashed again
+//! before it is used, so that a damaged entry is compiled again.
 //!
-//! - [`key`]: what code is looked up by
+//! - [`key`]: the key of compiled code
 //! - [`entry`]: code that was found
-//! - [`turn`]: who may compile now
-//! - `room`: what is removed to make room, and when a failure is forgotten
+//! - [`turn`]: locks that limit concurrent compilations
+//! - `room`: removes entries to make room, and remembers failures for a while
 //!
-//! In a pod the entry is opened on the node and mapped by the container's own process (see [`crate::code`]).
+//! In a pod, the entry is opened on the node and mapped by the container's own process (see [`crate::code`]).
 
 pub mod entry;
 pub mod key;
@@ -34,10 +33,11 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
-/// Bytes of compiled code that are kept. Code is some four times its component: this is hundreds of components.
+/// Bytes of compiled code that are kept. Code is about four times as large as its component, so this is enough for
+/// hundreds of components.
 const MAX_BYTES: u64 = 1 << 30;
 
-/// Bytes of compiled code of one component, at most: a quarter of the whole.
+/// Maximum bytes of compiled code of one component: a quarter of the cache.
 pub const MAX_ENTRY: u64 = 256 << 20;
 
 /// An open directory of compiled code.
@@ -48,8 +48,8 @@ pub struct Cache {
 }
 
 impl Cache {
-    /// Opens the directory at `path` and makes it if it is missing. It is an error if others could write it. If it
-    /// cannot be made or opened there is a warning and no cache: the host then compiles at every start.
+    /// Opens the directory at `path`, and creates it if it is missing. Fails if others can write it. If the directory
+    /// cannot be created or opened, logs a warning and returns `None`: the host then compiles at every start.
     pub fn open(path: &Path) -> Result<Option<Self>> {
         let made = std::fs::DirBuilder::new()
             .recursive(true)
@@ -61,16 +61,24 @@ impl Cache {
             Ok(directory) => directory,
             Err(error) => {
                 let path = path.display();
-                tracing::warn!(%path, %error, "no cache for compiled code: every start compiles");
+                tracing::warn!(
+                    %path,
+                    %error,
+                    "the cache for compiled code is unavailable, so every start compiles (--cache-dir)"
+                );
                 return Ok(None);
             }
         };
-        let status = rustix::fs::fstat(&directory)
-            .with_context(|| format!("{}: look at the cache directory", path.display()))?;
+        let status = rustix::fs::fstat(&directory).with_context(|| {
+            format!(
+                "{}: cannot read the cache directory's owner and mode",
+                path.display()
+            )
+        })?;
         ensure!(
             only_ours(status.st_uid, status.st_mode),
-            "{}: the cache directory must belong to the user {} and be writable by nobody else, \
-             because the host runs the code in it: fix its owner and mode, or give another --cache-dir",
+            "{}: the cache directory must belong to the user {} and be writable by that user alone, because the host \
+             runs the code in it: fix its owner and mode, or give another --cache-dir",
             path.display(),
             rustix::process::geteuid().as_raw()
         );
@@ -80,22 +88,27 @@ impl Cache {
         }))
     }
 
-    /// Returns the code with this key if it is here, whole, and written by this user.
+    /// Returns the code with this key if it is intact and was written by this user.
     pub fn find(&self, key: &Key) -> Option<Entry> {
         for name in self.names(|name| name.starts_with(key.name()) && entry::is_name(name)) {
             match self.open_entry(key, &name) {
                 Ok(entry) => return Some(entry),
                 Err(error) => {
                     let entry = self.path.join(name);
-                    tracing::warn!(entry = %entry.display(), error = %format!("{error:#}"), "recompiling: the cached code is unusable");
+                    tracing::warn!(
+                        entry = %entry.display(),
+                        error = %format!("{error:#}"),
+                        "the cached code is unusable, so it is compiled again"
+                    );
                 }
             }
         }
         None
     }
 
-    /// Keeps `code`, which [`crate::code::compile`] made of what `key` was computed from: the caller vouches for that,
-    /// as it does for everybody who can write the directory. `owner` is whose share of the cache it is charged to.
+    /// Keeps `code` under `key` and counts it against the share of `owner`. The caller must have computed `key` from
+    /// the input of [`crate::code::compile`] that returned `code`. The same trust applies to everybody who can write
+    /// the directory.
     pub fn keep(&self, key: &Key, owner: &str, mut code: impl Read) -> Result<()> {
         let temporary = self.temporary();
         let written = self.write(&temporary, &mut code);
@@ -103,7 +116,7 @@ impl Cache {
             let name = entry::name(key, &digest, owner);
             let directory = self.directory.as_fd();
             rustix::fs::renameat(directory, &temporary, directory, &name)
-                .context("rename the new entry")?;
+                .context("cannot rename the new entry")?;
             Ok(name)
         });
         let name = match kept {
@@ -113,7 +126,7 @@ impl Cache {
                 return Err(error).with_context(|| self.path.display().to_string());
             }
         };
-        // Damaged ones, or such as nobody could use: the compiler does not always make the same of the same.
+        // Earlier entries with this key are damaged or unused, because the compiler's output is not deterministic.
         let others = self.names(|other| other.starts_with(key.name()) && other != name);
         for other in others.iter().filter(|other| entry::is_name(other)) {
             self.remove(other);
@@ -135,61 +148,62 @@ impl Cache {
     fn open_entry(&self, key: &Key, name: &str) -> Result<Entry> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = rustix::fs::openat(&self.directory, name, flags, Mode::empty());
-        let mut file = File::from(file.context("open it")?);
-        let metadata = file.metadata().context("look at it")?;
+        let mut file = File::from(file.context("cannot open it")?);
+        let metadata = file.metadata().context("cannot read its owner and mode")?;
         ensure!(
             metadata.is_file() && only_ours(metadata.uid(), metadata.mode()),
             "others could have written it"
         );
-        let digest = key::digest(&mut file).context("read it")?;
+        let digest = key::digest(&mut file).context("cannot read it")?;
         ensure!(
             entry::is_of(name, key, &digest),
-            "it is not what was written"
+            "its content does not match its name"
         );
-        // Used now: see `make_room`. One that is not marked is removed sooner.
+        // `make_room` keeps entries that were used recently. If this fails, the entry is only removed sooner.
         let _ = file.set_times(FileTimes::new().set_accessed(SystemTime::now()));
         Ok(Entry::new(key, file))
     }
 
     fn remove(&self, name: &str) {
-        // What another process has removed is gone all the same; what cannot be removed is not worth an error.
+        // Another process may have removed it. Other errors only leave a file behind.
         let _ = rustix::fs::unlinkat(&self.directory, name, AtFlags::empty());
     }
 
-    /// Returns a name for an entry that is not whole yet: a reader never sees half an entry, not even after a power
-    /// cut, and two hosts that compile at once do not write into each other's file.
+    /// Returns a name for an unfinished entry. Readers therefore never see half an entry, not even after a power cut,
+    /// and concurrent hosts write to different files.
     fn temporary(&self) -> String {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         format!("{}{}.{count}", room::UNFINISHED, std::process::id())
     }
 
-    /// Writes a file and returns the digest of its content.
+    /// Writes a file, and returns the digest of its content.
     fn write(&self, name: &str, code: &mut impl Read) -> Result<[u8; 32]> {
         let flags =
             OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        // For everybody who is given a descriptor of it: others do not get into the directory.
+        // Readable by every process that is given a descriptor. Only the owner can enter the directory.
         let mode = Mode::RUSR | Mode::WUSR | Mode::RGRP | Mode::ROTH;
-        let file =
-            rustix::fs::openat(&self.directory, name, flags, mode).context("create an entry")?;
+        let file = rustix::fs::openat(&self.directory, name, flags, mode)
+            .context("cannot create an entry")?;
         let mut file = File::from(file);
         let mut hasher = Sha256::new();
         let mut piece = [0; 32 << 10];
         let mut size = 0;
         loop {
-            let read = code.read(&mut piece).context("read the code")?;
+            let read = code.read(&mut piece).context("cannot read the code")?;
             if read == 0 {
                 break;
             }
             size += read as u64;
             ensure!(
                 size <= MAX_ENTRY,
-                "the code has more than {MAX_ENTRY} bytes"
+                "the compiled code has more than {MAX_ENTRY} bytes"
             );
             hasher.update(&piece[..read]);
-            file.write_all(&piece[..read]).context("write an entry")?;
+            file.write_all(&piece[..read])
+                .context("cannot write an entry")?;
         }
-        file.sync_all().context("sync an entry")?;
+        file.sync_all().context("cannot sync an entry")?;
         Ok(hasher.finalize().into())
     }
 }

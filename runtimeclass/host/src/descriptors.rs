@@ -1,35 +1,35 @@
-//! File descriptors: that there are enough for every connection beside those that the component's files need.
+//! Reserves file descriptors, so that connections cannot take those that the component's files need.
 //!
-//! Each connection takes a descriptor, and so does each file that the component opens. Were connections allowed to
-//! take them all, file calls would fail, and WASI can only call that an I/O error: idle clients would look to the
-//! component like a broken disk. So there is room for both before anything is served, or nothing is.
+//! Each connection takes a descriptor, and so does each file that the component opens. If connections took all of them,
+//! file calls would fail with a plain I/O error, because WASI has no better one: many idle clients would look like a
+//! broken disk to the component. So the host refuses to start unless there is room for both.
 //!
-//! Apart from [`crate::serve`], because the limit is the whole process's: whoever owns the process calls
+//! Separate from [`crate::serve`], because the limit applies to the whole process: the process's owner calls
 //! [`make_room`] before it serves. The command does.
 
 use crate::guest::FILE_THREADS;
 use anyhow::{Result, ensure};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Descriptors beside those of connections:
-/// - two for every thread that does a component's file calls: the file of the call, and the directory it is in
-/// - 64 for requests that the component sends
-/// - 64 for the host itself, which has some 20: standard streams, listener, pollers, compiled code, preopened
-///   directories
+/// Descriptors reserved for other uses than connections:
+/// - two for each thread that runs a component's file calls: the file and its directory
+/// - 64 for outbound requests
+/// - 64 for the host, which uses about 20: standard streams, listener, pollers, compiled code, preopened directories
 ///
-/// A component that keeps more open than this may still find some: the limit is raised as far as it goes.
+/// A component that keeps more files open may still get descriptors, because the limit is raised to its maximum.
 pub const RESERVE: u64 = 2 * FILE_THREADS as u64 + 64 + 64;
 
-/// Raises the process's limit of open files as far as it may, checks that so many connections fit, and returns them.
+/// Raises the process's limit of open files to its maximum. Fails unless `connections` fit, and returns them.
 ///
-/// The limit is low by default for the sake of programs that use `select`, which handles descriptors below 1024
-/// only; this one does not, and starts no other program that would inherit the limit.
+/// The default limit is low because of programs that use `select`, which only handles descriptors below 1024. The host
+/// does not use it, and starts no program that would inherit the limit.
 pub fn make_room(connections: usize) -> Result<usize> {
     check(connections as u64, raise())?;
     Ok(connections)
 }
 
-/// The same for a number that nobody asked for: where there is room for fewer, it is fewer.
+/// Raises the limit like [`make_room`], but returns fewer connections if only fewer fit. For a default that nobody
+/// chose.
 pub fn make_room_up_to(connections: usize) -> Result<usize> {
     let limit = raise();
     let fitting = usize::try_from(limit.saturating_sub(RESERVE)).unwrap_or(usize::MAX);
@@ -39,13 +39,13 @@ pub fn make_room_up_to(connections: usize) -> Result<usize> {
         tracing::info!(
             max_connections = fewer,
             open_files = limit,
-            "fewer connections at once than usual"
+            "reduced the maximum number of connections to fit the limit of open files (ulimit -n)"
         );
     }
     Ok(fewer)
 }
 
-/// Raises the limit and returns it.
+/// Raises the limit, and returns it.
 fn raise() -> u64 {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit {
@@ -55,7 +55,7 @@ fn raise() -> u64 {
     let now = match setrlimit(Resource::Nofile, raised) {
         Ok(()) => raised.current,
         Err(error) => {
-            tracing::warn!(%error, "the limit of open files (ulimit -n) stays as it is");
+            tracing::warn!(%error, "cannot raise the limit of open files (ulimit -n)");
             limit.current
         }
     };
@@ -70,8 +70,8 @@ fn check(connections: u64, limit: u64) -> Result<()> {
     };
     ensure!(
         needed <= limit,
-        "{connections} connections need a limit of {needed} open files ({RESERVE} are for the component and the host), \
-         but it is {limit}: raise it with ulimit -n {needed}{fewer}"
+        "{connections} connections need a limit of {needed} open files ({RESERVE} are reserved for the component and \
+         the host), but the limit is {limit}: raise it with ulimit -n {needed}{fewer}"
     );
     Ok(())
 }
@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn as_many_connections_fit_as_the_reserve_leaves() {
+    fn connections_fit_into_the_limit_less_the_reserve() {
         assert!(check(1024, 1024 + RESERVE).is_ok());
         assert!(check(u64::MAX, u64::MAX).is_ok(), "no limit");
         let error = check(1024, 1023 + RESERVE).expect_err("one too many");
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn fewer_connections_are_no_advice_where_none_would_fit() {
+    fn fewer_connections_are_not_suggested_if_none_would_fit() {
         let error = check(1, RESERVE).expect_err("no room at all");
         assert!(!error.to_string().contains("--max-connections"), "{error}");
     }

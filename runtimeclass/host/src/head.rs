@@ -1,4 +1,4 @@
-//! What the head of a request must be before a component sees it, whatever the version of HTTP.
+//! Checks and normalises the head of a request before a component sees it, for all versions of HTTP.
 
 use crate::answer::{self, Answer};
 use http::header::{CONTENT_LENGTH, COOKIE, HOST, HeaderValue};
@@ -6,13 +6,13 @@ use http::request::Parts;
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, StatusCode, Uri, Version};
 
-/// Headers in a request. HTTP/1 has the same limit in its parser, HTTP/2 only one of their size.
+/// Maximum number of headers in a request. HTTP/1's parser has the same limit, HTTP/2 only a limit for their size.
 pub(crate) const MAX_HEADERS: usize = 100;
 
-/// Makes the URI of `head` absolute, so that a component sees scheme and authority there.
+/// Makes the URI of `head` absolute, so that the component finds the scheme and authority there.
 ///
 /// # Errors
-/// Returns the response to a request that must be refused.
+/// Returns the response if the request must be refused.
 #[expect(clippy::result_large_err, reason = "it is the response, moved once")]
 pub(crate) fn prepare(head: &mut Parts) -> Result<(), Answer> {
     let bad = |text| Err(answer::line(StatusCode::BAD_REQUEST, text));
@@ -41,8 +41,8 @@ pub(crate) fn prepare(head: &mut Parts) -> Result<(), Answer> {
     Ok(())
 }
 
-/// Joins the cookies of a request to the one field that a component expects. HTTP/2 may send a field for each: RFC 9113,
-/// section 8.2.3.
+/// Joins the cookies of a request to the single field that components expect. HTTP/2 clients may send a field for each
+/// cookie (RFC 9113, section 8.2.3).
 fn join_cookies(headers: &mut HeaderMap) {
     let mut cookies = headers.get_all(COOKIE).iter();
     let (Some(first), Some(_)) = (cookies.next(), cookies.next()) else {
@@ -53,16 +53,16 @@ fn join_cookies(headers: &mut HeaderMap) {
         joined.extend_from_slice(b"; ");
         joined.extend_from_slice(cookie.as_bytes());
     }
-    // Parts that were valid are valid together.
+    // Valid values stay valid when they are joined.
     if let Ok(joined) = HeaderValue::from_bytes(&joined) {
         headers.insert(COOKIE, joined);
     }
 }
 
-/// Returns the authority of the `Host` header, if the URI needs it and the header has one.
+/// Returns the authority of the `Host` header, if the header has one and the URI needs it.
 ///
-/// A proxy before this server may have decided by another `Host` than the one that is used here, so requests with an
-/// ambiguous one are refused: RFC 9112, section 3.2, and RFC 9113, section 8.3.1.
+/// A request with an ambiguous `Host` is refused, because a proxy in front of this server may have decided by another
+/// `Host` than this server would use (RFC 9112, section 3.2, and RFC 9113, section 8.3.1).
 fn authority(head: &Parts) -> Result<Option<Authority>, &'static str> {
     let mut hosts = head.headers.get_all(HOST).iter();
     let (host, second) = (hosts.next(), hosts.next());
@@ -74,19 +74,19 @@ fn authority(head: &Parts) -> Result<Option<Authority>, &'static str> {
         None if head.version < Version::HTTP_11 => None,
         None => return Err("the request has no Host header"),
         Some(b"") => None,
-        Some(host) => Some(parse(host).ok_or("the Host header is not a host")?),
+        Some(host) => Some(parse(host).ok_or("the Host header is not HOST[:PORT]")?),
     };
     match (head.uri.authority(), authority) {
         (Some(of_uri), Some(of_host)) if head.version == Version::HTTP_2 && *of_uri != of_host => {
-            Err("the Host header is not the :authority")
+            Err("the Host header differs from :authority")
         }
-        // In HTTP/1 the URI decides: RFC 9112, section 3.2.2.
+        // In HTTP/1 the URI takes precedence (RFC 9112, section 3.2.2).
         (Some(_), _) => Ok(None),
         (None, authority) => Ok(authority),
     }
 }
 
-/// Parses `HOST[:PORT]`. A user before an `@` belongs to no `Host` header.
+/// Parses `HOST[:PORT]`. User information before an `@` is not allowed in a `Host` header.
 fn parse(host: &[u8]) -> Option<Authority> {
     let authority = Authority::try_from(host).ok()?;
     (!authority.as_str().contains('@')).then_some(authority)
@@ -101,7 +101,7 @@ fn absolute(uri: &Uri, authority: Authority) -> Option<Uri> {
     Uri::from_parts(parts).ok()
 }
 
-/// Returns whether a component could not represent the body's length: spin-sdk reads it into 64 signed bits.
+/// Returns whether the body's length is too large for a component, because spin-sdk reads it as a signed 64-bit number.
 fn is_beyond_i64(headers: &HeaderMap) -> bool {
     let length = headers
         .get(CONTENT_LENGTH)
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn cookies_that_arrive_apart_are_one_field() {
+    fn separate_cookie_fields_are_joined() {
         let mut request = http::Request::get("http://h/").version(Version::HTTP_2);
         for cookie in ["a=1", "b=2", "c=3"] {
             request = request.header(COOKIE, cookie);
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hundred_headers_are_the_most() {
+    fn a_hundred_headers_are_allowed_and_one_more_is_refused() {
         for (count, refused) in [(99, false), (100, true)] {
             let mut request = http::Request::get("/").header(HOST, "h");
             for number in 0..count {

@@ -1,4 +1,4 @@
-//! The command's log: one line an event on stderr, for people or as JSON. The library only emits events.
+//! The command's log: one line per event on stderr, for people or as JSON. The library only emits events.
 
 use anyhow::{Context, Result, anyhow};
 use std::io::IsTerminal;
@@ -7,19 +7,20 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
-/// How log lines look.
+/// The format of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {
-    /// For people; in colours on a terminal.
+    /// For people, with colours on a terminal
     Human,
-    /// One JSON object a line.
+    /// One JSON object per line
     Json,
 }
 
-/// wasmtime-wasi-http warns of every client that leaves in the middle of a body: clients could fill the log.
+/// The default filter. wasmtime-wasi-http warns about every client that leaves in the middle of a body, so clients
+/// could fill the log.
 const DEFAULT: &str = "info,wasmtime_wasi_http=error";
 
-/// Writes the process's events to stderr: those at level info and above (`DEFAULT`), or those that `RUST_LOG` selects.
+/// Writes the process's events to stderr. `RUST_LOG` selects them; the default is info and above (`DEFAULT`).
 ///
 /// The filter is [`Targets`], which selects by target and level. `EnvFilter` also selects by span and field, and the
 /// regular expressions that it needs for that take 20 s to compile on two cores.
@@ -31,7 +32,7 @@ pub fn install(format: Format) -> Result<()> {
         Err(_) => DEFAULT.parse().context("the default log filter")?,
     };
     let lines = tracing_subscriber::fmt::layer()
-        // A log that takes nothing, on a full disk say, must not end the host: this would print to it and panic.
+        // The log's own errors would be printed to the log. If it is on a full disk, that panics and ends the host.
         .log_internal_errors(false)
         .with_writer(std::io::stderr);
     let registry = tracing_subscriber::registry();
@@ -46,5 +47,5 @@ pub fn install(format: Format) -> Result<()> {
             .try_init(),
         Format::Json => registry.with(lines.json().with_filter(filter)).try_init(),
     }
-    .map_err(|error| anyhow!("install the logger: {error}"))
+    .map_err(|error| anyhow!("cannot install the logger: {error}"))
 }

@@ -1,10 +1,10 @@
-//! A component's response, checked before and while it is sent.
+//! Checks a component's response before and while it is sent.
 //!
-//! What HTTP forbids is answered with a 500 while the head is not out, and cut afterwards; either way the log says which
-//! request it was and why. Left to hyper it would be a connection that closes without a word.
+//! A response that violates HTTP is answered with a 500 if its head is not sent yet, and cut otherwise. Both are logged
+//! with the request and the reason. hyper alone would close the connection without a response or a log line.
 //!
-//! A body whose instance died is an error and not an end: without a length in its head the client could not tell a torn
-//! response from a whole one.
+//! A body whose instance died ends with an error. Otherwise a client could not distinguish a torn response from a
+//! complete one unless its head has a length.
 
 use crate::answer::Answer;
 use crate::watch::Life;
@@ -25,7 +25,7 @@ use wasmtime_wasi_http::{Error, WasiBody};
 /// How long a response's head waits for the first piece of its body.
 const READ_AHEAD: Duration = Duration::from_millis(1);
 
-/// A request, as the log names it.
+/// The request that a log line names.
 #[derive(Clone, Debug)]
 pub(crate) struct Named {
     method: Method,
@@ -40,26 +40,25 @@ impl Named {
         }
     }
 
-    /// Logs what is wrong with the component's response.
+    /// Logs that the component's response is invalid.
     pub(crate) fn invalid(&self, error: &str) {
-        tracing::warn!(method = %self.method, path = self.uri.path(), error, "invalid response of the component");
+        tracing::warn!(method = %self.method, path = self.uri.path(), error, "the component's response is invalid");
     }
 
-    /// Logs that the request took too long.
+    /// Logs that the request exceeded the time limit.
     pub(crate) fn overdue(&self) {
         tracing::warn!(
             method = %self.method,
             path = self.uri.path(),
-            "a request took longer than the time limit (--request-timeout)"
+            "the request exceeded the time limit (--request-timeout)"
         );
     }
 }
 
-/// Checks a response, and waits a moment for the first piece of its body. A component sends the head before the body;
-/// hyper would write each to the socket by itself, and the second write costs as much as the rest of the response.
+/// Checks a response, and waits briefly for the first piece of its body. A component sends the head before the body,
+/// and hyper would write each separately. The second write costs as much as the rest of the response.
 ///
-/// # Errors
-/// Returns why the response cannot be sent.
+/// # Errors Returns the reason why the response cannot be sent.
 pub(crate) async fn checked(
     response: Response,
     life: Arc<Life>,
@@ -79,7 +78,7 @@ pub(crate) async fn checked(
         if let Some(Err(error)) = first {
             return Err(format!("its body: {error}"));
         }
-        // Left to hyper, a body that ends too early would take its unsent head with it.
+        // hyper would drop the unsent head if the body ended too early.
         if first.is_some() && body.left.is_some_and(|left| left > 0) {
             match body.next().now_or_never() {
                 Some(Some(Err(error))) => return Err(format!("its body: {error}")),
@@ -91,11 +90,11 @@ pub(crate) async fn checked(
     Ok(Answer::from_parts(head, Either::Left(body)))
 }
 
-/// Returns how long the body must be, if the head says so.
+/// Returns the length that the body must have, if the head declares one.
 fn length(head: &response::Parts, method: &Method) -> Result<Option<u64>, String> {
     let status = head.status;
     if status.is_informational() {
-        return Err(format!("the status {status} is not a final one"));
+        return Err(format!("the status {status} is not final"));
     }
     let length = declared(&head.headers)?;
     let bodiless = *method == Method::HEAD
@@ -119,21 +118,21 @@ fn declared(headers: &HeaderMap) -> Result<Option<u64>, String> {
     Ok(declared)
 }
 
-/// A component's response body.
+/// A component's response body, checked while it is sent.
 pub(crate) struct ResponseBody {
-    /// Read ahead: the outer `None` is nothing read, the inner one the end.
+    /// The piece that was read ahead. The outer `None` means that nothing was read, the inner one the end of the body.
     first: Option<Option<Result<Frame<Bytes>, Error>>>,
-    /// What came at once after it.
+    /// The second piece, if it was available at once.
     second: Option<Result<Frame<Bytes>, Error>>,
     body: WasiBody,
     life: Arc<Life>,
-    /// Bytes that the head has promised and that have yet to come.
+    /// Bytes that the head declared and that have not arrived yet.
     left: Option<u64>,
     request: Named,
 }
 
 impl ResponseBody {
-    /// Takes a piece off what was promised.
+    /// Subtracts a piece from the declared length.
     fn count(&mut self, frame: &Frame<Bytes>) -> Result<(), Error> {
         let (Some(left), Some(data)) = (self.left, frame.data_ref()) else {
             return Ok(());
@@ -145,14 +144,14 @@ impl ResponseBody {
         }
     }
 
-    /// Returns the next piece of what the component sends; its errors are the caller's to log.
+    /// Returns the next piece that the component sends. The caller logs errors.
     async fn next(&mut self) -> Option<Result<Frame<Bytes>, Error>> {
         poll_fn(|cx| self.poll_body(cx)).await
     }
 
     fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
-            // The instance's end closes its bodies and is noted before that.
+            // The end of the instance is noted before its bodies are closed.
             None if self.life.death().is_some() => {
                 Poll::Ready(Some(Err(Error::HttpResponseIncomplete)))
             }
@@ -186,7 +185,7 @@ impl Body for ResponseBody {
             return Poll::Ready(Some(second));
         }
         let frame = ready!(self.poll_body(cx));
-        // A death is in the log by itself.
+        // The end of the instance is logged elsewhere.
         if let Some(Err(error)) = &frame
             && self.life.death().is_none()
         {
@@ -242,7 +241,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_http_forbids_is_an_error_before_the_head_is_sent() {
+    async fn an_invalid_response_is_an_error_before_the_head_is_sent() {
         for (status, lengths, says) in [
             (200, &["5"] as &[&str], "body"),
             (200, &["20"], "body"),
@@ -270,10 +269,11 @@ mod tests {
         }
     }
 
-    #[tokio::test]
-    async fn a_length_that_is_exceeded_late_is_an_error_of_the_body() {
+    /// Checks a response of two pieces with one byte more than its declared length.
+    async fn checked_too_long(pause: Duration) -> Result<Answer, String> {
         let pieces = futures::stream::iter(["five.", "six..."]);
-        let pieces = futures::StreamExt::map(pieces, |piece| {
+        let pieces = futures::StreamExt::then(pieces, move |piece| async move {
+            tokio::time::sleep(pause).await;
             Ok::<_, Error>(Frame::data(Bytes::from_static(piece.as_bytes())))
         });
         let response = http::Response::builder()
@@ -282,10 +282,23 @@ mod tests {
             .expect("a response");
         let request = http::Request::get("/").body(()).expect("a request");
         let named = Named::new(&request.into_parts().0);
-        let life = Arc::new(Life::new(Duration::ZERO));
-        // It depends on how much comes at once whether the head is out already.
-        if let Ok(answer) = checked(response, life, named).await {
-            assert!(answer.into_body().collect().await.is_err());
-        }
+        checked(response, Arc::new(Life::new(Duration::ZERO)), named).await
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_length_that_is_exceeded_at_once_is_an_error_before_the_head_is_sent() {
+        let error = checked_too_long(Duration::ZERO).await;
+        let error = error.expect_err("it must be refused");
+        assert!(error.starts_with("its body: "), "{error}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_length_that_is_exceeded_late_is_an_error_of_the_body() {
+        let answer = checked_too_long(2 * READ_AHEAD).await;
+        let body = answer.expect("the head is sent first").into_body();
+        let error = body.collect().await.expect_err("one byte too many");
+        let error = error.downcast_ref::<Error>();
+        let too_long = matches!(error, Some(Error::HttpResponseBodySize(None)));
+        assert!(too_long, "{error:?}");
     }
 }

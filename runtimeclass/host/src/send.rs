@@ -1,7 +1,7 @@
-//! Sends a component's outbound requests, those that [`Allowed`] allows.
+//! Sends a component's outbound requests if [`Allowed`] allows them.
 //!
-//! - [`caller`]: on behalf of which request
-//! - [`exchange`]: one request and its response, over a connection of its own
+//! - [`caller`]: the request that the component was handling when it sent one
+//! - [`exchange`]: one outbound request and its response, over its own connection
 
 mod caller;
 mod exchange;
@@ -11,7 +11,7 @@ pub(crate) use caller::Caller;
 use crate::app::Component;
 use crate::outbound::Allowed;
 use crate::trust::Trust;
-use exchange::{Exchange, Told};
+use exchange::{Deadline, Exchange};
 use std::sync::Arc;
 use std::time::Duration;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
@@ -21,17 +21,17 @@ type Response = (
     Box<dyn Future<Output = Result<(), Error>> + Send>,
 );
 
-/// The way out of one instance.
+/// Sends the outbound requests of one instance.
 pub(crate) struct Outbound {
     allowed: Allowed,
     trust: Arc<Trust>,
-    /// How long a request to the component may take.
+    /// The time limit of a request to the component.
     limit: Duration,
     caller: Caller,
 }
 
 impl Outbound {
-    /// Returns the way out of an instance of `component` whose requests are known by `caller`.
+    /// Returns the sender for an instance of `component`. `caller` identifies the request that the component handles.
     pub(crate) fn new(component: &Component, limit: Duration, caller: Caller) -> Self {
         Self {
             allowed: component.outbound.clone(),
@@ -41,7 +41,7 @@ impl Outbound {
         }
     }
 
-    /// Returns no way out.
+    /// Returns a sender that refuses every request.
     pub(crate) fn none() -> Self {
         Self {
             allowed: Allowed::default(),
@@ -68,7 +68,7 @@ impl WasiHttpHooks for Outbound {
         }
         let exchange = Exchange {
             trust: self.trust.clone(),
-            told: Told::new(self.caller.request(), self.limit),
+            deadline: Deadline::new(self.caller.request(), self.limit),
             limit: self.limit,
             options: options.unwrap_or_default(),
         };

@@ -1,9 +1,9 @@
-//! SIGTERM and SIGINT: the first asks the command to drain, the second to end at once.
+//! SIGTERM and SIGINT: on the first one the command drains, on the second it exits at once.
 
 use anyhow::{Context, Result};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// The signals that stop the command, caught from the moment this is made.
+/// The signals that stop the command. They are caught from the creation of this value.
 #[derive(Debug)]
 pub struct Signals {
     terminate: Signal,
@@ -14,12 +14,12 @@ impl Signals {
     /// Catches both signals. Must be called on a tokio runtime.
     pub fn catch() -> Result<Self> {
         Ok(Self {
-            terminate: signal(SignalKind::terminate()).context("catch SIGTERM")?,
-            interrupt: signal(SignalKind::interrupt()).context("catch SIGINT")?,
+            terminate: signal(SignalKind::terminate()).context("cannot catch SIGTERM")?,
+            interrupt: signal(SignalKind::interrupt()).context("cannot catch SIGINT")?,
         })
     }
 
-    /// Waits for the next of them and returns its number.
+    /// Waits for the next signal, and returns its number.
     pub async fn next(&mut self) -> i32 {
         tokio::select! {
             _ = self.terminate.recv() => SignalKind::terminate().as_raw_value(),

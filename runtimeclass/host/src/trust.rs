@@ -1,7 +1,7 @@
 //! The certificate authorities that outbound requests trust.
 //!
-//! Those of Mozilla's list, which is built in; or, as OpenSSL and Go have it, those that `SSL_CERT_FILE` and
-//! `SSL_CERT_DIR` name in their place. `--ca-file` adds to either.
+//! By default they are those of Mozilla's list, which is built in. `SSL_CERT_FILE` and `SSL_CERT_DIR` replace the list,
+//! as with OpenSSL and Go. `--ca-file` adds to either.
 
 use anyhow::{Context, Result, anyhow, ensure};
 use rustls::pki_types::ServerName;
@@ -14,23 +14,23 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-/// Where certificate authorities are read from.
+/// The sources of certificate authorities.
 #[derive(Clone, Debug, Default)]
 pub struct Authorities {
-    /// Files of certificates in PEM that are trusted beside the others.
+    /// PEM files of certificates that are trusted in addition.
     pub more: Vec<PathBuf>,
-    /// The file in place of the built-in list: `SSL_CERT_FILE`.
+    /// The file that replaces the built-in list (`SSL_CERT_FILE`).
     pub file: Option<PathBuf>,
-    /// The directories in place of the built-in list: `SSL_CERT_DIR`.
+    /// The directories that replace the built-in list (`SSL_CERT_DIR`).
     pub directories: Vec<PathBuf>,
 }
 
-/// The authorities, ready to be used. Those that are built in by default; they are parsed at their first use.
+/// The certificate authorities as TLS configuration. The default is the built-in list, which is parsed at first use.
 #[derive(Debug, Default)]
 pub(crate) struct Trust(OnceLock<Arc<ClientConfig>>);
 
 impl Trust {
-    /// Reads the authorities.
+    /// Reads the certificate authorities.
     pub(crate) fn read(authorities: &Authorities) -> Result<Self> {
         let replaced = authorities.file.is_some() || !authorities.directories.is_empty();
         if !replaced && authorities.more.is_empty() {
@@ -55,7 +55,7 @@ impl Trust {
         Ok(trust)
     }
 
-    /// Makes a TLS connection of `stream`, to the server of that name or address.
+    /// Opens a TLS session over `stream` to the server with this name or address.
     pub(crate) async fn connect(
         &self,
         host: &str,
@@ -85,7 +85,7 @@ fn of_file(file: &Path) -> CertificateResult {
     load_certs_from_paths(Some(file), None)
 }
 
-/// Adds the certificates that were found. `option` and `path` name in errors where.
+/// Adds the certificates in `found`. Errors name `option` and `path`.
 fn add(
     roots: &mut RootCertStore,
     option: &str,
@@ -98,13 +98,13 @@ fn add(
     }
     ensure!(
         !found.certs.is_empty(),
-        "{}: no certificate in it: a file must hold certificates in PEM (-----BEGIN CERTIFICATE-----)",
+        "{}: contains no certificate: give PEM files (-----BEGIN CERTIFICATE-----)",
         what()
     );
     for certificate in found.certs {
         roots
             .add(certificate)
-            .context("a certificate of it cannot be used")
+            .context("a certificate in it cannot be used")
             .with_context(what)?;
     }
     Ok(())
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn what_holds_no_certificate_is_refused_by_name() -> Result<()> {
+    fn a_source_without_certificates_is_refused_by_its_name() -> Result<()> {
         let directory = tempfile::TempDir::new()?;
         let file = directory.path().join("ca.pem");
         for (content, says) in [

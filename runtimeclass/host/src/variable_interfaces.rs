@@ -1,6 +1,6 @@
-//! The interfaces by which a component asks for its variables: those of Spin's SDKs, old and new, and `wasi:config`.
+//! The interfaces through which a component reads its variables: those of Spin's SDKs, old and new, and `wasi:config`.
 //!
-//! Their functions are bound by hand, which needs less than bindings for three almost equal interfaces.
+//! The functions are bound by hand, which takes less code than generated bindings for three almost equal interfaces.
 
 use crate::state::State;
 use crate::variables::check_name;
@@ -9,24 +9,24 @@ use std::sync::Arc;
 use wasmtime::StoreContextMut;
 use wasmtime::component::{Accessor, ComponentType, Lift, Linker, Lower};
 
-/// What Spin's SDKs import whose components are of WASI 0.2.
+/// The interface that Spin's SDKs for WASI 0.2 import.
 const SPIN_2: &str = "fermyon:spin/variables@2.0.0";
-/// What Spin's SDKs import whose components are of WASI 0.3.
+/// The interface that Spin's SDKs for WASI 0.3 import.
 const SPIN_3: &str = "spin:variables/variables@3.0.0";
-/// The drafts of `wasi:config` that toolchains have. They have the same functions.
+/// The drafts of `wasi:config` that toolchains use. They have the same functions.
 const WASI: [&str; 2] = [
     "wasi:config/store@0.2.0-draft-2024-09-27",
     "wasi:config/store@0.2.0-rc.1",
 ];
 
-/// A component's variables with their values. It has no `Debug`: a value may be a secret.
+/// The variables of a component with their values. It does not implement `Debug`, because a value may be a secret.
 #[derive(Clone, Default)]
 pub(crate) struct ComponentVariables {
     component: Arc<str>,
     values: Arc<BTreeMap<String, String>>,
 }
 
-/// Why there is no value, as Spin's interfaces have it.
+/// The error type of Spin's interfaces.
 #[derive(Debug, PartialEq, Eq, ComponentType, Lift, Lower)]
 #[component(variant)]
 enum Error {
@@ -40,7 +40,7 @@ enum Error {
     Other(String),
 }
 
-/// Why there is no value, as `wasi:config` has it. It never happens: all values are there before a component starts.
+/// The error type of `wasi:config`. It is never returned, because all values are known before a component starts.
 #[derive(Debug, ComponentType, Lift, Lower)]
 #[component(variant)]
 enum StoreError {
@@ -76,7 +76,7 @@ impl ComponentVariables {
     }
 }
 
-/// Lets components import the interfaces.
+/// Adds the interfaces to `linker`.
 pub(crate) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     linker.instance(SPIN_2)?.func_wrap(
         "get",

@@ -1,25 +1,25 @@
 //! Application variables: their names, the templates that use them, and their values.
 //!
-//! A value comes from the environment, `SPIN_VARIABLE_NAME`, else from the manifest. All values are known before a
-//! component starts, and none is ever logged.
+//! The value of a variable comes from the environment (`SPIN_VARIABLE_NAME`) or else from the manifest. All values are
+//! known before a component starts, and values are never logged.
 //!
-//! This module needs no engine, so that it can be fuzzed; what a component calls is in
+//! This module does not use the engine, so that it can be fuzzed. The functions that a component calls are in
 //! `crate::variable_interfaces`.
 
 use anyhow::{Context, Result, bail, ensure};
 use std::collections::BTreeMap;
 
-/// What the names of environment variables begin with.
+/// The beginning of the names of environment variables.
 const PREFIX: &str = "SPIN_VARIABLE_";
 
-/// The variables that a manifest declares, each with its default. One without a default needs a value.
+/// The variables that a manifest declares, with their defaults. A variable without a default requires a value.
 pub type Declared = BTreeMap<String, Option<String>>;
 
-/// The values of all declared variables. It has no `Debug`: a value may be a secret.
+/// The values of all declared variables. It does not implement `Debug`, because a value may be a secret.
 #[derive(Clone, Default)]
 pub struct Values(BTreeMap<String, String>);
 
-/// A text with `{{ name }}` in it.
+/// A text that contains `{{ name }}`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Template {
     written: String,
@@ -33,7 +33,7 @@ enum Piece {
 }
 
 impl Values {
-    /// Finds the value of every variable: what `environment` has for it, else its default.
+    /// Finds the value of every variable in `environment` or, if it has none, in the defaults.
     pub fn find(
         declared: &Declared,
         environment: impl Fn(&str) -> Result<Option<String>>,
@@ -51,7 +51,7 @@ impl Values {
 }
 
 impl Template {
-    /// Parses a template. Its variables must be declared.
+    /// Parses a template. Fails if it uses an undeclared variable.
     pub fn parse(written: &str, declared: &Declared) -> Result<Self> {
         let mut pieces = Vec::new();
         let mut left = written;
@@ -75,28 +75,28 @@ impl Template {
         })
     }
 
-    /// Returns the template as the manifest writes it.
+    /// Returns the template as it is written in the manifest.
     pub fn written(&self) -> &str {
         &self.written
     }
 
-    /// Returns whether it uses no variable.
+    /// Returns whether the template uses no variable.
     pub fn is_literal(&self) -> bool {
         self.pieces.len() == 1
     }
 
-    /// Returns the text with the values in it.
+    /// Returns the text with the variables replaced by their values.
     pub fn fill(&self, values: &Values) -> String {
         let pieces = self.pieces.iter().map(|piece| match piece {
             Piece::Text(text) => text.as_str(),
-            // There is a value for every declared variable.
+            // Every declared variable has a value.
             Piece::Variable(name) => values.0.get(name).map_or("", String::as_str),
         });
         pieces.collect()
     }
 }
 
-/// Fails unless a variable may have this name, with the reason.
+/// Fails with the reason if a variable cannot have this name.
 pub fn check_name(name: &str) -> Result<()> {
     let of_word = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     let reason = if name.is_empty() {
@@ -110,10 +110,10 @@ pub fn check_name(name: &str) -> Result<()> {
     } else {
         return Ok(());
     };
-    bail!("{name:?} is no name of a variable: {reason}")
+    bail!("{name:?} is not a valid variable name: {reason}")
 }
 
-// By its path, which fuzz/bodies needs to include this file.
+// An explicit path, so that fuzz/bodies can include this file.
 #[cfg(test)]
 #[path = "variables/tests.rs"]
 mod tests;

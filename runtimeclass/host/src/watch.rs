@@ -1,20 +1,21 @@
-//! Which requests are overdue, and when that is reason to replace an instance.
+//! Decides which requests are overdue, and when an instance is replaced.
 //!
 //! A request is watched from the moment it waits for an instance until the head of its response is made. Its time
-//! starts when an instance takes it and starts again with every piece of body its client sends; while the component
-//! waits for the client, the client's own limits apply ([`crate::body`]), so a slow client costs only itself.
+//! starts when an instance takes it, and starts again with every piece of body that its client sends. While the
+//! component waits for the client, the client's own limits apply ([`crate::body`]), so a slow client costs only itself.
 //!
-//! A request whose time is over gets its 504 from [`crate::guest`], and its instance goes on: the others that it holds
-//! are answered. Before that the component was told, by errors of what it waits for outside (`crate::send`). An instance
-//! is replaced only if it does not react:
-//! - it stands still: it computes, or is in a call that blocks it whole, for longer than the time limit
-//! - it neither ends the overdue request within [`GRACE`] nor has answered another one in the second half of that time
-//! - it holds [`MAX_STUCK`] requests that are overdue
+//! A request that exceeds its time limit gets a 504 from [`crate::guest`], and its instance continues to answer its
+//! other requests. The component was notified before that, because its outbound requests for this request failed
+//! (`crate::send`). An instance is replaced only if it does not react:
+//! - It stands still for longer than the time limit: it computes, or is in a call that blocks it.
+//! - It has not ended the overdue request within [`GRACE`], and has answered no other request in the second half of
+//!   that request's time.
+//! - It holds [`MAX_STUCK`] overdue requests.
 //!
-//! In the last two cases it takes no more requests, and ends when the others that it holds are answered.
+//! In the last two cases it takes no more requests, and ends when its other requests are answered.
 //!
-//! An instance is judged from two places: a timer outside its event loop, which finds what waits for ever, and the
-//! engine's epoch, which interrupts what computes for ever and lets no timer have its turn.
+//! An instance is checked from two places. A timer outside its event loop finds an instance that waits forever. The
+//! engine's epoch interrupts an instance that computes forever, which would block any timer.
 
 mod life;
 mod progress;
@@ -29,12 +30,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-/// How long a component has to end a request after it was told, beyond the time limit.
+/// How much longer than the time limit a component may take to end a request after its outbound requests have failed.
 pub(crate) const GRACE: Duration = Duration::from_secs(1);
-/// Overdue requests that an instance may hold: half of what it has threads for file calls.
+/// Maximum number of overdue requests that an instance may hold: half of its threads for file calls.
 const MAX_STUCK: usize = crate::guest::FILE_THREADS / 2;
 
-/// All watched requests of one component.
+/// The watched requests of one component.
 #[derive(Debug)]
 pub(crate) struct Watch {
     limit: Duration,
@@ -49,14 +50,14 @@ struct Requests {
     watched: BTreeMap<u64, Arc<Progress>>,
 }
 
-/// What becomes of an instance.
+/// The result of checking an instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// It goes on.
+    /// The instance continues.
     Lives,
-    /// It takes no more requests, and ends when it has answered those it holds.
+    /// The instance takes no more requests, and ends when it has answered the ones it holds.
     Retires,
-    /// It ends, with the requests it holds.
+    /// The instance ends, and its requests fail.
     Dies(Death),
 }
 
@@ -74,7 +75,7 @@ impl Watch {
         self.limit
     }
 
-    /// Watches a request from now on.
+    /// Watches a request until the returned ticket is dropped.
     pub(crate) fn register(self: &Arc<Self>) -> Ticket {
         let progress = Arc::new(Progress::new(self.start, self.limit));
         let mut requests = self.requests();
@@ -88,18 +89,18 @@ impl Watch {
         self.requests().watched.remove(&id);
     }
 
-    /// From now on every instance is judged dead: the host stops and waits no longer.
+    /// Makes [`Watch::judge`] end every instance from now on, because the host stops and the drain timeout has passed.
     pub(crate) fn abandon(&self) {
         self.abandoned.store(true, Ordering::Relaxed);
     }
 
-    /// Judges an instance.
+    /// Checks an instance.
     pub(crate) fn judge(&self, life: &Arc<Life>, now: Instant) -> Verdict {
         if self.abandoned.load(Ordering::Relaxed) {
             return Verdict::Dies(Death::Abandoned);
         }
         let requests = self.requests();
-        // A component that computes for ever after its last answer harms nobody before a request comes.
+        // A component that computes forever after its last response does no harm until the next request.
         if !requests.watched.is_empty() && now > life.moved() + self.limit + life.patience() {
             return Verdict::Dies(Death::Overdue);
         }
@@ -119,14 +120,14 @@ impl Watch {
         }
     }
 
-    /// Returns how many of the requests that an instance holds are overdue.
+    /// Returns the number of overdue requests that an instance holds.
     pub(crate) fn overdue(&self, life: &Arc<Life>, now: Instant) -> usize {
         let requests = self.requests();
         let overdue = |one: &&Arc<Progress>| one.is_held_by(life) && now > one.ends();
         requests.watched.values().filter(overdue).count()
     }
 
-    /// Resolves when an instance is to end. Looks at it every `tick`, and has it move before.
+    /// Waits until an instance must end. Checks it every `tick`, and wakes its event loop between checks.
     pub(crate) async fn death(&self, life: &Arc<Life>, tick: Duration) -> Death {
         let mut ticks = tokio::time::interval(tick);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -142,7 +143,7 @@ impl Watch {
     }
 
     fn requests(&self) -> MutexGuard<'_, Requests> {
-        // Nothing under the lock can panic half-way.
+        // Nothing under the lock can panic halfway.
         self.requests
             .lock()
             .unwrap_or_else(|poisoned| poisoned.into_inner())

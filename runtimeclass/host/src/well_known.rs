@@ -1,4 +1,4 @@
-//! What Spin answers itself, below `/.well-known/spin/`: whether it serves, and what.
+//! Answers the paths below `/.well-known/spin/`, as Spin does: health and a description of the application.
 
 use crate::answer::{self, Answer};
 use bytes::Bytes;
@@ -6,10 +6,10 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Response, StatusCode};
 use serde::Serialize;
 
-/// How the paths begin.
+/// The beginning of the paths.
 pub(crate) const PREFIX: &str = crate::manifest::RESERVED;
 
-/// What an application is called.
+/// The application's name and version.
 #[derive(Serialize)]
 pub(crate) struct Info {
     pub(crate) name: String,
@@ -18,7 +18,7 @@ pub(crate) struct Info {
 }
 
 impl Info {
-    /// Answers a request for what follows the prefix in its path.
+    /// Answers a request. `path` is the path after the prefix.
     pub(crate) fn answer(&self, path: &str) -> Answer {
         match path {
             "health" => answer::fixed(Response::new(Bytes::from_static(b"OK"))),
@@ -28,7 +28,7 @@ impl Info {
     }
 
     fn described(&self) -> Answer {
-        // Two texts can always be written.
+        // Two strings always serialise.
         let text = serde_json::to_vec_pretty(self).unwrap_or_default();
         let mut response = Response::new(Bytes::from(text));
         let json = HeaderValue::from_static("application/json");

@@ -1,5 +1,5 @@
-//! How long a client may take for a request's body, against hyper itself, on a connection in memory and a clock
-//! that runs only while everybody waits.
+//! The time limits for a request's body, tested with hyper on a connection in memory and a clock that advances only
+//! while every task waits.
 
 use super::*;
 use crate::watch::Watch;
@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 
 const IDLE_LIMIT: Duration = Duration::from_secs(10);
 
-/// What became of a body: how much of it came, how it ended, and when.
+/// The outcome of sending a body: how much was received, and how and when it ended.
 #[derive(Debug)]
 struct Outcome {
     received: usize,
@@ -19,7 +19,7 @@ struct Outcome {
     after: Duration,
 }
 
-/// The outcome of a body that `client` sends, for a component that pauses this long before every piece.
+/// Returns the outcome of a body that `client` sends to a component that pauses before every piece.
 async fn outcome<F>(pause: Duration, client: impl FnOnce(DuplexStream) -> F) -> Outcome
 where
     F: Future<Output = std::io::Result<DuplexStream>>,
@@ -41,7 +41,7 @@ where
         theirs.write_all(head.as_bytes()).await?;
         client(theirs).await
     };
-    // The client may outlive its request: then it writes to nobody.
+    // The client may outlive its request, and then writes to a closed connection.
     tokio::select! {
         (served, sent) = async { tokio::join!(server, client) } => drop((served, sent)),
         outcome = outcome.recv() => return outcome.expect("the outcome of the request"),
@@ -70,7 +70,7 @@ async fn read(incoming: Incoming, pause: Duration) -> Outcome {
     }
 }
 
-/// Sends so many pieces of this length, one every so often, and the end.
+/// Sends this number of pieces of this length, one after each interval, and then the end.
 async fn send(
     mut stream: DuplexStream,
     pieces: usize,
@@ -91,7 +91,7 @@ fn is_cut(outcome: &Outcome) -> bool {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_client_that_trickles_is_cut_though_it_never_pauses_for_long() {
+async fn a_trickling_client_is_cut_even_if_it_never_pauses_for_long() {
     let every = Duration::from_secs(5);
     let outcome = outcome(Duration::ZERO, |stream| send(stream, 1000, 1, every)).await;
     assert!(is_cut(&outcome), "{:?}", outcome.error);
@@ -100,7 +100,7 @@ async fn a_client_that_trickles_is_cut_though_it_never_pauses_for_long() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_client_at_the_least_rate_may_take_as_long_as_it_needs() {
+async fn a_client_at_the_minimum_rate_has_no_limit() {
     let every = Duration::from_secs(5);
     let length = MIN_RATE as usize * 5;
     let outcome = outcome(Duration::ZERO, |stream| send(stream, 720, length, every)).await;
@@ -121,9 +121,9 @@ async fn a_fast_client_that_stops_is_cut_after_the_idle_limit() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_time_that_the_component_takes_is_not_the_clients() {
+async fn the_components_own_time_does_not_count_as_the_clients() {
     let pause = Duration::from_secs(60);
-    // A second later every time than the component wants it, so that there is some waiting for the client too.
+    // Each piece comes a second after the component wants it, so that it also waits for the client.
     let every = pause + Duration::from_secs(1);
     let outcome = outcome(pause, |stream| send(stream, 10, 1, every)).await;
     assert!(outcome.error.is_none(), "{:?}", outcome.error);

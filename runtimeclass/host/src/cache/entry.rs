@@ -1,5 +1,5 @@
-//! Compiled code that was found in the cache, as an open file. Its name is `KEY-CODE-OWNER.cwasm`: the key, the digest
-//! of the code, and a hash of the name of whose share it counts against.
+//! Compiled code from the cache, as an open file. Its name is `KEY-CODE-OWNER.cwasm`: the key, the digest of the code,
+//! and a hash of the owner whose share it counts against.
 
 use super::key::{self, Key};
 use sha2::{Digest, Sha256};
@@ -9,10 +9,10 @@ use std::path::PathBuf;
 use wasmtime::component::Component;
 use wasmtime::{Engine, Module};
 
-/// How the name of an entry ends.
+/// The end of an entry's name.
 const ENTRY: &str = ".cwasm";
 
-/// Compiled code in a file that nobody but the cache's user has written and nobody changes in place.
+/// Compiled code in a file that only the cache's user has written and that is never changed in place.
 #[derive(Debug)]
 pub struct Entry {
     wasm: [u8; 32],
@@ -27,18 +27,19 @@ impl Entry {
         }
     }
 
-    /// Returns the same entry by another descriptor of its file, for example one that cannot be opened for writing.
+    /// Returns the same entry with another descriptor of its file, for example one that cannot be reopened for
+    /// writing.
     pub fn by(self, reopen: impl FnOnce(&File) -> anyhow::Result<File>) -> anyhow::Result<Self> {
         let file = reopen(&self.file)?;
         Ok(Self { file, ..self })
     }
 
-    /// Returns the number of the descriptor of its file.
+    /// Returns the number of the file's descriptor.
     pub fn descriptor(&self) -> RawFd {
         self.file.as_raw_fd()
     }
 
-    /// Returns whether the code was made of these bytes.
+    /// Returns whether the code was compiled from these bytes.
     pub(crate) fn was_made_of(&self, wasm: &[u8]) -> bool {
         self.wasm == <[u8; 32]>::from(Sha256::digest(wasm))
     }
@@ -46,19 +47,19 @@ impl Entry {
     /// Maps the code of a component.
     pub(crate) fn component(&self, engine: &Engine) -> wasmtime::Result<Component> {
         // SAFETY: the bytes must come from `Component::serialize` of a compatible engine. Only the cache's user can
-        // have written the file or put it into the directory (both looked at after opening), and this user's programs
-        // write nothing there but whole results of the compiler under a name that tells for which engine; wasmtime
-        // checks its header and version itself. Nothing changes an entry in place, so the mapping stays as it is.
+        // have written the file or put it into the directory: both were checked after they were opened. This user's
+        // programs write only complete results of the compiler there, under a name that identifies the engine. wasmtime
+        // also checks its header and version. Entries are never changed in place, so the mapping stays valid.
         unsafe { Component::deserialize_file(engine, self.path()) }
     }
 
     /// Maps the code of a core module.
     pub(crate) fn module(&self, engine: &Engine) -> wasmtime::Result<Module> {
-        // SAFETY: as in `component`; wasmtime's header tells a module from a component.
+        // SAFETY: as in `component`. wasmtime's header distinguishes a module from a component.
         unsafe { Module::deserialize_file(engine, self.path()) }
     }
 
-    /// Returns a path of the open file: the very inode that was looked at.
+    /// Returns a path of the open file, so that wasmtime maps the inode that was checked.
     pub(crate) fn path(&self) -> PathBuf {
         PathBuf::from(format!("/proc/self/fd/{}", self.descriptor()))
     }
@@ -80,13 +81,13 @@ pub(super) fn is_name(name: &str) -> bool {
     !name.starts_with('.') && name.ends_with(ENTRY)
 }
 
-/// Returns whether an entry has the name of this code with this key.
+/// Returns whether `name` is the name of an entry with this key and code.
 pub(super) fn is_of(name: &str, key: &Key, code: &[u8; 32]) -> bool {
     let start = format!("{}-{}-", key.name(), key::hex(code));
     name.starts_with(&start)
 }
 
-/// Returns the part of an entry's name that tells whose share it counts against.
+/// Returns the part of an entry's name that identifies its owner.
 pub(super) fn owner(name: &str) -> &str {
     let name = name.strip_suffix(ENTRY).unwrap_or(name);
     name.rsplit('-').next().unwrap_or_default()

@@ -1,11 +1,11 @@
-//! What compiled code is looked up by: the component and everything in the engine that shapes the code.
+//! The key of compiled code: a hash of the component and of the engine settings that affect the code.
 
 use sha2::{Digest, Sha256};
 use std::hash::{Hash, Hasher};
 use std::io::Read;
 use wasmtime::Engine;
 
-/// The key of one component, or core module, for engines like one.
+/// The key of a component or core module, the same for all engines that compile it to the same code.
 #[derive(Clone, Debug)]
 pub struct Key {
     name: String,
@@ -18,13 +18,13 @@ impl Key {
         Self::of_digest(engine, Sha256::digest(wasm).into())
     }
 
-    /// Returns the key of what `wasm` yields, which is read in pieces and not kept.
+    /// Returns the key of the bytes that `wasm` yields. They are read in pieces.
     pub fn read(engine: &Engine, mut wasm: impl Read) -> std::io::Result<Self> {
         Ok(Self::of_digest(engine, digest(&mut wasm)?))
     }
 
     fn of_digest(engine: &Engine, wasm: [u8; 32]) -> Self {
-        // The digest has a fixed length, so what follows it cannot be taken for a part of the component.
+        // The digest has a fixed length, so the engine's hash cannot be mistaken for a part of the component.
         let mut hasher = Sha256Hasher(Sha256::new_with_prefix(wasm));
         engine.precompile_compatibility_hash().hash(&mut hasher);
         Self {
@@ -33,12 +33,12 @@ impl Key {
         }
     }
 
-    /// Returns whether both are of the same bytes, for engines that make the same code.
+    /// Returns whether both keys are of the same bytes and of engines that compile to the same code.
     pub fn is(&self, other: &Self) -> bool {
         self.name == other.name
     }
 
-    /// Returns the key as text: 64 hexadecimal digits.
+    /// Returns the key as 64 hexadecimal digits.
     pub(super) fn name(&self) -> &str {
         &self.name
     }
@@ -49,7 +49,7 @@ impl Key {
     }
 }
 
-/// Returns the SHA-256 of what `bytes` yields.
+/// Returns the SHA-256 of the bytes that `bytes` yields.
 pub(super) fn digest(bytes: &mut impl Read) -> std::io::Result<[u8; 32]> {
     let mut hasher = Sha256::new();
     let mut piece = [0; 32 << 10];
@@ -65,7 +65,7 @@ pub(super) fn hex(digest: &[u8]) -> String {
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Feeds what is hashed to SHA-256, whose result is not the 64 bits of `finish`.
+/// A hasher that feeds SHA-256. Its result is the whole digest instead of the 64 bits of `finish`.
 struct Sha256Hasher(Sha256);
 
 impl Hasher for Sha256Hasher {
@@ -74,6 +74,6 @@ impl Hasher for Sha256Hasher {
     }
 
     fn finish(&self) -> u64 {
-        unreachable!("the digest is taken, not 64 bits of it")
+        unreachable!("only the whole digest is used")
     }
 }

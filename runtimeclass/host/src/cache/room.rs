@@ -1,5 +1,5 @@
-//! Removes entries to make room, remembers for a while what could not be compiled, and removes what processes that were
-//! killed have left.
+//! Removes entries to make room, remembers failures to compile for a while, and removes the leftovers of killed
+//! processes.
 
 use super::{Cache, Key, entry};
 use anyhow::{Context, Result};
@@ -9,24 +9,24 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// How the name of an entry begins that is being written.
+/// The beginning of an unfinished entry's name.
 pub(super) const UNFINISHED: &str = ".unfinished.";
 
-/// How the name of a remembered failure ends.
+/// The end of a remembered failure's name.
 const FAILURE: &str = ".failed";
 
-/// For how long a failure is remembered.
+/// How long a failure is remembered.
 const REMEMBERED: Duration = Duration::from_secs(300);
 
-/// After this time an entry that is being written has been given up: to write one takes seconds.
+/// The age at which an unfinished entry counts as abandoned. Writing one takes seconds.
 const ABANDONED: Duration = Duration::from_secs(3600);
 
-/// Bytes of a reason, at most.
+/// Maximum bytes of a remembered reason.
 const MAX_REASON: u64 = 4096;
 
 impl Cache {
-    /// Removes entries until at most `max` bytes are left, and never `keep`. They are taken from the owner with the most
-    /// bytes, the longest unused first: no owner loses anything to one that has more.
+    /// Removes entries until at most `max` bytes are left, but always keeps the entry `keep`. Takes them from the owner
+    /// with the most bytes, least recently used first, so that an owner loses entries only while it has the most.
     pub(super) fn make_room(&self, keep: &str, max: u64) {
         let mut entries: Vec<(i64, u64, String)> = self
             .names(entry::is_name)
@@ -45,7 +45,7 @@ impl Cache {
             let share = |name: &str| shares.get(entry::owner(name)).copied().unwrap_or_default();
             let others = entries.iter().enumerate();
             let others = others.filter(|(_, (_, _, name))| name != keep);
-            // Of those with the same share the first counts: the longest unused.
+            // `max_by_key` returns the last maximum, so reversed order finds the least recently used one.
             let Some((at, _)) = others.rev().max_by_key(|(_, (_, _, name))| share(name)) else {
                 break;
             };
@@ -59,19 +59,24 @@ impl Cache {
         self.remove_older("", FAILURE, REMEMBERED);
     }
 
-    /// Remembers why what has this key could not be compiled.
+    /// Remembers the reason why the code with this key could not be compiled.
     pub fn remember_failure(&self, key: &Key, reason: &str) -> Result<()> {
         let flags =
             OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let name = format!("{}{FAILURE}", key.name());
         let file = rustix::fs::openat(&self.directory, name, flags, Mode::RUSR | Mode::WUSR)
-            .with_context(|| format!("{}: remember a failure", self.path.display()))?;
+            .with_context(|| {
+                format!(
+                    "{}: cannot remember a failure to compile",
+                    self.path.display()
+                )
+            })?;
         let bytes = reason.as_bytes();
         let end = bytes.len().min(MAX_REASON as usize);
         Ok(File::from(file).write_all(&bytes[..end])?)
     }
 
-    /// Returns why what has this key could not be compiled a short while ago, if that is so.
+    /// Returns the reason why the code with this key could not be compiled, if a recent attempt failed.
     pub fn failure(&self, key: &Key) -> Option<String> {
         let name = format!("{}{FAILURE}", key.name());
         if older_than(self.status(&name)?.st_mtime, REMEMBERED) {
@@ -101,7 +106,7 @@ impl Cache {
 
 fn older_than(modified: i64, age: Duration) -> bool {
     let modified = UNIX_EPOCH + Duration::from_secs(u64::try_from(modified).unwrap_or(0));
-    // What is of the future is not old.
+    // A time in the future is not old.
     SystemTime::now()
         .duration_since(modified)
         .is_ok_and(|old| old > age)

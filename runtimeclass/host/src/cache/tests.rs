@@ -233,7 +233,7 @@ fn one_owner_compiles_one_component_at_a_time() {
     assert!(error(turn(0, "b")).contains("the same code"));
     assert!(error(turn(1, "a")).contains("other code of \"a\""));
     let _others = [turn(1, "b"), turn(2, "c"), turn(3, "d")].map(|turn| turn.expect("free"));
-    assert!(error(turn(4, "e")).contains("for others"));
+    assert!(error(turn(4, "e")).contains("for other owners"));
     drop(first);
     turn(4, "e").expect("free again");
 }

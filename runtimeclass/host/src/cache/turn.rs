@@ -1,7 +1,9 @@
-//! Who may compile now. Of many that start the same component at once, one compiles and the others find its code. Of
-//! one owner one component is compiled at a time, and of all owners a few: so no owner keeps the others waiting.
+//! Locks that limit concurrent compilations. Of many processes that start the same component at once, one compiles it
+//! and the others find its code. One component per owner is compiled at a time, and a few over all owners, so that no
+//! owner delays the others.
 //!
-//! The locks are those of bytes of one file. They belong to the open file (`F_OFD_SETLK`) and end with the process.
+//! The locks are byte ranges of one file. They belong to the open file description (`F_OFD_SETLK`), so they end with
+//! the process.
 
 use super::{Cache, Key};
 use anyhow::{Context, Result, bail};
@@ -12,43 +14,44 @@ use sha2::{Digest, Sha256};
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
-/// The file whose bytes are locked.
+/// The file that is locked.
 const LOCKS: &str = "locks";
 
-/// Components that are compiled at once, at most.
+/// Maximum number of components that are compiled at once.
 const MAX_COMPILERS: i64 = 4;
 
-/// The first byte that a name can be hashed to.
+/// The first byte of the range that names are hashed to.
 const NAMES: i64 = 1 << 62;
 
-/// Between two looks at a lock that another process has.
+/// The pause between two attempts to take a lock.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// The right to compile, until it is dropped. Made by [`Cache::turn`].
+/// A permit to compile, held until it is dropped. Returned by [`Cache::turn`].
 #[derive(Debug)]
 pub struct Turn {
     _locks: OwnedFd,
 }
 
 impl Cache {
-    /// Waits until nobody compiles what has this key, nor anything else for this owner, and few compile for others.
-    /// Fails at the deadline. Whoever gets the turn must look for the code again: it may have been made meanwhile.
+    /// Waits until no other process compiles the code with this key or other code of this owner, and fewer than
+    /// [`MAX_COMPILERS`] processes compile. Fails at the deadline. The caller must look for the code again, because
+    /// another process may have compiled it in the meantime.
     pub fn turn(&self, key: &Key, owner: &str, deadline: Instant) -> Result<Turn> {
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let locks = rustix::fs::openat(&self.directory, LOCKS, flags, Mode::RUSR | Mode::WUSR)
             .with_context(|| format!("cannot open {}", self.path.join(LOCKS).display()))?;
-        // The same order for everybody, so nobody waits for one that waits for it.
+        // All processes lock in the same order, so there is no deadlock.
         lock_one(&locks, &[byte(key.name())], deadline)
             .context("the same code is being compiled")?;
         lock_one(&locks, &[byte(&format!("owner {owner}"))], deadline)
             .with_context(|| format!("other code of {owner:?} is being compiled"))?;
         let slots: Vec<i64> = (0..MAX_COMPILERS).collect();
-        lock_one(&locks, &slots, deadline).context("the node compiles for others")?;
+        lock_one(&locks, &slots, deadline).context("the node compiles for other owners")?;
         Ok(Turn { _locks: locks })
     }
 }
 
-/// Returns the byte that stands for a name.
+/// Returns the byte that represents a name in the lock file.
 fn byte(name: &str) -> i64 {
     let digest: [u8; 32] = Sha256::digest(name).into();
     let [a, b, c, d, e, f, g, h, ..] = digest;
@@ -56,7 +59,7 @@ fn byte(name: &str) -> i64 {
     NAMES + (number % (1 << 61)) as i64
 }
 
-/// Locks one of these bytes.
+/// Waits until one of these bytes is locked. Fails at the deadline.
 fn lock_one(locks: &OwnedFd, bytes: &[i64], deadline: Instant) -> Result<()> {
     loop {
         for byte in bytes {
@@ -74,7 +77,7 @@ fn lock_one(locks: &OwnedFd, bytes: &[i64], deadline: Instant) -> Result<()> {
             }
         }
         if Instant::now() >= deadline {
-            bail!("no turn to compile in time");
+            bail!("the wait for a lock to compile timed out");
         }
         std::thread::sleep(PAUSE);
     }

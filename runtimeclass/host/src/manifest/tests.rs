@@ -123,7 +123,7 @@ fn a_variable_is_declared_with_a_default_or_required() {
             "host = { default = \"a\", required = true }",
             "either a default or required",
         ),
-        ("Host = { default = \"a\" }", "\"Host\" is no name"),
+        ("Host = { default = \"a\" }", "\"Host\" is not a valid"),
         ("host = { value = \"a\" }", "`value`"),
         ("host = { default = 1 }", "string"),
     ] {
@@ -150,7 +150,7 @@ fn templates_use_declared_variables() {
         (
             "files =",
             "variables = { Url = \"a\" }\nfiles =",
-            "\"Url\" is no name",
+            "\"Url\" is not a valid",
         ),
         ("https://*.example.com", "https://{{ other }}", "\"other\""),
         ("https://*.example.com", "https://{{ host", "without \"}}\""),

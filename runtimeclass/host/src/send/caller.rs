@@ -1,7 +1,7 @@
-//! On behalf of which request a component calls the host.
+//! Finds the request that a component handles while it calls the host.
 //!
-//! wasmtime tells which group of tasks runs: those that one call of the component has started. Its hook is set only for
-//! components that may send requests, since nothing else asks.
+//! wasmtime reports which task group runs: the tasks that one call of the component has started. The hook is set only
+//! for components that may send requests, because only outbound requests need it.
 
 use crate::watch::Progress;
 use std::collections::HashMap;
@@ -15,14 +15,14 @@ pub(crate) struct Caller(Arc<Mutex<Tasks>>);
 
 #[derive(Default)]
 struct Tasks {
-    /// The request of the call that is made next.
+    /// The request of the next call.
     next: Option<Arc<Progress>>,
     groups: HashMap<TaskGroupId, Arc<Progress>>,
     current: Option<TaskGroupId>,
 }
 
 impl Caller {
-    /// Notes whose call is made next.
+    /// Notes the request of the next call.
     pub(crate) fn next(&self, request: &Arc<Progress>) {
         self.tasks().next = Some(request.clone());
     }

@@ -1,7 +1,7 @@
-//! One outbound request and its response, over a connection of its own.
+//! One outbound request and its response, over its own connection.
 //!
-//! Every wait has a limit below that of the request that the component answers, so that the component hears of it in
-//! time to answer. wasmtime's own sender has limits of 600 s, and trusts no authorities but those it was built with.
+//! Every wait ends before the time of the request that the component handles, so that the component can still answer it
+//! after an error. wasmtime's own sender waits up to 600 s, and trusts only built-in certificate authorities.
 
 use crate::trust::Trust;
 use crate::watch::Progress;
@@ -23,39 +23,40 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep, sleep_until, timeout, timeout_at};
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody};
 
-/// The part of a request's time that opening a connection may take, the handshake of TLS in it.
+/// Opening a connection, including the TLS handshake, may take this fraction (1/3) of a request's time.
 const CONNECTING: u32 = 3;
-/// The part of a request's time that any single wait may take.
+/// Any single wait may take this part of a request's time.
 const WAITING: f64 = 0.9;
 
 trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
-/// When what a request waits for outside is to end.
-pub(super) struct Told {
+/// The deadline for waits on behalf of a request.
+pub(super) struct Deadline {
     request: Option<Arc<Progress>>,
-    /// For what no request waits for.
+    /// The deadline if the request is unknown.
     fixed: Instant,
 }
 
-impl Told {
+impl Deadline {
     pub(super) fn new(request: Option<Arc<Progress>>, limit: Duration) -> Self {
         let now = Instant::now();
         let fixed = now.checked_add(limit.mul_f64(WAITING)).unwrap_or(now);
         Self { request, fixed }
     }
 
-    /// Returns when the head of the response must be there.
+    /// Returns the deadline for the response's head.
     fn head_at(&self) -> Instant {
         self.body_at().unwrap_or(self.fixed)
     }
 
-    /// Returns when the body must have ended; `None` if it may go on, for the component's own response has begun.
+    /// Returns the deadline for the response's body. Returns `None` if it has none, because the component has begun its
+    /// own response.
     fn body_at(&self) -> Option<Instant> {
-        Some(self.request.as_ref()?.told_at()?.into())
+        Some(self.request.as_ref()?.outbound_deadline()?.into())
     }
 
-    /// Waits for `work` until it is to end, which may be put off meanwhile.
+    /// Waits for `work` until the deadline, which may move while it waits.
     async fn limit<F: Future>(&self, work: F, error: fn() -> Error) -> Result<F::Output, Error> {
         let mut work = pin!(work);
         loop {
@@ -68,16 +69,16 @@ impl Told {
     }
 }
 
-/// What an exchange needs to know.
+/// One outbound request's options and limits.
 pub(super) struct Exchange {
     pub(super) trust: Arc<Trust>,
-    pub(super) told: Told,
+    pub(super) deadline: Deadline,
     pub(super) limit: Duration,
     pub(super) options: RequestOptions,
 }
 
 impl Exchange {
-    /// Sends the request, and returns the response with what drives the connection until its body has ended.
+    /// Sends the request. Returns the response and a future that drives the connection until the body has ended.
     pub(super) async fn run(
         self,
         mut request: Request<WasiBody>,
@@ -89,7 +90,10 @@ impl Exchange {
         let first_byte = at_most(self.options.first_byte_timeout, waiting);
         let between_bytes = at_most(self.options.between_bytes_timeout, waiting);
         let stream = timeout(connecting, connect(request.uri(), &self.trust));
-        let stream = self.told.limit(stream, || Error::ConnectionTimeout).await?;
+        let stream = self
+            .deadline
+            .limit(stream, || Error::ConnectionTimeout)
+            .await?;
         let stream = stream.map_err(|_| Error::ConnectionTimeout)??;
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
         *request.uri_mut() = origin_form(request.uri());
@@ -99,7 +103,7 @@ impl Exchange {
             answered(sender.send_request(request), connection.as_mut()),
         );
         let response = self
-            .told
+            .deadline
             .limit(response, || Error::ConnectionReadTimeout)
             .await?;
         let response = response.map_err(|_| Error::ConnectionReadTimeout)??;
@@ -107,8 +111,8 @@ impl Exchange {
             incoming,
             between_bytes,
             silence: Box::pin(sleep(between_bytes)),
-            told_timer: Box::pin(sleep_until(self.told.head_at())),
-            told: self.told,
+            deadline_timer: Box::pin(sleep_until(self.deadline.head_at())),
+            deadline: self.deadline,
         };
         let response = response.map(|incoming| body(incoming).boxed_unsync());
         let driver = async move { connection.await.map_err(Error::from) };
@@ -116,7 +120,7 @@ impl Exchange {
     }
 }
 
-/// Drives the connection until the response's head is there.
+/// Drives the connection until the response's head has arrived.
 async fn answered<S: Stream + 'static>(
     response: impl Future<Output = hyper::Result<Response<Incoming>>>,
     mut connection: Pin<&mut http1::Connection<TokioIo<S>, WasiBody>>,
@@ -140,14 +144,14 @@ async fn connect(uri: &Uri, trust: &Trust) -> Result<Box<dyn Stream>, Error> {
     let authority = uri.authority().ok_or(Error::HttpRequestUriInvalid)?;
     let tls = uri.scheme() == Some(&Scheme::HTTPS);
     let port = authority.port_u16().unwrap_or(if tls { 443 } else { 80 });
-    // Of an IPv6 address without its brackets, as a name's resolution and a certificate have it.
+    // Without the brackets of an IPv6 address, as name resolution and certificates expect it.
     let host = authority
         .host()
         .trim_start_matches('[')
         .trim_end_matches(']');
     let stream = TcpStream::connect((host, port)).await;
     let stream = stream.map_err(Error::Connect)?;
-    // A head and a body are two writes.
+    // Without it the second write of a head and a body would wait for a delayed acknowledgement.
     let _ = stream.set_nodelay(true);
     match tls {
         false => Ok(Box::new(stream)),
@@ -157,7 +161,7 @@ async fn connect(uri: &Uri, trust: &Trust) -> Result<Box<dyn Stream>, Error> {
     }
 }
 
-/// Returns the URI as a server gets it that is no proxy. It has a path, though that of the component's may be empty.
+/// Returns the URI in the form that origin servers expect. The path may be empty in `uri`, but never in the result.
 fn origin_form(uri: &Uri) -> Uri {
     let path = uri.path_and_query().map_or("/", PathAndQuery::as_str);
     let path = match path.starts_with('/') {
@@ -167,25 +171,25 @@ fn origin_form(uri: &Uri) -> Uri {
     PathAndQuery::try_from(path).map_or_else(|_| Uri::from_static("/"), Uri::from)
 }
 
-/// A response's body, with its limits.
+/// A response's body with its time limits.
 struct ResponseBody {
     incoming: Incoming,
     between_bytes: Duration,
     silence: Pin<Box<Sleep>>,
-    told: Told,
-    told_timer: Pin<Box<Sleep>>,
+    deadline: Deadline,
+    deadline_timer: Pin<Box<Sleep>>,
 }
 
 impl ResponseBody {
-    /// Waits until the request that waits for this body is to be told.
-    fn poll_told(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    /// Waits until the body's deadline.
+    fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
-            ready!(self.told_timer.as_mut().poll(cx));
-            match self.told.body_at() {
-                // Answered: only silence ends it now.
+            ready!(self.deadline_timer.as_mut().poll(cx));
+            match self.deadline.body_at() {
+                // The component has begun its own response, so only the limit between two pieces applies.
                 None => return Poll::Pending,
                 Some(at) if at <= Instant::now() => return Poll::Ready(()),
-                Some(at) => self.told_timer.as_mut().reset(at),
+                Some(at) => self.deadline_timer.as_mut().reset(at),
             }
         }
     }
@@ -209,7 +213,7 @@ impl Body for ResponseBody {
         if this.silence.as_mut().poll(cx).is_ready() {
             return Poll::Ready(Some(Err(Error::ConnectionReadTimeout)));
         }
-        ready!(this.poll_told(cx));
+        ready!(this.poll_deadline(cx));
         Poll::Ready(Some(Err(Error::HttpResponseTimeout)))
     }
 
@@ -227,15 +231,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_server_is_asked_for_a_path() {
-        for (uri, asked) in [
+    fn a_request_to_a_server_has_a_path() {
+        for (uri, sent) in [
             ("http://a", "/"),
             ("http://a/", "/"),
             ("http://a?b=c", "/?b=c"),
             ("http://a/b?c", "/b?c"),
         ] {
             let uri: Uri = uri.parse().expect("a URI");
-            assert_eq!(origin_form(&uri).to_string(), asked, "{uri}");
+            assert_eq!(origin_form(&uri).to_string(), sent, "{uri}");
         }
     }
 }

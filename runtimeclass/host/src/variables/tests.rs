@@ -17,7 +17,7 @@ fn values(declared: &Declared, environment: &[(&str, &str)]) -> Result<Values> {
 }
 
 #[test]
-fn a_value_comes_from_the_environment_else_from_the_manifest() -> Result<()> {
+fn a_value_comes_from_the_environment_or_else_from_the_manifest() -> Result<()> {
     let declared = declared(&[("api_host", Some("localhost")), ("token", None)]);
     let template = Template::parse("http://{{api_host}}/?t={{ token }}{{token}}", &declared)?;
     let environment = [("SPIN_VARIABLE_TOKEN", "x")];
@@ -30,7 +30,7 @@ fn a_value_comes_from_the_environment_else_from_the_manifest() -> Result<()> {
 }
 
 #[test]
-fn a_required_variable_without_a_value_names_what_to_set() {
+fn a_required_variable_without_a_value_is_refused_with_the_variable_to_set() {
     let declared = declared(&[("api_token", None)]);
     let error = values(&declared, &[]).err().expect("it must be refused");
     let error = error.to_string();
@@ -39,7 +39,7 @@ fn a_required_variable_without_a_value_names_what_to_set() {
 }
 
 #[test]
-fn a_template_must_be_closed_and_use_what_is_declared() {
+fn a_template_must_be_closed_and_use_declared_variables() {
     let declared = declared(&[("a", Some("A"))]);
     let error = |text| {
         let error = Template::parse(text, &declared).expect_err("it must be refused");

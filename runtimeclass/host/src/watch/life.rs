@@ -1,4 +1,4 @@
-//! How one instance is doing, as seen from outside of its event loop.
+//! The health of one instance, as seen from outside its event loop.
 
 use futures::task::AtomicWaker;
 use std::sync::OnceLock;
@@ -6,27 +6,27 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::Context;
 use std::time::{Duration, Instant};
 
-/// Why an instance ended before its requests did.
+/// The reason why an instance ended before its requests did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Death {
-    /// It trapped.
+    /// The instance trapped.
     Failed,
-    /// It did not react to the end of a request's time.
+    /// The instance did not react to an overdue request.
     Overdue,
-    /// The host gave up waiting for it when it stopped.
+    /// The host stopped and the drain timeout passed.
     Abandoned,
 }
 
-/// One instance.
+/// The health of one instance.
 #[derive(Debug)]
 pub(crate) struct Life {
     born: Instant,
-    /// How much longer than the time limit it may stand still.
+    /// How much longer than the time limit the instance may stand still.
     patience: Duration,
-    /// Milliseconds after `born` at which its event loop turned last, or until which somebody else is to blame if it
-    /// does not.
+    /// Milliseconds after `born` at which the event loop last ran. May lie ahead: until then something else is
+    /// responsible for the delay.
     moved: AtomicU64,
-    /// Milliseconds after `born`, rounded up, at which it answered a request last; 0 if it has answered none.
+    /// Milliseconds after `born`, rounded up, at which the instance last answered a request; 0 if it never has.
     answered: AtomicU64,
     retiring: AtomicBool,
     waker: AtomicWaker,
@@ -50,23 +50,23 @@ impl Life {
         self.patience
     }
 
-    /// Notes that the event loop turns. [`Life::stir`] has the task of `cx` polled again.
+    /// Notes that the event loop runs. After this, [`Life::stir`] wakes the task of `cx`.
     pub(crate) fn moves(&self, cx: &Context<'_>) {
         self.waker.register(cx.waker());
         self.moved_at(Instant::now());
     }
 
-    /// Notes that until `time`, which may lie ahead, the instance is not to blame for standing still.
+    /// Excuses the instance until `time`, which may lie ahead.
     pub(super) fn moved_at(&self, time: Instant) {
         self.moved.fetch_max(self.millis(time), Ordering::Relaxed);
     }
 
-    /// Has the event loop turn, if it can.
+    /// Wakes the event loop.
     pub(super) fn stir(&self) {
         self.waker.wake();
     }
 
-    /// When the event loop turned last.
+    /// Returns when the event loop last ran.
     pub(super) fn moved(&self) -> Instant {
         self.born + Duration::from_millis(self.moved.load(Ordering::Relaxed))
     }
@@ -77,7 +77,7 @@ impl Life {
         self.answered.store(millis, Ordering::Relaxed);
     }
 
-    /// When a request was answered last.
+    /// Returns when a request was last answered.
     pub(super) fn answered(&self) -> Option<Instant> {
         let millis = self.answered.load(Ordering::Relaxed);
         (millis > 0).then(|| self.born + Duration::from_millis(millis))
@@ -87,17 +87,17 @@ impl Life {
         self.retiring.store(true, Ordering::Relaxed);
     }
 
-    /// Whether it takes no more requests.
+    /// Returns whether the instance takes no more requests.
     pub(crate) fn is_retiring(&self) -> bool {
         self.retiring.load(Ordering::Relaxed)
     }
 
-    /// Notes why it ends. The first reason stays, and is returned.
+    /// Notes why the instance ends. Keeps the first reason, and returns it.
     pub(crate) fn dies(&self, death: Death) -> Death {
         *self.death.get_or_init(|| death)
     }
 
-    /// Why it ended; `None` while it runs, and after an end in order.
+    /// Returns why the instance ended. Returns `None` while it runs, and after an orderly end.
     pub(crate) fn death(&self) -> Option<Death> {
         self.death.get().copied()
     }

@@ -1,15 +1,15 @@
-//! One watched request: when its time started, and which instance has it.
+//! One watched request: when its time started, and which instance holds it.
 
 use super::{Life, Watch};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-/// The part of a request's time after which what the component waits for outside ends with an error: the rest is the
-/// component's, to answer with what it knows.
-const TOLD_AFTER: f64 = 0.9;
+/// The part of a request's time after which the component's outbound requests for it fail. The component has the rest
+/// to answer without them.
+const OUTBOUND_PART: f64 = 0.9;
 
-/// When the time of a request started, and which instance has it.
+/// When the time of a request started, and which instance holds it.
 #[derive(Debug)]
 pub(crate) struct Progress {
     start: Instant,
@@ -17,7 +17,7 @@ pub(crate) struct Progress {
     /// Milliseconds after `start`.
     since: AtomicU64,
     taken: OnceLock<Arc<Life>>,
-    /// Whether the head of its response is made, or nobody waits for it any more.
+    /// Whether the head of the response is made, or its client is gone.
     over: AtomicBool,
 }
 
@@ -39,9 +39,9 @@ impl Progress {
         self.excuse_until(Instant::now());
     }
 
-    /// Starts the request's time at `time`, which may lie ahead: until then something else limits it.
+    /// Starts the request's time at `time`, which may lie ahead. Another limit applies until then.
     pub(crate) fn excuse_until(&self, time: Instant) {
-        // Rounded up: no request ends before its time is over.
+        // Rounded up, so that a request never ends early.
         let since = time.saturating_duration_since(self.start).as_nanos();
         let since = u64::try_from(since.div_ceil(1_000_000)).unwrap_or(u64::MAX);
         self.since.store(since, Ordering::Relaxed);
@@ -50,24 +50,24 @@ impl Progress {
         }
     }
 
-    /// When the request's time started.
+    /// Returns when the request's time started.
     pub(crate) fn since(&self) -> Instant {
         self.start + Duration::from_millis(self.since.load(Ordering::Relaxed))
     }
 
-    /// When the request's time is over.
+    /// Returns when the request's time is over.
     pub(crate) fn ends(&self) -> Instant {
         self.since() + self.limit
     }
 
-    /// When what the component waits for outside, for this request, ends with an error; `None` when the request is
-    /// answered, and the time limit applies no more.
-    pub(crate) fn told_at(&self) -> Option<Instant> {
+    /// Returns when the component's outbound requests for this request fail. Returns `None` after the request is
+    /// answered, because the time limit no longer applies.
+    pub(crate) fn outbound_deadline(&self) -> Option<Instant> {
         let over = self.over.load(Ordering::Relaxed);
-        (!over).then(|| self.since() + self.limit.mul_f64(TOLD_AFTER))
+        (!over).then(|| self.since() + self.limit.mul_f64(OUTBOUND_PART))
     }
 
-    /// An instance takes the request.
+    /// Notes that an instance takes the request.
     pub(crate) fn taken_by(&self, life: &Arc<Life>) {
         let _ = self.taken.set(life.clone());
         self.touch();
@@ -78,7 +78,7 @@ impl Progress {
             .is_some_and(|other| Arc::ptr_eq(other, life))
     }
 
-    /// The instance that took the request; `None` while it waits.
+    /// Returns the instance that took the request, or `None` while the request waits.
     pub(crate) fn instance(&self) -> Option<&Arc<Life>> {
         self.taken.get()
     }

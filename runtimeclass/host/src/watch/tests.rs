@@ -1,4 +1,4 @@
-//! Who is overdue, and when that ends an instance.
+//! Which requests are overdue, and when that ends an instance.
 
 use super::*;
 
@@ -10,7 +10,7 @@ fn watch() -> (Arc<Watch>, Arc<Life>) {
     (Arc::new(Watch::new(LIMIT)), life)
 }
 
-/// A moment so far ahead that everything unexcused is overdue.
+/// Returns a time by which every request is overdue that is not excused.
 fn later() -> Instant {
     Instant::now() + LIMIT + Duration::from_secs(5)
 }
@@ -46,7 +46,7 @@ fn time_spent_waiting_for_the_client_does_not_count() {
     assert_eq!(watch.judge(&life, later() + LIMIT + LIMIT), DEAD);
 }
 
-/// Two requests, one of them overdue at [`later`], of an instance whose event loop turns.
+/// Returns two requests of an instance whose event loop runs. One is overdue at [`later`].
 fn overdue_and_innocent() -> (Arc<Watch>, Arc<Life>, Ticket, Ticket) {
     let (watch, life) = watch();
     let (overdue, innocent) = (watch.register(), watch.register());
@@ -70,7 +70,7 @@ fn an_instance_that_answers_others_lives_on_with_an_overdue_request() {
 }
 
 #[test]
-fn an_instance_that_answers_nobody_retires_and_ends_when_the_innocent_are_gone() {
+fn an_instance_that_answers_nobody_retires_and_ends_after_its_innocent_requests() {
     let (watch, life, _overdue, innocent) = overdue_and_innocent();
     assert_eq!(watch.judge(&life, later()), Verdict::Retires);
     life.retire();
@@ -79,14 +79,14 @@ fn an_instance_that_answers_nobody_retires_and_ends_when_the_innocent_are_gone()
 }
 
 #[test]
-fn an_answer_from_before_an_overdue_requests_second_half_proves_nothing() {
+fn a_response_before_the_second_half_of_an_overdue_requests_time_does_not_count() {
     let (watch, life, _overdue, _innocent) = overdue_and_innocent();
     life.answers_at(Instant::now() + LIMIT / 3);
     assert_eq!(watch.judge(&life, later()), Verdict::Retires);
 }
 
 #[test]
-fn a_retiring_instance_is_not_called_back_by_an_answer() {
+fn a_response_does_not_end_the_retirement_of_an_instance() {
     let (watch, life, _overdue, innocent) = overdue_and_innocent();
     life.retire();
     life.answers_at(Instant::now() + LIMIT);
@@ -96,14 +96,14 @@ fn a_retiring_instance_is_not_called_back_by_an_answer() {
 }
 
 #[test]
-fn a_component_has_a_moment_to_end_an_overdue_request() {
+fn a_component_has_the_grace_period_to_end_an_overdue_request() {
     let (watch, life, _overdue, _innocent) = overdue_and_innocent();
-    let told = Instant::now() + LIMIT + GRACE / 2;
-    assert_eq!(watch.judge(&life, told), Verdict::Lives);
+    let within = Instant::now() + LIMIT + GRACE / 2;
+    assert_eq!(watch.judge(&life, within), Verdict::Lives);
 }
 
 #[test]
-fn only_so_many_requests_may_be_stuck() {
+fn an_instance_with_the_maximum_of_stuck_requests_ends() {
     let (watch, life) = watch();
     life.moved_at(later());
     let mut stuck = Vec::new();
@@ -118,7 +118,7 @@ fn only_so_many_requests_may_be_stuck() {
 }
 
 #[test]
-fn another_instances_requests_are_not_judged() {
+fn an_instance_is_not_judged_by_the_requests_of_another() {
     let (watch, life, _overdue, _innocent) = overdue_and_innocent();
     let other = Arc::new(Life::new(Duration::ZERO));
     other.moved_at(later());
@@ -128,19 +128,21 @@ fn another_instances_requests_are_not_judged() {
 }
 
 #[test]
-fn what_a_component_waits_for_ends_before_its_request_does() {
+fn outbound_requests_end_before_the_request_that_waits_for_them() {
     let (watch, life) = watch();
     let ticket = watch.register();
     ticket.progress().taken_by(&life);
     let progress = ticket.progress().clone();
-    let told = progress.told_at().expect("the request is not answered");
-    assert!(told < progress.since() + LIMIT && told > progress.since() + LIMIT / 2);
+    let deadline = progress
+        .outbound_deadline()
+        .expect("the request is not answered");
+    assert!(deadline < progress.since() + LIMIT && deadline > progress.since() + LIMIT / 2);
     drop(ticket);
-    assert_eq!(progress.told_at(), None);
+    assert_eq!(progress.outbound_deadline(), None);
 }
 
 #[test]
-fn an_abandoned_component_is_dead_though_nothing_is_overdue() {
+fn an_abandoned_component_ends_without_an_overdue_request() {
     let (watch, life) = watch();
     watch.abandon();
     let verdict = watch.judge(&life, Instant::now());
