@@ -1,18 +1,18 @@
 //! `spin.toml`, Spin's manifest version 2.
 //!
-//! What asks for nothing is accepted. What asks for something that this host does not have is refused with its line, its
-//! name and what to do, and so is every unknown key: nothing that an author counts on is ignored in silence.
-//! docs/spin.md lists every key.
+//! A key whose value requests nothing is accepted, for example an empty list. A request for an unsupported feature is
+//! refused with its line, its name and a remedy. Unknown keys are refused too, so a setting never has silently no
+//! effect. docs/spin.md lists every key.
 //!
-//! What is checked here needs nothing but the text. Values of variables, files and directories are for `crate::app`.
+//! The checks here need only the text. `crate::app` checks values of variables, files and directories.
 //!
 //! - `document`: the tables of the text
 //! - `text`: lines for errors
-//! - `refusals`: what the host does not have
-//! - `triggers`: which requests reach what
+//! - `refusals`: unsupported features
+//! - `triggers`: routes and their targets
 //! - `components`: what a component sees and may do
 
-// By their paths, which fuzz/bodies needs to include this file.
+// Explicit paths, so that fuzz/bodies can include this file.
 #[path = "manifest/components.rs"]
 mod components;
 #[path = "manifest/document.rs"]
@@ -45,10 +45,10 @@ use text::ManifestText;
 pub use components::check_variable;
 pub use triggers::RESERVED;
 
-/// What the host serves, read from a manifest.
+/// A manifest's routes and components.
 #[derive(Debug)]
 pub struct Manifest {
-    /// Where it was read from.
+    /// The path of the manifest.
     pub path: PathBuf,
     /// `application.name`.
     pub name: String,
@@ -56,27 +56,27 @@ pub struct Manifest {
     pub version: Option<String>,
     /// The application's variables.
     pub variables: Declared,
-    /// The routes that requests from outside can take: at least one.
+    /// The public routes. There is at least one.
     pub endpoints: Vec<Endpoint>,
-    /// The components that a route reaches. Others are checked, and not served.
+    /// The components that a public route reaches. Other components are only checked.
     pub components: Vec<Component>,
 }
 
-/// A route and what answers it.
+/// A route and its target.
 #[derive(Debug)]
 pub struct Endpoint {
-    /// The requests that it takes.
+    /// The route.
     pub route: Route,
-    /// What answers them.
+    /// The target of its requests.
     pub target: Target,
 }
 
-/// What answers a route.
+/// The target of a route.
 #[derive(Clone, Debug)]
 pub enum Target {
     /// The component at this index of [`Manifest::components`].
     Component(usize),
-    /// The host, always the same.
+    /// A fixed response of the host.
     Response(http::Response<Bytes>),
 }
 
@@ -85,7 +85,7 @@ pub enum Target {
 pub struct Component {
     /// Its name in the manifest.
     pub name: String,
-    /// Its wasm, an absolute path or one relative to the current directory.
+    /// Its wasm: an absolute path, or one relative to the current directory.
     pub source: PathBuf,
     /// The directories it sees.
     pub files: Vec<Mount>,
@@ -93,7 +93,7 @@ pub struct Component {
     pub environment: BTreeMap<String, String>,
     /// The hosts it may send requests to.
     pub allowed_outbound_hosts: Vec<OutboundHost>,
-    /// The values it can ask for by their names.
+    /// The variables that it can read by their names.
     pub variables: BTreeMap<String, Template>,
 }
 
@@ -101,13 +101,13 @@ pub struct Component {
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]
 pub struct Mount {
-    /// The directory, as written: relative to the manifest's directory.
+    /// The directory as written, relative to the manifest's directory.
     pub source: String,
-    /// Where the component sees it.
+    /// The path at which the component sees it.
     pub destination: String,
 }
 
-/// One entry of `allowed_outbound_hosts`, which is a pattern once its variables have values.
+/// One entry of `allowed_outbound_hosts`. Filled with the values of its variables, it is a pattern.
 #[derive(Clone, Debug)]
 pub struct OutboundHost {
     /// The entry.
@@ -124,7 +124,7 @@ impl Manifest {
         Self::parse(path, &text)
     }
 
-    /// Parses a manifest's text; `path` names it in errors, and its directory is what relative paths start from.
+    /// Parses a manifest's text. Errors name `path`, and relative paths start at its directory.
     pub fn parse(path: &Path, text: &str) -> Result<Self> {
         let manifest = ManifestText { path, text };
         let syntax = |error: toml::de::Error| {
@@ -150,7 +150,7 @@ impl Manifest {
     }
 }
 
-/// Checks the application's variables.
+/// Checks the application's variables, and returns them.
 fn declared(manifest: &ManifestText<'_>, document: &Document) -> Result<Declared> {
     let variable = |(name, variable): (&document::Text, &document::Variable)| {
         let fail = |what: &str| manifest.error(name.span().start, what);

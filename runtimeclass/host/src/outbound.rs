@@ -1,7 +1,7 @@
-//! Which outbound requests a component may send: none but those that `allowed_outbound_hosts` names.
+//! Decides which outbound requests a component may send: only those to `allowed_outbound_hosts`.
 //!
-//! Requests are judged before a name is looked up or a connection is opened (see `crate::send`). Sockets are denied
-//! altogether: a component has no other way out than `wasi:http`. This module needs no engine, so that it can be fuzzed.
+//! A request is checked before its host's name is resolved or a connection is opened (see `crate::send`). Sockets are
+//! always denied, so `wasi:http` is the only way out. This module does not use the engine, so that it can be fuzzed.
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use http::Uri;
@@ -25,7 +25,7 @@ struct Pattern {
 enum Scheme {
     Http,
     Https,
-    /// Both of them: a component cannot send other requests.
+    /// Both of them. A component cannot send other requests.
     Any,
 }
 
@@ -33,7 +33,7 @@ enum Scheme {
 enum Host {
     Any,
     Exactly(String),
-    /// `.example.com` for `*.example.com`.
+    /// A suffix: `.example.com` for `*.example.com`.
     Below(String),
     Network(IpNet),
 }
@@ -41,9 +41,9 @@ enum Host {
 #[derive(Clone, Debug)]
 enum Ports {
     Any,
-    /// The default one of the scheme.
+    /// The scheme's default port.
     Default,
-    /// The end is not in it, as in Spin.
+    /// Excludes the end, as in Spin.
     Range(std::ops::Range<u16>),
     One(u16),
 }
@@ -57,7 +57,7 @@ impl Allowed {
         Ok(())
     }
 
-    /// Returns whether nothing may be sent at all.
+    /// Returns whether every request is refused.
     pub fn is_empty(&self) -> bool {
         self.patterns.is_empty()
     }
@@ -82,11 +82,11 @@ impl Allowed {
 
 impl Pattern {
     fn parse(pattern: &str) -> Result<Self> {
-        const FORM: &str = "write http://HOST[:PORT] or https://HOST[:PORT], where HOST may be *, begin with *. or be a \
-            network, and PORT may be * or FIRST..END";
+        const FORM: &str = "write http://HOST[:PORT] or https://HOST[:PORT]. HOST may be *, begin with *. or be a \
+            network. PORT may be * or FIRST..END";
         ensure!(
             pattern != "insecure:allow-all",
-            "write \"*://*:*\" if every host may be asked"
+            "write \"*://*:*\" to allow every host"
         );
         let (scheme, rest) = pattern.split_once("://").context(FORM)?;
         let scheme = match scheme {
@@ -94,11 +94,11 @@ impl Pattern {
             "https" => Scheme::Https,
             "*" => Scheme::Any,
             other if other.bytes().all(|byte| byte.is_ascii_alphabetic()) && !other.is_empty() => {
-                bail!("components have no clients for {other}, and may send HTTP requests alone")
+                bail!("components have no client for {other}: they can only send HTTP requests")
             }
             _ => bail!(FORM),
         };
-        // A colon inside brackets, or before a prefix length, belongs to an IPv6 address.
+        // A colon within brackets, or before a prefix length, belongs to an IPv6 address.
         let (host, port) = match rest.rsplit_once(':') {
             Some((host, port)) if !port.contains(']') && network(rest).is_none() => {
                 (host, Some(port.strip_suffix('/').unwrap_or(port)))
@@ -109,7 +109,7 @@ impl Pattern {
         let ports = Ports::parse(port).context(FORM)?;
         ensure!(
             !matches!((&ports, scheme), (Ports::Default, Scheme::Any)),
-            "the scheme * has no port of its own: write *://HOST:* or *://HOST:PORT"
+            "the scheme * has no default port: write *://HOST:* or *://HOST:PORT"
         );
         Ok(Self {
             scheme,
@@ -143,7 +143,7 @@ impl Scheme {
 }
 
 impl Host {
-    /// Returns nothing if it is malformed, and an error if it is something that this host does not have.
+    /// Parses a host. Returns `None` if it is malformed. Fails if it is an unsupported feature of Spin.
     fn parse(host: &str) -> Result<Option<Self>> {
         if host == "*" {
             return Ok(Some(Self::Any));
@@ -158,11 +158,11 @@ impl Host {
         let name = name.to_ascii_lowercase();
         ensure!(
             name != "self" && name != "self.alt",
-            "an application has no name of its own for its requests; name the address that it has in your network"
+            "an application has no name for requests to itself: use its address in your network"
         );
         ensure!(
             name != "spin.internal" && !name.ends_with(".spin.internal"),
-            "components have no names for requests to each other; give the other one a route, and name its address"
+            "components have no names for requests to each other: give the other component a route, and use its address"
         );
         let parsed: Result<http::uri::Authority, _> = name.parse();
         let plain = parsed.is_ok_and(|parsed| parsed.host() == name && parsed.port().is_none());
@@ -194,13 +194,13 @@ impl Ports {
     }
 }
 
-/// Parses a network like `10.0.0.0/8`, whose address may have bits behind the prefix, or an address.
+/// Parses an address, or a network like `10.0.0.0/8`. The network's address may have bits after the prefix.
 fn network(text: &str) -> Option<IpNet> {
     let network = text.parse().map(|network: IpNet| network.trunc());
     network.ok().or_else(|| address(text).map(IpNet::from))
 }
 
-/// Parses a host that is an address. An IPv6 address is in brackets.
+/// Parses a host that is an address. IPv6 addresses are in brackets.
 fn address(host: &str) -> Option<IpAddr> {
     let inner = host
         .strip_prefix('[')
@@ -208,7 +208,7 @@ fn address(host: &str) -> Option<IpAddr> {
     inner.unwrap_or(host).parse().ok()
 }
 
-// By its path, which fuzz/bodies needs to include this file.
+// An explicit path, so that fuzz/bodies can include this file.
 #[cfg(test)]
 #[path = "outbound/tests.rs"]
 mod tests;

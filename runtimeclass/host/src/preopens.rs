@@ -1,7 +1,7 @@
-//! The directories a component sees: each entry of the manifest's `files`, found on this machine.
+//! The directories that a component sees: the entries of the manifest's `files`, found on this machine.
 //!
-//! They are mounted in place, writable where the file system is: whether a mount is read-only is the kernel's to
-//! say, and the component is told by the error of its call.
+//! They are mounted in place, writable if their file system is. Only the kernel enforces read-only mounts, so the
+//! component gets its error.
 //!
 //! - `kernel`: the file systems that no component may see
 
@@ -14,12 +14,12 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-/// A directory of this machine and where the component sees it.
+/// A directory of this machine, and its path in the component.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Preopen {
-    /// On this machine.
+    /// The path on this machine.
     pub host: PathBuf,
-    /// In the component.
+    /// The path in the component.
     pub guest: String,
 }
 
@@ -36,9 +36,8 @@ pub fn check_sources(manifest: &Manifest, sources: &BTreeMap<String, PathBuf>) -
     Ok(())
 }
 
-/// Finds the directory behind every entry of a component's `files`. Relative paths start at the directory of the manifest
-/// at `path`. `sources` has the directories that stand behind a source instead of the one that the manifest names. Nothing
-/// is created.
+/// Finds the directory of every entry of a component's `files`. Relative paths start at the directory of the manifest
+/// at `path`. `sources` maps sources of the manifest to other directories. Creates nothing.
 pub fn find(
     path: &Path,
     component: &Component,
@@ -57,10 +56,10 @@ pub fn find(
     Ok(preopens)
 }
 
-/// Refuses what is no directory, or gives the component an interface of the kernel.
+/// Fails if a path is not a directory, or is an interface of the kernel.
 ///
-/// Called again before each instance opens the directories: a component may be able to replace one that lies in another
-/// of its own by a link.
+/// Called again before each instance opens the directories, because a component may be able to replace a directory that
+/// lies in another one of its own by a link.
 pub(crate) fn check(preopens: &[Preopen]) -> Result<()> {
     #[cfg(target_os = "linux")]
     let mounts = kernel::Mounts::read();
@@ -80,7 +79,7 @@ fn open(preopen: &Preopen) -> Result<File> {
     let flags = OFlags::PATH | OFlags::CLOEXEC;
     #[cfg(not(target_os = "linux"))]
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let what = || format!("{path}: the directory for the component's {guest}");
+    let what = || format!("{path}: cannot open the directory for the component's {guest}");
     let file = rustix::fs::open(&preopen.host, flags, Mode::empty())
         .map_err(std::io::Error::from)
         .with_context(what)?;

@@ -1,10 +1,10 @@
-//! Which paths reach a component: routes as Spin writes, matches and ranks them.
+//! Routes: which paths reach a component. Syntax, matching and precedence are Spin's.
 //!
-//! A route is a list of parts: text, `:name` for one segment, and `/...` at the end for everything below. Spin takes the
-//! crate routefinder for this. That one allocates for each request, fails on `*` in the middle only when a request
-//! comes, and loses a slash before a dot; so this is code of its own, which the tests compare with that crate.
+//! A route is a list of parts: text, `:name` for one segment, and `/...` at the end for everything below. Spin uses the
+//! crate routefinder. That crate allocates for each request, reports `*` in the middle of a route only when a request
+//! arrives, and loses a slash before a dot. So this module has its own code, and the tests compare it with that crate.
 //!
-//! Paths are compared as they are sent: neither percent-encoding nor `..` is resolved.
+//! Paths are compared as sent: percent-encoding and `..` are not resolved.
 
 use anyhow::{Result, bail, ensure};
 use std::cmp::Ordering;
@@ -20,27 +20,27 @@ pub struct Route {
 enum Part {
     /// A slash between two segments.
     Slash,
-    /// A dot behind a name, at which that name ends.
+    /// A dot after a name. The name ends there.
     Dot,
     /// Exactly this text.
     Text(String),
     /// `:name`: one segment, or a part of it up to a dot.
     Name(String),
-    /// Everything to the end of the path, maybe nothing.
+    /// Everything to the end of the path, possibly empty.
     Rest,
 }
 
-/// What the parts of a route that are no text stand for in a path.
+/// The parts of a path that a route's names and wildcard matched.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Captures<'p> {
     /// The values of the names, in the order of the route.
     pub names: Vec<&'p str>,
-    /// What `/...` stands for, without slashes at either end.
+    /// The value of `/...`, without slashes at either end.
     pub rest: Option<&'p str>,
 }
 
 impl Route {
-    /// Parses a route as a manifest writes it.
+    /// Parses a route in the manifest's syntax.
     pub fn parse(written: &str) -> Result<Self> {
         let mut route = Self {
             written: written.to_owned(),
@@ -52,12 +52,12 @@ impl Route {
         Ok(route)
     }
 
-    /// Returns the route as the manifest writes it.
+    /// Returns the route as it is written in the manifest.
     pub fn written(&self) -> &str {
         &self.written
     }
 
-    /// Returns the route as Spin completes it: with a slash at the beginning and none at the end, so `/` is empty.
+    /// Returns the route as Spin completes it: with a slash at the beginning and without one at the end. `/` is empty.
     pub fn completed(&self) -> String {
         let slash = if self.written.starts_with('/') {
             ""
@@ -68,7 +68,7 @@ impl Route {
         whole.strip_suffix('/').unwrap_or(&whole).to_owned()
     }
 
-    /// Returns the names in it, in their order.
+    /// Returns the route's names in order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.parts.iter().filter_map(|part| match part {
             Part::Name(name) => Some(name.as_str()),
@@ -76,13 +76,13 @@ impl Route {
         })
     }
 
-    /// Returns a text that two routes share if they match the same paths.
+    /// Returns a text that is equal for routes that match the same paths.
     pub fn shape(&self) -> String {
         let parts = self.parts.iter().map(|part| match part {
             Part::Slash => "/",
             Part::Dot => ".",
             Part::Text(text) => text,
-            // Neither can be in a text.
+            // Neither can occur in a text.
             Part::Name(_) => "\0",
             Part::Rest => "*",
         });
@@ -125,7 +125,7 @@ impl Route {
         }
     }
 
-    /// Splits a segment behind its dots, because each piece of text counts when routes are ranked.
+    /// Splits a segment after its dots, because each piece of text counts in the precedence of routes.
     fn read_segment(&mut self, segment: &str) -> Result<()> {
         let mut pieces = segment.split('.').peekable();
         while let Some(piece) = pieces.next() {
@@ -150,8 +150,8 @@ impl Route {
         }
     }
 
-    /// Returns what the route's names stand for if it matches this path. Slashes at either end of the path do not
-    /// matter. What does not begin with one is no path: `*`, and the empty one of CONNECT.
+    /// Matches a path, and returns the values of the route's names. Slashes at either end of the path do not matter. A
+    /// target that does not begin with a slash never matches: `*`, and the empty one of CONNECT.
     pub fn matches<'p>(&self, path: &'p str) -> Option<Captures<'p>> {
         let mut left = path.strip_prefix('/')?.trim_matches('/');
         let mut captures = Captures::default();
@@ -180,8 +180,8 @@ impl Route {
         left.is_empty().then_some(captures)
     }
 
-    /// Compares two routes by how specific they are: the less one is tried first. Part by part, text comes before a name
-    /// and a name before a wildcard. Then come more dots, and then fewer parts.
+    /// Compares two routes by precedence. The smaller one is tried first. Part by part, text comes before a name, and a
+    /// name before a wildcard. Then more dots come first, and then fewer parts.
     pub fn rank(&self, other: &Self) -> Ordering {
         let weights = |route: &Self| -> Vec<u8> { route.parts.iter().map(Part::weight).collect() };
         let (mine, others) = (weights(self), weights(other));
@@ -206,7 +206,7 @@ impl Part {
     }
 }
 
-/// Splits the value of a name from what is behind it. `None` if the path has ended, or has no dot where one must follow.
+/// Splits the value of a name from the rest. `None` if the path has ended, or lacks the dot that must follow.
 fn name(path: &str, before_dot: bool) -> Option<(&str, &str)> {
     if path.is_empty() {
         return None;
@@ -218,7 +218,7 @@ fn name(path: &str, before_dot: bool) -> Option<(&str, &str)> {
     Some(path.split_at(path.find('/').unwrap_or(path.len())))
 }
 
-// By its path, which fuzz/bodies needs to include this file.
+// An explicit path, so that fuzz/bodies can include this file.
 #[cfg(test)]
 #[path = "route/tests.rs"]
 mod tests;

@@ -1,7 +1,7 @@
-//! The request headers that Spin sets: who asks, for what, and by which route.
+//! The request headers that Spin sets: the client's address, the URL and the matched route.
 //!
-//! A component takes them as the host's word, so a client's own headers of these names never reach it. The headers of a
-//! proxy, `Forwarded` and `X-Forwarded-*`, pass through unchanged.
+//! A component trusts these headers as the host's, so a client's own headers with these names are removed. A proxy's
+//! headers, `Forwarded` and `X-Forwarded-*`, pass unchanged.
 
 use crate::route::{Captures, Route};
 use bytes::Bytes;
@@ -17,21 +17,21 @@ const MATCHED_ROUTE: HeaderName = HeaderName::from_static("spin-matched-route");
 const COMPONENT_ROUTE: HeaderName = HeaderName::from_static("spin-component-route");
 const RAW_COMPONENT_ROUTE: HeaderName = HeaderName::from_static("spin-raw-component-route");
 const BASE_PATH: HeaderName = HeaderName::from_static("spin-base-path");
-/// How the names of headers begin that have the value of a name in the route.
+/// The beginning of the names of headers with the value of a name in the route.
 const PATH_MATCH: &str = "spin-path-match-";
 
-/// What the headers of every request of a route have in common.
+/// The headers that all requests of a route share.
 #[derive(Debug)]
 pub(crate) struct RouteHeaders {
     matched: HeaderValue,
     component: HeaderValue,
     raw: HeaderValue,
-    /// In the order of the route. Nothing for a name that cannot be part of a header's.
+    /// One for each name in the route, in order. `None` if the name cannot be part of a header's name.
     names: Vec<Option<HeaderName>>,
 }
 
 impl RouteHeaders {
-    /// Makes the headers of a route.
+    /// Returns the headers of a route.
     pub(crate) fn of(route: &Route) -> Self {
         let written = route.written();
         let component = written.strip_suffix("/...").unwrap_or(written);
@@ -47,8 +47,8 @@ impl RouteHeaders {
         }
     }
 
-    /// Sets the headers of a request that the route matches. Removes `Connection`, which is between the client and this
-    /// server.
+    /// Sets the headers of a request that the route matches. Removes `Connection`, which concerns only the client and
+    /// this server.
     pub(crate) fn set(&self, head: &mut Parts, captures: &Captures<'_>, peer: SocketAddr) {
         let headers = &mut head.headers;
         headers.remove(CONNECTION);
@@ -68,13 +68,13 @@ impl RouteHeaders {
     }
 }
 
-/// Makes a value of text that has no control characters, as no route and no URI has any.
+/// Converts text without control characters. Routes and URIs have none.
 fn value(text: String) -> HeaderValue {
     let value = HeaderValue::from_maybe_shared(Bytes::from(text));
     value.unwrap_or(HeaderValue::from_static(""))
 }
 
-/// Shows an IPv4 client of an IPv6 socket by its IPv4 address.
+/// Returns the address with an IPv4-mapped IPv6 address as IPv4.
 fn canonical(peer: SocketAddr) -> SocketAddr {
     SocketAddr::new(peer.ip().to_canonical(), peer.port())
 }
@@ -86,14 +86,14 @@ fn remove_path_matches(headers: &mut HeaderMap) {
     }
 }
 
-/// The scheme is the one of this server, which speaks no TLS.
+/// Returns the request's URL. The scheme is this server's, which has no TLS.
 fn full_url(uri: &Uri) -> HeaderValue {
     let authority = uri.authority().map_or("localhost", |it| it.as_str());
     let path = uri.path_and_query().map_or("/", |it| it.as_str());
     value(["http://", authority, path].concat())
 }
 
-/// Returns the path behind the route's own part, with the slashes that it has in the request.
+/// Returns the path after the route's own part, with the slashes of the request.
 fn path_info(path: &str, rest: Option<&str>) -> HeaderValue {
     let slash = if path.ends_with('/') { "/" } else { "" };
     match rest {
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn the_path_info_is_what_follows_the_route() {
+    fn the_path_info_is_the_path_after_the_route() {
         for (route, path, info) in [
             ("/...", "/", "/"),
             ("/...", "/a", "/a"),
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn the_route_of_the_root_is_shown_as_spin_shows_it() {
+    fn the_root_route_has_spins_values() {
         let root = |name| seen("/", "http://a.org/", &[], name);
         assert_eq!(root("spin-matched-route"), [""]);
         assert_eq!(root("spin-component-route"), ["/"]);
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clients_own_headers_of_these_names_never_arrive() {
+    fn a_clients_own_headers_with_these_names_are_removed() {
         for name in [
             "Spin-Client-Addr",
             "SPIN-FULL-URL",
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn of_two_names_that_make_one_header_the_last_one_counts() {
+    fn the_last_of_two_names_for_the_same_header_counts() {
         let name = "spin-path-match-a-b";
         assert_eq!(
             seen("/:a_b/:A-B", "http://a.org/1/2", &[], name),
@@ -222,6 +222,6 @@ mod tests {
             "one value"
         );
         let other = seen("/:a@", "http://a.org/1", &[], "spin-path-match-a@");
-        assert!(other.is_empty(), "no name of a header");
+        assert!(other.is_empty(), "not a header name");
     }
 }

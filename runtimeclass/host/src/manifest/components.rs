@@ -1,4 +1,4 @@
-//! The components of a manifest: what each sees and may do.
+//! The components of a manifest: what each of them sees and may do.
 
 use super::document::{self, Document, Text, TextOr};
 use super::text::ManifestText;
@@ -10,18 +10,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use toml::Spanned;
 
-/// All components of a manifest, and which of them are served.
+/// The components of a manifest, and the indices of those that are served.
 pub(super) struct Components<'d> {
     manifest: &'d ManifestText<'d>,
     variables: &'d Declared,
-    /// Those of `[component.NAME]`, checked and not served yet.
+    /// The components of `[component.NAME]` that were checked and are not served yet.
     named: BTreeMap<&'d str, Component>,
     indices: BTreeMap<&'d str, usize>,
     served: Vec<Component>,
 }
 
 impl<'d> Components<'d> {
-    /// Checks all components that have a table of their own.
+    /// Checks all components that have their own table.
     pub(super) fn new(
         manifest: &'d ManifestText<'d>,
         document: &'d Document,
@@ -41,7 +41,7 @@ impl<'d> Components<'d> {
         Ok(components)
     }
 
-    /// Returns the index of the component with this name, which is served from now on, or nothing if there is none.
+    /// Serves the component with this name, and returns its index. Returns `None` if there is none.
     pub(super) fn serve(&mut self, name: &'d str) -> Option<usize> {
         if let Some(component) = self.named.remove(name) {
             self.indices.insert(name, self.served.len());
@@ -55,13 +55,13 @@ impl<'d> Components<'d> {
         self.named.contains_key(name) || self.indices.contains_key(name)
     }
 
-    /// Returns the index of a component that a trigger defines.
+    /// Serves a component that a trigger defines, and returns its index.
     pub(super) fn serve_inline(&mut self, component: Component) -> usize {
         self.served.push(component);
         self.served.len() - 1
     }
 
-    /// Returns the components that are served, by their indices.
+    /// Returns the served components in the order of their indices.
     pub(super) fn served(self) -> Vec<Component> {
         self.served
     }
@@ -115,7 +115,7 @@ impl<'d> Components<'d> {
 
 fn mounts(manifest: &ManifestText<'_>, files: &[Spanned<TextOr<Mount>>]) -> Result<Vec<Mount>> {
     let mut mounts: Vec<Mount> = Vec::new();
-    // Sorted: an image may bring a manifest with many thousands of entries.
+    // A set, because an image's manifest may have many thousands of entries.
     let mut destinations = BTreeSet::new();
     for entry in files {
         let mount = match entry.get_ref() {
@@ -172,7 +172,7 @@ fn environment(
     entries.iter().map(checked).collect()
 }
 
-/// Fails unless this can be a variable of an environment.
+/// Fails unless this name and value can be an environment variable.
 pub fn check_variable(name: &str, value: &str) -> Result<()> {
     ensure!(!name.is_empty(), "an environment variable must have a name");
     ensure!(

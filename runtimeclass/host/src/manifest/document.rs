@@ -1,5 +1,5 @@
-//! A manifest's tables, key by key as Spin has them. Every table denies unknown keys. What is read and not used here is
-//! read so that a mistake in it is found.
+//! The tables of a manifest, with Spin's keys. Every table denies unknown keys. Keys that the host does not use are
+//! read all the same, to find mistakes in their values.
 
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
@@ -8,16 +8,16 @@ use std::fmt;
 use std::marker::PhantomData;
 use toml::Spanned;
 
-/// A text with its place.
+/// A string with its position.
 pub(super) type Text = Spanned<String>;
-/// A list of which only matters whether it is empty.
+/// A list that is only checked for being empty.
 pub(super) type AnyList = Spanned<Vec<IgnoredAny>>;
-/// A table of which only matters whether it is empty.
+/// A table that is only checked for being empty.
 pub(super) type AnyTable = Spanned<BTreeMap<String, IgnoredAny>>;
-/// Settings of tools, which Spin ignores too.
+/// Settings of tools. Spin ignores them too.
 type Tools = BTreeMap<String, BTreeMap<String, IgnoredAny>>;
 
-/// The keys that tell the version, read before everything else. A manifest of version 1 has other tables.
+/// The keys with the version. They are read first, because a manifest of version 1 has other tables.
 #[derive(serde::Deserialize)]
 pub(super) struct Versions {
     pub(super) spin_manifest_version: Option<Spanned<toml::Value>>,
@@ -63,12 +63,12 @@ pub(super) struct Variable {
     #[serde(default)]
     pub(super) required: bool,
     pub(super) default: Option<String>,
-    /// No value is ever logged, whether it is secret or not.
+    /// Values are never logged, even if they are not secret.
     #[serde(default, rename = "secret")]
     _secret: bool,
 }
 
-/// The triggers by their kinds: those of HTTP, and where the others are.
+/// The triggers by kind: those of HTTP, and the positions of the others.
 pub(super) struct Triggers {
     pub(super) http: Vec<Spanned<HttpTrigger>>,
     pub(super) others: Vec<(Text, AnyList)>,
@@ -140,12 +140,12 @@ pub(super) struct Component {
     _build: Option<Build>,
     #[serde(default, rename = "tool")]
     _tool: Tools,
-    /// What `spin up --profile` would select. Without that option Spin does not use it either.
+    /// Profiles for `spin up --profile`. Spin ignores them without that option.
     #[serde(default, rename = "profile")]
     _profiles: BTreeMap<String, Profile>,
 }
 
-/// A source that is not a file: one of a URL, or of a registry.
+/// A source other than a file: a URL or a registry.
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Elsewhere {
@@ -158,7 +158,7 @@ pub(super) struct Elsewhere {
     pub(super) version: Option<String>,
 }
 
-/// What builds the component.
+/// The commands that build the component.
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Build {
@@ -200,7 +200,7 @@ enum OneOrMany {
     Many(#[allow(dead_code, reason = "only its type is checked")] Vec<String>),
 }
 
-/// A text or a table. Unlike an enum that serde tries out, it keeps the lines of errors within the table.
+/// A string or a table. Unlike an untagged enum of serde, it keeps the lines of errors within the table.
 pub(super) enum TextOr<T> {
     Text(String),
     Table(T),

@@ -1,4 +1,4 @@
-//! That docs/spin.md is true: every example in its tables does what its row says, and every key has a row.
+//! Checks docs/spin.md: every example in its tables behaves as its row promises, and every key has a row.
 
 use super::Manifest;
 use std::path::Path;
@@ -14,7 +14,7 @@ struct Row<'p> {
     note: &'p str,
 }
 
-/// Returns the rows of the tables that have a verdict. A row without a key belongs to that of the row above.
+/// Returns the rows of the tables that have a verdict. A row without a key belongs to the key of the row above.
 fn rows() -> Vec<Row<'static>> {
     let (mut section, mut key, mut rows) = ("", "", Vec::new());
     for line in PAGE.lines() {
@@ -41,7 +41,7 @@ fn rows() -> Vec<Row<'static>> {
     rows
 }
 
-/// Puts a line into a table of a manifest, instead of the line there that has the same key.
+/// Returns a manifest with `line` in a table, in place of the default line with the same key.
 fn manifest(section: &str, line: &str) -> String {
     let key = |line: &str| {
         line.split(['=', '.'])
@@ -82,7 +82,7 @@ fn manifest(section: &str, line: &str) -> String {
         }
     }
     match line {
-        // It is there, and a table is not written twice.
+        // The table exists already, and TOML forbids a second one.
         "[variables]" => {}
         "[component.unused]" => text += "[component.unused]\nsource = \"unused.wasm\"\n",
         _ if is_header => text += &format!("{line}\n"),
@@ -107,7 +107,7 @@ fn parse(row: &Row<'_>) -> anyhow::Result<Manifest> {
 }
 
 #[test]
-fn every_row_is_true() {
+fn every_row_holds() {
     let rows = rows();
     assert!(rows.len() > 70, "only {} rows are found", rows.len());
     for row in rows {
@@ -146,7 +146,7 @@ fn every_key_has_a_row() {
 }
 
 #[test]
-fn every_request_header_is_named() {
+fn every_request_header_is_documented() {
     for name in [
         "spin-client-addr",
         "spin-full-url",

@@ -1,4 +1,4 @@
-//! What a manifest may ask for and this host does not have. Each is refused by its name, with what to do instead.
+//! Refuses features of manifests that the host does not support. Each error names the feature and a remedy.
 
 use super::document::{
     AnyList, AnyTable, Component, Document, Elsewhere, HttpTrigger, TextOr, Versions,
@@ -28,17 +28,17 @@ pub(super) fn check_version(manifest: &ManifestText<'_>, versions: &Versions) ->
         Value::String(text) if text.trim() == "2" => {
             "spin_manifest_version must be a number: write spin_manifest_version = 2"
         }
-        _ => "spin_manifest_version must be 2: this host reads no other",
+        _ => "spin_manifest_version must be 2: this host reads only version 2",
     };
     Err(manifest.error(version.span().start, what))
 }
 
-/// Fails if the application asks for triggers other than those of HTTP, or for another base of their routes.
+/// Fails if the application has triggers other than HTTP, or a base for its routes.
 pub(super) fn check_application(manifest: &ManifestText<'_>, document: &Document) -> Result<()> {
     for (kind, triggers) in &document.trigger.others {
         if !triggers.get_ref().is_empty() {
             let what = format!(
-                "[[trigger.{}]] is not supported: this host serves HTTP alone; remove it, and serve it by another host",
+                "[[trigger.{}]] is not supported: this host serves only HTTP; remove it, and serve it with another host",
                 kind.get_ref()
             );
             return Err(manifest.error(kind.span().start, &what));
@@ -64,7 +64,7 @@ pub(super) fn check_application(manifest: &ManifestText<'_>, document: &Document
     Ok(())
 }
 
-/// Fails if a trigger asks for another executor, or for components beside its own.
+/// Fails if a trigger has another executor, or more components than its own.
 pub(super) fn check_trigger(manifest: &ManifestText<'_>, trigger: &HttpTrigger) -> Result<()> {
     if let Some(executor) = &trigger.executor {
         let kind = executor.kind.get_ref().as_str();
@@ -86,14 +86,14 @@ pub(super) fn check_trigger(manifest: &ManifestText<'_>, trigger: &HttpTrigger) 
             return Err(manifest.error(key.span().start, what));
         }
     }
-    let more = "a trigger runs the component that it names and no other: remove them";
+    let more = "a trigger runs only the component that it names: remove them";
     table(manifest, "components", &trigger.components, more)?;
     table(manifest, "dependencies", &trigger.dependencies, more)
 }
 
-/// Fails if a component asks for something that the host does not have.
+/// Fails if a component uses a feature that the host does not support.
 pub(super) fn check_component(manifest: &ManifestText<'_>, component: &Component) -> Result<()> {
-    let kept = "keep data in a directory of `files`, or ask a server of allowed_outbound_hosts";
+    let kept = "keep data in a directory of `files`, or on a server in allowed_outbound_hosts";
     list(
         manifest,
         "key_value_stores",
@@ -106,8 +106,8 @@ pub(super) fn check_component(manifest: &ManifestText<'_>, component: &Component
         &component.sqlite_databases,
         kept,
     )?;
-    let asked = "ask a server of allowed_outbound_hosts";
-    list(manifest, "ai_models", &component.ai_models, asked)?;
+    let remote = "use a server in allowed_outbound_hosts";
+    list(manifest, "ai_models", &component.ai_models, remote)?;
     let newer = "write allowed_outbound_hosts = [\"https://HOST\"]";
     list(
         manifest,
@@ -115,7 +115,7 @@ pub(super) fn check_component(manifest: &ManifestText<'_>, component: &Component
         &component.allowed_http_hosts,
         newer,
     )?;
-    let mounted = "directories are mounted as they are; move what is to be hidden out of them";
+    let mounted = "directories are mounted as they are; move the excluded files out of them";
     list(manifest, "exclude_files", &component.exclude_files, mounted)?;
     let composed = "compose them into the component when it is built, for example with `wac plug`";
     table(manifest, "dependencies", &component.dependencies, composed)
@@ -129,14 +129,14 @@ pub(super) fn source(
     let what = match source.get_ref() {
         TextOr::Text(path) => format!("the source {path:?} is not supported"),
         TextOr::Table(Elsewhere { url: Some(url), .. }) => format!(
-            "a source of a URL is not supported: download {url} beside the manifest and write source = \"FILE.wasm\""
+            "a URL as source is not supported: download {url} beside the manifest and write source = \"FILE.wasm\""
         ),
         TextOr::Table(Elsewhere {
             package: Some(package),
             version,
             ..
         }) => format!(
-            "a source of a registry is not supported: fetch it with `wkg get {package}@{}` and write source = \"FILE.wasm\"",
+            "a registry as source is not supported: fetch it with `wkg get {package}@{}` and write source = \"FILE.wasm\"",
             version.as_deref().unwrap_or("VERSION")
         ),
         TextOr::Table(_) => "a source must be a file: write source = \"FILE.wasm\"".to_owned(),

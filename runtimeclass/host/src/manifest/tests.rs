@@ -1,4 +1,4 @@
-//! What a manifest may say, and the line of what it may not.
+//! Valid and invalid manifests, and the lines that errors name.
 
 #[path = "tests/refusals.rs"]
 mod refusals;
@@ -36,7 +36,7 @@ fn parse(text: &str) -> Result<Manifest> {
     Manifest::parse(Path::new("dir/spin.toml"), text)
 }
 
-/// The error for `GOOD` with one text in it replaced.
+/// Returns the error for `GOOD` after a replacement.
 fn error_after(good: &str, bad: &str) -> String {
     assert!(GOOD.contains(good), "{good:?} is not in the manifest");
     let error = parse(&GOOD.replacen(good, bad, 1)).expect_err("the manifest must be refused");
@@ -103,7 +103,7 @@ fn bad_toml_is_an_error_with_its_line() {
 }
 
 #[test]
-fn a_variable_is_declared_with_a_default_or_required() {
+fn a_variable_has_a_default_or_is_required() {
     let with = |lines: &str| format!("[variables]\n{lines}\n[application]");
     let manifest = parsed(
         "[application]",
@@ -132,7 +132,7 @@ fn a_variable_is_declared_with_a_default_or_required() {
 }
 
 #[test]
-fn templates_use_declared_variables() {
+fn templates_may_only_use_declared_variables() {
     let variables = "[variables]\nhost = { default = \"a\" }\n[application]";
     let text = GOOD.replacen("[application]", variables, 1);
     let line = "variables = { url = \"https://{{ host }}/\" }\nfiles =";
@@ -161,7 +161,7 @@ fn templates_use_declared_variables() {
 }
 
 #[test]
-fn only_whole_directories_are_mounted_each_at_one_absolute_place() {
+fn only_whole_directories_are_mounted_each_at_one_absolute_path() {
     assert_refused(
         "{ source = \"persistent\", destination = \"/app/persistent\" }",
         "\"*.txt\"",
@@ -180,7 +180,7 @@ fn only_whole_directories_are_mounted_each_at_one_absolute_place() {
 }
 
 #[test]
-fn the_same_destination_written_differently_is_given_twice() {
+fn the_same_destination_in_another_spelling_is_a_duplicate() {
     let other = "{ source = \"persistent\", destination = \"/app/persistent\" }";
     for twice in ["//app//persistent", "/app/./persistent", "/app/persistent/"] {
         let entries = format!("{{ source = \"a\", destination = \"{twice}\" }}, {other}");
@@ -191,9 +191,9 @@ fn the_same_destination_written_differently_is_given_twice() {
     assert_eq!(manifest.components[0].files.len(), 2);
 }
 
-/// Comparing each destination with all before it would take minutes.
+/// Comparing each destination with all previous ones would take minutes.
 #[test]
-fn a_megabyte_of_destinations_is_read_at_once() {
+fn a_megabyte_of_destinations_is_read_quickly() {
     let other = "{ source = \"persistent\", destination = \"/app/persistent\" }";
     let mut entries = String::new();
     let mut count = 0;
@@ -212,12 +212,12 @@ fn a_megabyte_of_destinations_is_read_at_once() {
 }
 
 #[test]
-fn a_variable_must_have_a_name() {
+fn an_environment_variable_must_have_a_valid_name() {
     assert_refused("{ COLOUR =", "{ \"A=B\" =", 17, "A=B");
 }
 
 #[test]
-fn an_outbound_pattern_that_is_not_understood_is_refused() {
+fn an_unknown_outbound_pattern_is_refused() {
     assert_refused(
         "https://*.example.com",
         "redis://example.com",

@@ -1,4 +1,4 @@
-//! The triggers of a manifest: which requests reach which component.
+//! The triggers of a manifest: routes and their targets.
 
 use super::components::Components;
 use super::document::{Document, HttpTrigger, StaticResponse, TextOr};
@@ -11,10 +11,10 @@ use http::{HeaderName, HeaderValue, StatusCode};
 use std::collections::BTreeMap;
 use toml::Spanned;
 
-/// What Spin answers itself: whether it is healthy, and what it serves.
+/// The prefix of the paths that the host answers itself, as Spin does: health and a description of the application.
 pub const RESERVED: &str = "/.well-known/spin/";
 
-/// Reads all triggers. Returns those that requests from outside can reach.
+/// Reads all triggers. Returns the public ones.
 pub(super) fn endpoints<'d>(
     manifest: &ManifestText<'_>,
     document: &'d Document,
@@ -50,7 +50,7 @@ pub(super) fn endpoints<'d>(
     Ok(endpoints)
 }
 
-/// Returns the trigger's route, or nothing if it is private.
+/// Returns the trigger's route, or `None` if it is private.
 fn route(manifest: &ManifestText<'_>, trigger: &HttpTrigger) -> Result<Option<Route>> {
     let fail = |what: &str| manifest.error(trigger.route.span().start, what);
     let written = match trigger.route.get_ref() {
@@ -71,7 +71,7 @@ fn route(manifest: &ManifestText<'_>, trigger: &HttpTrigger) -> Result<Option<Ro
     Ok(Some(route))
 }
 
-/// Returns what the trigger reaches. A component that is private is checked, and not served.
+/// Returns the trigger's target. A private component is checked but not served.
 fn target<'d>(
     manifest: &ManifestText<'_>,
     trigger: &'d Spanned<HttpTrigger>,
@@ -108,7 +108,7 @@ fn target<'d>(
     }
 }
 
-/// Makes the response of a `static_response`.
+/// Builds the response of a `static_response`.
 fn fixed(manifest: &ManifestText<'_>, response: &StaticResponse) -> Result<http::Response<Bytes>> {
     let body = response.body.clone().unwrap_or_default();
     let mut fixed = http::Response::new(Bytes::from(body));
@@ -135,7 +135,7 @@ fn fixed(manifest: &ManifestText<'_>, response: &StaticResponse) -> Result<http:
 
 fn status(code: u16) -> Result<StatusCode> {
     let status = StatusCode::from_u16(code)
-        .map_err(|_| anyhow!("{code} is no status code: choose one from 200 to 599"))?;
+        .map_err(|_| anyhow!("{code} is not a status code: choose one from 200 to 599"))?;
     ensure!(
         (200..600).contains(&code),
         "{code} cannot be a response's status: choose one from 200 to 599"

@@ -1,4 +1,4 @@
-//! Which requests each form of a pattern allows, and which forms are refused.
+//! The requests that each form of a pattern allows, and the forms that are refused.
 
 use super::*;
 
@@ -69,7 +69,7 @@ fn ports_may_be_a_range_without_its_end() {
 }
 
 #[test]
-fn a_slash_at_the_end_is_no_path() {
+fn a_slash_at_the_end_is_not_a_path() {
     assert!(allows("http://a.org/", "http://a.org/path"));
     assert!(allows("http://a.org:81/", "http://a.org:81/path"));
 }
@@ -85,17 +85,17 @@ fn refused(pattern: &str) -> String {
 }
 
 #[test]
-fn what_the_host_does_not_have_is_refused_by_its_name() {
+fn unsupported_features_are_refused_by_name() {
     for (pattern, says) in [
-        ("redis://a", "no clients for redis"),
-        ("postgres://a:5432", "no clients for postgres"),
-        ("http://self", "no name of its own"),
-        ("https://self.alt", "no name of its own"),
-        ("*://self:*", "no name of its own"),
+        ("redis://a", "no client for redis"),
+        ("postgres://a:5432", "no client for postgres"),
+        ("http://self", "no name for requests to itself"),
+        ("https://self.alt", "no name for requests to itself"),
+        ("*://self:*", "no name for requests to itself"),
         ("http://back.spin.internal", "to each other"),
         ("http://*.spin.internal", "to each other"),
         ("insecure:allow-all", "*://*:*"),
-        ("*://a", "no port of its own"),
+        ("*://a", "no default port"),
     ] {
         let error = refused(pattern);
         assert!(error.contains(says), "{pattern}: {error}");

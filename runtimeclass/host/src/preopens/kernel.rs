@@ -1,8 +1,8 @@
-//! File systems that are interfaces of the kernel. Through them a component could leave its sandbox (`/proc/self/mem`) or
-//! change the machine.
+//! Refuses file systems that are interfaces of the kernel, because a component could leave its sandbox through them
+//! (`/proc/self/mem`) or change the machine.
 //!
-//! The directory itself is judged by what `fstatfs` says of it. What is mounted below it, and devtmpfs, which `fstatfs`
-//! does not tell from tmpfs, are found in the list of mounts.
+//! `fstatfs` reports the type of the directory itself. The list of mounts shows mounts below it, and devtmpfs, which
+//! has the same type as tmpfs in `fstatfs`.
 
 use super::Preopen;
 use anyhow::{Context, Result, bail};
@@ -12,8 +12,8 @@ use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
-/// Type numbers, from the kernel's include/uapi/linux/magic.h and, for those that are not there, from the file system's
-/// source; and names, as the list of mounts has them.
+/// The type numbers and names of these file systems. The numbers are from the kernel's include/uapi/linux/magic.h or
+/// else from the file system's source. The names are those in the list of mounts.
 const KERNEL: [(u32, &str); 22] = [
     (0x0000_9fa0, "proc"),
     (0x6265_6572, "sysfs"),
@@ -38,13 +38,12 @@ const KERNEL: [(u32, &str); 22] = [
     (0x6e66_7364, "nfsd"),
     (0x0765_5821, "resctrl"),
 ];
-/// Has the type number of tmpfs or ramfs.
+/// Its type number is that of tmpfs or ramfs.
 const DEVTMPFS: &str = "devtmpfs";
-/// The list of this process's mounts: see proc_pid_mountinfo(5).
+/// The list of this process's mounts (proc_pid_mountinfo(5)).
 const MOUNTS: &str = "/proc/self/mountinfo";
 
-/// The mounted file systems of the kernel. There are none where the list cannot be read; then a directory is judged by
-/// its own type alone.
+/// The mounted interfaces of the kernel. Empty if the list cannot be read: directories are then checked only by type.
 pub(super) struct Mounts(Vec<Mount>);
 
 #[derive(Debug, PartialEq, Eq)]
@@ -55,16 +54,17 @@ struct Mount {
 }
 
 impl Mounts {
-    /// Reads the list.
+    /// Reads the list of mounts.
     pub(super) fn read() -> Self {
         Self(parse(&std::fs::read(MOUNTS).unwrap_or_default()))
     }
 
-    /// Returns an error if the directory lies in a file system of the kernel, or one is mounted below it.
+    /// Fails if the directory is in an interface of the kernel, or if one is mounted below it.
     pub(super) fn check(&self, preopen: &Preopen, directory: &File) -> Result<()> {
         let path = preopen.host.display();
-        let statfs = rustix::fs::fstatfs(directory).with_context(|| format!("statfs {path}"))?;
-        // The type of the field differs between architectures; the number has 32 bits.
+        let statfs = rustix::fs::fstatfs(directory)
+            .with_context(|| format!("{path}: cannot read its file system's type"))?;
+        // The field's type differs between architectures. The number has 32 bits.
         let number = statfs.f_type as u32;
         let device = directory.metadata()?.dev();
         let device = format!(
@@ -117,7 +117,7 @@ fn parse_line(line: &[u8]) -> Option<Mount> {
     Some(Mount { device, at, kind })
 }
 
-/// Space, tab, newline and backslash are written as `\` and three octal digits.
+/// Decodes a path in which space, tab, newline and backslash are written as `\` and three octal digits.
 fn unescaped(path: &[u8]) -> Vec<u8> {
     let mut plain = Vec::with_capacity(path.len());
     let mut rest = path;
@@ -155,23 +155,25 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_that_contains_one_is_refused() {
+    fn a_directory_that_contains_an_interface_of_the_kernel_is_refused() {
         let error = refused("/");
         assert!(error.contains("file system is mounted at /"), "{error}");
     }
 
     #[test]
-    fn every_mounted_one_is_refused_where_it_is_mounted() {
-        for mount in Mounts::read().0 {
-            // Another mount may cover it.
-            let visible = std::fs::symlink_metadata(&mount.at).is_ok_and(|it| it.is_dir());
-            if visible
-                && PathBuf::from(&mount.at)
-                    .canonicalize()
-                    .is_ok_and(|at| at == mount.at)
-            {
-                refused(&mount.at.display().to_string());
-            }
+    fn every_mounted_interface_of_the_kernel_is_refused() {
+        // Another mount may cover a mount point, and a link may lead to it.
+        let visible = |mount: &Mount| {
+            mount.at.is_dir() && mount.at.canonicalize().is_ok_and(|at| at == mount.at)
+        };
+        let mut mounts = Mounts::read().0;
+        mounts.retain(visible);
+        assert!(
+            mounts.iter().any(|mount| mount.kind == "proc"),
+            "{mounts:?}"
+        );
+        for mount in mounts {
+            refused(&mount.at.display().to_string());
         }
     }
 

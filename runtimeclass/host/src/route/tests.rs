@@ -1,4 +1,4 @@
-//! What routes match, and that Spin's router matches the same.
+//! The paths that routes match.
 
 use super::*;
 
@@ -50,13 +50,13 @@ fn a_name_stands_for_one_segment() {
 }
 
 #[test]
-fn a_path_is_compared_as_it_is_sent() {
+fn paths_are_compared_as_sent() {
     assert!(matches("/a%20b", "/a%20b") && !matches("/a", "/%61") && !matches("/a", "/b/../a"));
     assert_eq!(captures("/:x", "/%2F").expect("a match").names, ["%2F"]);
 }
 
 #[test]
-fn what_is_no_path_matches_nothing() {
+fn a_target_that_is_not_a_path_never_matches() {
     for route in ["/...", "/", "/a"] {
         assert!(!matches(route, "*"), "OPTIONS *");
         assert!(!matches(route, ""), "CONNECT");
@@ -83,7 +83,7 @@ fn a_wildcard_elsewhere_is_refused() {
 }
 
 #[test]
-fn routes_with_other_names_have_the_same_shape() {
+fn routes_that_differ_only_in_names_have_the_same_shape() {
     let shape = |route: &str| Route::parse(route).expect("a route").shape();
     assert_eq!(shape("/:a/b"), shape("/:b/b/"));
     assert_eq!(shape("/a/..."), shape("a/*"));

@@ -1,8 +1,8 @@
-//! That the host's router finds what Spin's finds: for routes and paths that are made up, the same ones at every run.
+//! Compares the host's router with Spin's, on generated routes and paths that are the same in every run.
 
 use super::*;
 
-/// Numbers without any relation (xorshift).
+/// A generator of pseudo-random numbers (xorshift).
 struct Numbers(u64);
 
 impl Numbers {
@@ -10,7 +10,7 @@ impl Numbers {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
-        // Both fit: the remainder is below a usize.
+        // The remainder fits, because it is below a usize.
         (self.0 % limit as u64) as usize
     }
 
@@ -18,9 +18,9 @@ impl Numbers {
         words[self.below(words.len())]
     }
 
-    /// Makes up to `most` segments of these words.
-    fn path(&mut self, words: &[&str], most: usize) -> String {
-        let count = self.below(most + 1);
+    /// Generates a path of up to `max` segments from these words.
+    fn path(&mut self, words: &[&str], max: usize) -> String {
+        let count = self.below(max + 1);
         let segments = (0..count).map(|_| format!("/{}", self.one_of(words)));
         segments.collect()
     }
@@ -34,7 +34,7 @@ const SENT: [&str; 11] = [
     "a", "b", "ab", "a.b", "b.", "", "c..b", ".b", "a.a.b", "%61", "b.a",
 ];
 
-/// Returns Spin's way to write a route for its router.
+/// Returns a route in the syntax of Spin's router.
 fn for_spin(route: &Route) -> String {
     let completed = route.completed();
     match completed.strip_suffix("/...") {
@@ -43,14 +43,14 @@ fn for_spin(route: &Route) -> String {
     }
 }
 
-/// What a router finds: a route, the values of its names, and the rest of the path.
+/// The result of a router: the index of a route, the values of its names, and the rest of the path.
 type Found<'p> = Option<(usize, Vec<&'p str>, Option<&'p str>)>;
 
 fn in_spin<'p>(router: &routefinder::Router<usize>, path: &'p str) -> Found<'p> {
     let found = router.best_match(path)?;
     let index = *found.handler();
     let captures = found.captures();
-    // The captures are parts of the path; by their places they outlive the match.
+    // The captures are slices of the path. Their addresses give slices that outlive the match.
     let part = |text: &str| {
         let at = text.as_ptr() as usize - path.as_ptr() as usize;
         &path[at..at + text.len()]
@@ -65,7 +65,7 @@ fn in_host<'p>(router: &Router<usize>, path: &'p str) -> Found<'p> {
 }
 
 #[test]
-fn made_up_routes_are_found_as_spins_router_finds_them() {
+fn generated_routes_match_as_in_spins_router() {
     let mut numbers = Numbers(0x9e37_79b9_7f4a_7c15);
     let mut found = 0;
     for _ in 0..2000 {
@@ -94,7 +94,7 @@ fn made_up_routes_are_found_as_spins_router_finds_them() {
 }
 
 #[test]
-fn the_most_specific_route_is_found_whatever_the_order() {
+fn the_most_specific_route_is_found_in_any_order() {
     let ranked = [
         "/one/two/three",
         "/one/two/:x",

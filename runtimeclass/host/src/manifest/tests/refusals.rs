@@ -1,16 +1,16 @@
-//! What asks for nothing, and what the host does not have.
+//! Values that request nothing are accepted. Unsupported features are refused.
 
 use super::{assert_refused, parse, parsed};
 
 #[test]
-fn another_manifest_version_is_refused() {
+fn other_manifest_versions_are_refused() {
     assert_refused("version = 2", "version = 3", 1, "must be 2");
     assert_refused("version = 2", "version = \"2\"", 1, "must be a number");
     assert_refused("spin_manifest_version = 2", "", 1, "is missing");
 }
 
 #[test]
-fn a_manifest_of_version_1_is_named_before_its_tables_are_read() {
+fn a_manifest_of_version_1_is_recognised_before_its_tables_are_read() {
     let rest = "name = \"shop\"\ntrigger = { type = \"http\", base = \"/\" }\n[[component]]\nid = \"shop\"\n";
     for version in [
         "spin_version = \"1\"",
@@ -29,7 +29,7 @@ fn a_manifest_of_version_1_is_named_before_its_tables_are_read() {
 }
 
 #[test]
-fn what_asks_for_nothing_is_accepted() {
+fn values_that_request_nothing_are_accepted() {
     for (good, other) in [
         (
             "route =",
@@ -70,7 +70,7 @@ fn what_asks_for_nothing_is_accepted() {
 }
 
 #[test]
-fn what_the_host_does_not_have_is_refused_by_its_name() {
+fn unsupported_features_are_refused_by_name() {
     let redis = "[[trigger.redis]]\nchannel = \"a\"\ncomponent = \"visits\"\n[[trigger.http]]";
     assert_refused("[[trigger.http]]", redis, 9, "[[trigger.redis]]");
     let base = "[application.trigger.http]\nbase = \"/api\"\n[[trigger.http]]";

@@ -1,4 +1,4 @@
-//! Which requests reach what.
+//! Routes and their targets.
 
 use super::{assert_refused, parsed};
 use crate::manifest::Target;
@@ -23,7 +23,7 @@ fn several_triggers_reach_several_components() {
 }
 
 #[test]
-fn a_component_without_a_route_is_checked_and_not_served() {
+fn a_component_without_a_public_route_is_only_checked() {
     let private = OTHER.replace("\"/other/:id\"", "{ private = true }");
     for other in [
         private.as_str(),
@@ -48,7 +48,7 @@ fn a_component_without_a_route_is_checked_and_not_served() {
 }
 
 #[test]
-fn a_trigger_must_reach_one_thing() {
+fn a_trigger_must_have_exactly_one_target() {
     let other = "component = \"other\"";
     assert_refused("component = \"visits\"", other, 11, "no [component.other]");
     let both = "static_response = { body = \"x\" }\ncomponent = \"visits\"";
@@ -67,7 +67,7 @@ fn routes_that_take_the_same_requests_are_refused_with_both_lines() {
 }
 
 #[test]
-fn a_route_must_be_possible() {
+fn invalid_and_reserved_routes_are_refused() {
     assert_refused("\"/...\"", "\"/.../a\"", 10, "only at its end");
     let reserved = "\"/.well-known/spin/health\"";
     assert_refused("\"/...\"", reserved, 10, "answers itself");
