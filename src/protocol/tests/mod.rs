@@ -2,11 +2,13 @@
 //!
 //! - [`rules`]: one rule each, on a schedule that does not matter.
 //! - [`mixed`]: the same with take-over, requests that do not count, and single processes killed.
+//! - [`obvious`]: the handler that this protocol replaces, which loses visits.
 //! - [`refusals`]: obstacles of every kind, which must not count.
 //! - [`takeovers`]: what was on the volume before.
 //! - [`races`]: many schedules; a failure names its seed, which replays it.
 
 mod mixed;
+mod obvious;
 mod races;
 mod refusals;
 mod rules;
