@@ -168,12 +168,11 @@ fn every_command_of_the_repository_that_a_page_names_is_there() -> Result<()> {
 #[test]
 fn every_guarantee_has_a_test_that_is_there() -> Result<()> {
     let page = std::fs::read_to_string(repository().join("SECURITY.md"))?;
-    let (_, table) = page
-        .split_once("| guarantee | file | test |")
-        .context("SECURITY.md has no table of guarantees")?;
-    let rows = table.lines().skip(2).take_while(|line| !line.is_empty());
+    // One table for each actor.
+    let tables = page.split("| guarantee | file | test |").skip(1);
+    let rows = tables.flat_map(|table| table.lines().skip(2).take_while(|line| !line.is_empty()));
     let mut tests = 0;
-    for row in rows.filter(|row| !row.ends_with("| TODO | TODO |")) {
+    for row in rows {
         let columns: Vec<&str> = row.split('|').map(|column| column.trim()).collect();
         let [_, _, file, test, _] = columns[..] else {
             anyhow::bail!("SECURITY.md: {row} has not three columns");

@@ -234,7 +234,7 @@ mod tests {
 
     #[test]
     fn every_call_is_in_the_documentation() {
-        let documentation = include_str!("../../../../SECURITY.md");
+        let documentation = include_str!("../../../../docs/security.md");
         for name in GUEST.calls.iter().chain(COMPILER.calls).copied().flatten() {
             assert!(documentation.contains(&format!("`{name}`")), "{name}");
         }
