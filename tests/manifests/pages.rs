@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Where the pages are.
-const FOLDERS: [&str; 7] = [
+const FOLDERS: [&str; 9] = [
     ".",
     "docs",
     "docs/upstream",
@@ -14,15 +14,19 @@ const FOLDERS: [&str; 7] = [
     "k8s",
     "runtimeclass",
     "runtimeclass/installer",
+    "src/protocol/tests",
+    "tests/cluster",
 ];
 
 /// What a path in a command begins with.
-const TOP: [&str; 7] = [
+const TOP: [&str; 9] = [
     "bench/",
+    "cluster/",
     "docs/",
     "k8s/",
     "runtimeclass/",
     "src/",
+    "support/",
     "tests/",
     "xtask/",
 ];
