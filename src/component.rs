@@ -13,15 +13,20 @@ use std::rc::Rc;
 /// What lives as long as the instance.
 struct Instance {
     counter: Counter<Wasi>,
+    metrics: Rc<Metrics>,
     settings: Settings,
 }
 
 thread_local! {
     /// A component has one thread; its requests are tasks of it.
-    static INSTANCE: Rc<Instance> = Rc::new(Instance {
-        counter: Counter::new(Rc::default(), Rc::new(Metrics::default())),
-        settings: settings(),
-    });
+    static INSTANCE: Rc<Instance> = {
+        let metrics = Rc::new(Metrics::default());
+        Rc::new(Instance {
+            counter: Counter::new(Rc::default(), metrics.clone()),
+            metrics,
+            settings: settings(),
+        })
+    };
 }
 
 /// Reads the settings, and logs what is wrong with them.
@@ -38,7 +43,12 @@ async fn handle(request: Request) -> anyhow::Result<Response<FullBody<Bytes>>> {
     // Dropping the body unread leaves it to the host: a small one is drained, a large one closes the connection.
     let (head, _body) = request.into_parts();
     let instance = INSTANCE.with(Rc::clone);
-    let answer = routes::answer(&instance.counter, &instance.settings, &head).await;
+    let Instance {
+        counter,
+        metrics,
+        settings,
+    } = &*instance;
+    let answer = routes::answer(counter, metrics, settings, &head).await;
     let mut response = Response::new(FullBody::new(answer.body));
     *response.status_mut() = answer.status;
     *response.headers_mut() = answer.headers;

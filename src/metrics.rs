@@ -1,7 +1,8 @@
-//! What one instance has measured, as Prometheus text.
+//! The measurements of one instance, as Prometheus text.
 //!
-//! `visits_total` is the volume's and outlives instances; everything else starts at 0 with each instance.
+//! `visits_total` is the volume's count and outlives instances. Everything else starts at 0 with each instance.
 
+use crate::protocol::observer::Observer;
 use prometheus::{Encoder, Histogram, HistogramOpts, IntCounter, Registry, TextEncoder};
 use std::time::Duration;
 
@@ -74,29 +75,27 @@ fn register(registry: &Registry, metric: impl prometheus::core::Collector + 'sta
         .expect("the names differ");
 }
 
-impl Metrics {
-    /// A batch of `visits` visits is durable and published.
-    pub fn committed(&self, visits: u64) {
+impl Observer for Metrics {
+    fn committed(&self, visits: u64) {
         self.commits.inc();
         self.batch.observe(visits as f64);
     }
 
-    /// The volume has synced, or failed to, in that time.
-    pub fn synced(&self, duration: Duration) {
-        self.sync_seconds.observe(duration.as_secs_f64());
-    }
-
-    /// Another instance has renamed the ticket first.
-    pub fn lost_a_claim(&self) {
-        self.lost_claims.inc();
-    }
-
-    /// `visits` visitors were told an error.
-    pub fn failed(&self, visits: u64) {
+    fn failed(&self, visits: u64) {
         self.failed.inc_by(visits);
     }
 
-    /// All of it in the text format, [`CONTENT_TYPE`], with `visits` as the volume's count.
+    fn synced(&self, duration: Duration) {
+        self.sync_seconds.observe(duration.as_secs_f64());
+    }
+
+    fn lost_claim(&self) {
+        self.lost_claims.inc();
+    }
+}
+
+impl Metrics {
+    /// Renders everything in the text format, [`CONTENT_TYPE`], with `visits` as the volume's count.
     pub fn text(&self, visits: u64) -> Vec<u8> {
         self.visits.reset();
         self.visits.inc_by(visits);
@@ -111,6 +110,7 @@ impl Metrics {
 #[cfg(test)]
 mod tests {
     use super::Metrics;
+    use crate::protocol::observer::Observer;
 
     #[test]
     fn the_text_shows_the_volumes_count_and_the_instances_work() {
@@ -118,7 +118,7 @@ mod tests {
         metrics.committed(3);
         metrics.committed(40);
         metrics.failed(2);
-        metrics.lost_a_claim();
+        metrics.lost_claim();
         metrics.text(1);
         let text = String::from_utf8(metrics.text(483)).unwrap();
         for line in [

@@ -2,12 +2,11 @@
 
 use crate::accept::Form;
 use crate::answer::{Answer, TEXT};
-use crate::metrics;
+use crate::metrics::{self, Metrics};
 use crate::page::{self, Page};
 use crate::prefetch;
-use crate::protocol::error::CountResult;
 use crate::protocol::platform::Platform;
-use crate::protocol::{CountError, Counter, Refusal, record};
+use crate::protocol::{CountError, CountResult, Counter, Refusal, record};
 use crate::settings::Settings;
 use http::header::{ACCEPT, CACHE_CONTROL, RETRY_AFTER, VARY};
 use http::{Method, StatusCode, request};
@@ -26,6 +25,7 @@ struct Told<'a> {
 /// The body is never looked at, and its host drops or drains it: nothing a sender does with it can hold a visit.
 pub async fn answer<P: Platform>(
     counter: &Counter<P>,
+    metrics: &Metrics,
     settings: &Settings,
     head: &request::Parts,
 ) -> Answer {
@@ -38,14 +38,15 @@ pub async fn answer<P: Platform>(
         return Answer::line(StatusCode::NOT_FOUND, "nothing here: try /");
     }
     match head.method {
-        Method::GET => get(counter, settings, head).await,
-        Method::HEAD => get(counter, settings, head).await.without_body(),
+        Method::GET => get(counter, metrics, settings, head).await,
+        Method::HEAD => get(counter, metrics, settings, head).await.without_body(),
         _ => Answer::method_not_allowed(),
     }
 }
 
 async fn get<P: Platform>(
     counter: &Counter<P>,
+    metrics: &Metrics,
     settings: &Settings,
     head: &request::Parts,
 ) -> Answer {
@@ -61,7 +62,7 @@ async fn get<P: Platform>(
             Answer::new(StatusCode::OK, "application/octet-stream", bytes)
         }),
         "/metrics" => told(counter.current().await, |visits| {
-            let text = counter.metrics().text(visits);
+            let text = metrics.text(visits);
             Answer::new(StatusCode::OK, metrics::CONTENT_TYPE, text)
         }),
         "/healthz" => match settings.refusal() {

@@ -1,43 +1,42 @@
-//! What the protocol asks of a directory: the few calls of WASI that it stands on.
+//! What the protocol needs of a directory: a few calls of WASI.
 //!
-//! A trait, so that the very same protocol runs on WASI (`wasi::directory`) and, in tests, on a simulated volume.
+//! They are a trait, so that the same protocol runs on WASI ([`x) and, in tests, on a simulated volume.
 
 use std::fmt;
 use std::time::SystemTime;
 
-/// Why a call on a directory failed. Only the kinds that the protocol or an operator's hint tells apart have a
-/// variant of their own.
+/// Why a call on a directory failed. The protocol acts on the first four; the others are for messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FsErrorKind {
-    /// No entry of that name (`ENOENT`).
+    /// No entry has that name (`ENOENT`).
     NotFound,
     /// The name is taken (`EEXIST`).
     Exists,
     /// A directory that would be replaced or removed holds entries (`ENOTEMPTY`).
     NotEmpty,
-    /// A directory was asked for and something else is there (`ENOTDIR`).
+    /// The entry is not a directory, and the call needs one (`ENOTDIR`).
     NotADirectory,
-    /// The file system allows no writes (`EROFS`).
+    /// The file system is read-only (`EROFS`).
     ReadOnly,
-    /// Not a matter of permissions (`EPERM`): an immutable or append-only file, or a preopen that the runtime keeps
-    /// read-only.
+    /// Something other than permissions forbids it (`EPERM`): the file is immutable or append-only, or the runtime keeps
+    /// the preopen read-only.
     NotPermitted,
-    /// The permissions of the entry or its directory forbid it (`EACCES`).
+    /// The permissions of the entry or of its directory forbid it (`EACCES`).
     Denied,
-    /// The volume, or the quota on it, is full (`ENOSPC`, `EDQUOT`).
+    /// The volume is full, or the quota on it (`ENOSPC`, `EDQUOT`).
     NoSpace,
-    /// An I/O error (`EIO`). Also what wasmtime 50 makes of `EROFS`, so a read-only mount may hide behind it.
+    /// An I/O error (`EIO`). wasmtime 50 reports `EROFS` as one, too.
     Io,
-    /// Anything else: a vanished device, a stale handle.
+    /// Any other error: a vanished device, a stale handle.
     Other,
 }
 
-/// A failed call on a directory: its kind, and the system's words for it.
+/// A failed call on a directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FsError {
-    /// What the protocol decides by.
+    /// The kind, which the protocol acts on.
     pub kind: FsErrorKind,
-    /// What a person reads, e.g. `read-only file system`.
+    /// The cause, with a remedy if there is one, such as `read-only file system (is the volume mounted read-only?)`.
     pub text: String,
 }
 
@@ -62,64 +61,61 @@ pub struct Entry {
 }
 
 /// An open directory. Names are single path segments; a clone is another handle to the same directory.
-///
-/// The futures need not be `Send`: a component has one thread, and the tests run on one.
 #[allow(
     async_fn_in_trait,
     reason = "used with generics only, on one thread: no bound is ever needed on the futures"
 )]
 pub trait Directory: Clone + 'static {
-    /// A file of such a directory.
+    /// A file of such a directory, open for writing.
     type File: OpenFile;
 
     /// Opens the directory `name` in this one.
     async fn open_dir(&self, name: &str) -> FsResult<Self>;
 
-    /// Makes the directory `name`; [`FsErrorKind::Exists`] if anything has that name.
+    /// Creates the directory `name`. Returns [`FsErrorKind::Exists`] if anything has that name.
     async fn create_dir(&self, name: &str) -> FsResult<()>;
 
-    /// Makes the empty file `name`; [`FsErrorKind::Exists`] if anything has that name.
+    /// Creates the empty file `name`. Returns [`FsErrorKind::Exists`] if anything has that name.
     async fn create_file(&self, name: &str) -> FsResult<()>;
 
-    /// Makes the file `name` itself survive a power cut; its name in this directory needs [`Directory::sync`].
+    /// Makes the content of the file `name` survive a power cut. Its name needs [`Directory::sync`].
     async fn sync_file(&self, name: &str) -> FsResult<()>;
 
-    /// All entries. An error means that the listing may be incomplete, whatever was seen; and even without one an
-    /// entry that is renamed meanwhile may show under both of its names, or neither.
+    /// Lists all entries. An error means that the listing may be incomplete. Even without an error, an entry that is
+    /// renamed during the call may show under either of its names, both, or neither.
     async fn list(&self) -> FsResult<Vec<Entry>>;
 
-    /// Renames an entry of this directory to `to` in `target`, replacing a file or an empty directory.
-    async fn rename(&self, from: &str, target: &Self, to: &str) -> FsResult<()>;
+    /// Renames the entry `from` to `to`, which replaces a file or an empty directory.
+    async fn rename(&self, from: &str, to: &str) -> FsResult<()>;
 
     /// Makes all renames, creations and removals in this directory survive a power cut.
     async fn sync(&self) -> FsResult<()>;
 
-    /// Reads the file `name`, but no more than `limit` bytes of it.
+    /// Reads at most `limit` bytes of the file `name`.
     async fn read(&self, name: &str, limit: usize) -> FsResult<Vec<u8>>;
 
-    /// Opens the file `name` for writing, and makes it first if it is missing and `create` says so. Nothing is
-    /// written or cut off by that.
+    /// Opens the file `name` for writing and leaves its content as it is. If `create` is set, creates a missing file.
     async fn open_file(&self, name: &str, create: bool) -> FsResult<Self::File>;
 
-    /// When the file `name` was last written to, where the file system keeps that; an error if there is none.
+    /// Returns when the file `name` was last written to; `None` if the file system does not keep that.
     async fn modified(&self, name: &str) -> FsResult<Option<SystemTime>>;
 
     /// Removes the file `name`.
     async fn remove_file(&self, name: &str) -> FsResult<()>;
 
-    /// Removes the directory `name`, which must be empty.
+    /// Removes the empty directory `name`.
     async fn remove_dir(&self, name: &str) -> FsResult<()>;
 }
 
 /// A file that is open for writing.
 #[allow(async_fn_in_trait, reason = "as for `Directory`")]
 pub trait OpenFile: 'static {
-    /// Returns the file's size in bytes when it was opened; 0 if it was made then.
+    /// Returns the file's size in bytes when it was opened, 0 for a file that was created then.
     fn size_when_opened(&self) -> u64;
 
-    /// Writes all of `bytes` at offset 0, in one write: readers see what was there before or what is there after.
+    /// Writes all of `bytes` at offset 0, in one write: readers see the content before it or the content after it.
     async fn write(&self, bytes: &[u8]) -> FsResult<()>;
 
-    /// Cuts off whatever there is beyond `size` bytes.
+    /// Cuts off everything beyond `size` bytes.
     async fn truncate(&self, size: u64) -> FsResult<()>;
 }

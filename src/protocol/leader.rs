@@ -1,103 +1,71 @@
-//! The leader: counts for all who wait, batch after batch.
+//! The leader: the task that counts for everyone who waits, batch after batch.
 //!
-//! A batch is claimed, made durable, published, answered, in this order. Batches overlap: while the disk syncs one,
-//! the one before it is published and answered, so that the time of the disk is not time lost. Nothing of a batch
-//! changes its order by that; `visits.bin` may already show the numbers of the batch that is being synced, as it may
-//! those of another instance.
+//! A batch is claimed, made durable, published and answered, in this order. Batches overlap: while the disk syncs one, the
+//! batch before it is published and answered, so that the disk's time is not lost. The order within a batch does not
+//! change. `visits.bin` may already show the numbers of a batch that is being synced, as it may show another instance's.
 //!
-//! A batch whose claim was issued is never claimed again: its visitors would be counted twice. It is finished, or
-//! answered with an error: also when the leader is dropped (`Batch`'s `Drop`), and when the volume does not answer.
+//! A batch is never claimed twice, because its visitors would be counted twice. After its claim it is finished, or answered
+//! with an error: also if the leader is dropped (`Batch`'s `Drop`), and if the volume does not respond.
 
-use super::directory::Directory;
+use super::claim::{Claim, Opened};
 use super::error::CountError;
-use super::group::{Inner, Overdue, STALL_LIMIT, Waiting, interrupted, stalled};
+use super::inner::Inner;
 use super::platform::Platform;
-use super::volume::{Claim, Opened};
+use super::queue::{Outcome, Waiting};
+use super::stall::{Deadline, STALL_LIMIT, stalled};
 use futures::future::{Either, join, select};
 use std::cell::RefCell;
-use std::mem;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 
-/// How long the private directory and `visits.bin` are used before they are opened anew: what an operator has moved
-/// away, or replaced, is not counted in for longer.
+/// How long the private directory and `visits.bin` are used before they are opened anew. This bounds how long visits are
+/// counted in files that an operator has moved away or replaced.
 const REOPEN: Duration = Duration::from_millis(500);
 
-/// The task that counts for all who wait.
+/// The task that counts for everyone who waits.
 pub(super) struct Leader<P: Platform> {
     inner: Rc<Inner<P>>,
     done: bool,
 }
 
-/// Visitors that are counted together. Those that are left when it is dropped are told that it was interrupted.
+/// Visitors who are counted together. Those who are left when it is dropped get an error.
 struct Batch<P: Platform> {
     inner: Rc<Inner<P>>,
     visitors: RefCell<Vec<Waiting<P::Opener>>>,
     size: u64,
 }
 
-/// What is open between claims, and since when.
-struct Kept<D: Directory> {
-    opened: Opened<D>,
+/// What stays open between claims, and when it was opened.
+struct Kept<P: Platform> {
+    opened: Opened<P>,
     at: Duration,
-}
-
-/// One timer for many steps, each of which is far shorter than the limit: making a timer is a call to the host.
-struct Alarm<P: Platform> {
-    platform: Rc<P>,
-    timer: Option<Pin<Box<dyn Future<Output = ()>>>>,
-}
-
-impl<P: Platform> Alarm<P> {
-    fn new(platform: Rc<P>) -> Self {
-        Alarm {
-            platform,
-            timer: None,
-        }
-    }
-
-    /// Waits until `limit` has passed from now on.
-    async fn after(&mut self, limit: Duration) {
-        let end = self.platform.now() + limit;
-        loop {
-            let now = self.platform.now();
-            if now >= end {
-                return;
-            }
-            let timer = self.timer.get_or_insert_with(|| {
-                let platform = self.platform.clone();
-                Box::pin(async move { platform.pause(end - now).await })
-            });
-            timer.await;
-            self.timer = None;
-        }
-    }
 }
 
 /// A batch that is claimed and durable, to be published and answered.
 struct Durable<P: Platform> {
     batch: Batch<P>,
-    claim: Claim<P::Dir>,
+    claim: Claim<P>,
 }
 
 impl<P: Platform> Leader<P> {
+    /// Returns a leader for the visitors of `inner`.
     pub(super) fn new(inner: Rc<Inner<P>>) -> Self {
         Leader { inner, done: false }
     }
 
     /// Counts until nobody waits.
     pub(super) async fn run(mut self) {
-        let mut alarm = Alarm::new(self.inner.platform.clone());
+        let mut deadline = Deadline::new(self.inner.platform.clone());
         let (mut durable, mut kept) = (None, None);
         loop {
             let next = Batch::new(&self.inner);
             if next.size == 0 && durable.is_none() {
                 break;
             }
-            durable = self.step(durable, next, &mut kept, &mut alarm).await;
+            durable = self.step(durable, next, &mut kept, &mut deadline).await;
         }
-        self.inner.led.set(false);
+        self.inner.queue.stop_leading();
         self.done = true;
     }
 
@@ -106,21 +74,21 @@ impl<P: Platform> Leader<P> {
         &self,
         durable: Option<Durable<P>>,
         next: Batch<P>,
-        kept: &mut Option<Kept<P::Dir>>,
-        alarm: &mut Alarm<P>,
+        kept: &mut Option<Kept<P>>,
+        deadline: &mut Deadline<P>,
     ) -> Option<Durable<P>> {
         let claim = {
             let mut work = pin!(self.work(durable.as_ref(), &next, kept));
-            let limit = pin!(alarm.after(STALL_LIMIT));
+            let limit = pin!(deadline.after(STALL_LIMIT));
             match select(work.as_mut(), limit).await {
                 Either::Left((claim, _)) => claim,
                 Either::Right(((), _)) => {
-                    let overdue = Overdue::new(self.inner.clone());
+                    let overdue = self.inner.stall.overdue();
                     for batch in durable.iter().map(|d| &d.batch).chain([&next]) {
                         batch.fail(stalled());
                     }
                     Batch::new(&self.inner).fail(stalled());
-                    // What is under way may be half done: it ends before anything else begins.
+                    // This work may be half done, so it ends before any other begins.
                     let claim = work.await;
                     drop(overdue);
                     claim
@@ -134,18 +102,18 @@ impl<P: Platform> Leader<P> {
         &self,
         durable: Option<&Durable<P>>,
         next: &Batch<P>,
-        kept: &mut Option<Kept<P::Dir>>,
-    ) -> Option<Claim<P::Dir>> {
-        let volume = &self.inner.volume;
+        kept: &mut Option<Kept<P>>,
+    ) -> Option<Claim<P>> {
+        let inner = &self.inner;
         let mut to_publish = durable;
-        // Where others claim too, a claim may take its time: nobody is to wait for the next batch's.
-        if volume.contended.get() {
+        // If others claim, too, the claim may take long. The durable batch does not wait for it.
+        if inner.claims.contended() {
             self.publish(to_publish.take(), None).await;
         }
         let claim = self.claim(next, kept).await;
         let sync = async {
             match &claim {
-                Some(claim) => volume.make_durable(&claim.found.dir).await,
+                Some(claim) => inner.volume.make_durable(&claim.found.dir).await,
                 None => Ok(()),
             }
         };
@@ -160,29 +128,22 @@ impl<P: Platform> Leader<P> {
         }
     }
 
-    /// Claims for a batch, if anyone is in it.
-    async fn claim(
-        &self,
-        batch: &Batch<P>,
-        kept: &mut Option<Kept<P::Dir>>,
-    ) -> Option<Claim<P::Dir>> {
+    /// Claims for a batch, unless it is empty.
+    async fn claim(&self, batch: &Batch<P>, kept: &mut Option<Kept<P>>) -> Option<Claim<P>> {
         if batch.size == 0 {
             return None;
         }
-        let volume = &self.inner.volume;
-        let now = self.inner.platform.now();
-        // After a failed write, `visits.bin` is tried again before anything is claimed.
+        let inner = &self.inner;
+        let now = inner.platform.now();
+        // After a failed write, `visits.bin` is opened and written again before the next claim.
         let fresh = kept
             .take()
-            .filter(|kept| now <= kept.at + REOPEN && volume.writable.get());
+            .filter(|kept| now <= kept.at + REOPEN && inner.publisher.writable());
         let at = fresh.as_ref().map_or(now, |kept| kept.at);
-        let claimed = volume.claim(batch.size, fresh.map(|kept| kept.opened));
-        match claimed.await {
+        let opened = fresh.map(|kept| kept.opened);
+        match inner.claims.claim(batch.size, opened).await {
             Ok(claim) => {
-                let opened = Opened {
-                    dir: claim.found.dir.clone(),
-                    record: claim.record.clone(),
-                };
+                let opened = claim.opened();
                 *kept = Some(Kept { opened, at });
                 Some(claim)
             }
@@ -193,17 +154,22 @@ impl<P: Platform> Leader<P> {
         }
     }
 
-    /// Publishes and answers a batch. `newest` is the claim made since, which has moved the ticket on.
-    async fn publish(&self, durable: Option<&Durable<P>>, newest: Option<&Claim<P::Dir>>) {
+    /// Publishes and answers a batch. `newest` is the claim that has moved the ticket since.
+    async fn publish(&self, durable: Option<&Durable<P>>, newest: Option<&Claim<P>>) {
         let Some(Durable { batch, claim }) = durable else {
             return;
         };
-        let volume = &self.inner.volume;
+        let Inner {
+            publisher, volume, ..
+        } = &*self.inner;
         let published = match newest {
-            Some(newest) => volume.publish_claimed(newest).await,
-            None => volume.publish(claim).await,
+            Some(newest) => {
+                let claimed = publisher.publish_claimed(&newest.record, &newest.found);
+                claimed.await
+            }
+            None => publisher.publish(&claim.record, &claim.found).await,
         };
-        // Something beside this batch may have been told of the failure that the disk reports once.
+        // The disk reports a failure once, perhaps to another sync than this batch's.
         match published.and_then(|()| volume.refuse_if_poisoned()) {
             Ok(()) => batch.answer(claim.before),
             Err(error) => batch.fail(error),
@@ -214,15 +180,15 @@ impl<P: Platform> Leader<P> {
 impl<P: Platform> Drop for Leader<P> {
     fn drop(&mut self) {
         if !self.done {
-            self.inner.hand_on();
+            self.inner.queue.hand_on();
         }
     }
 }
 
 impl<P: Platform> Batch<P> {
-    /// Everyone who waits.
+    /// Takes everyone who waits.
     fn new(inner: &Rc<Inner<P>>) -> Self {
-        let visitors = mem::take(&mut *inner.waiting.borrow_mut());
+        let visitors = inner.queue.take();
         Batch {
             inner: inner.clone(),
             size: visitors.len() as u64,
@@ -230,34 +196,33 @@ impl<P: Platform> Batch<P> {
         }
     }
 
-    /// Hands out the numbers after `before`. Visitors who were told otherwise meanwhile hear nothing more.
+    /// Hands out the numbers after `before`. Visitors who already have an error are gone.
     fn answer(&self, before: u64) {
-        self.inner.metrics.committed(self.size);
-        for (number, visitor) in (before + 1..).zip(self.visitors.take()) {
-            visitor.counted(number);
+        self.inner.observer.committed(self.size);
+        for (index, visitor) in (0..).zip(self.visitors.take()) {
+            visitor.leave(Outcome::Counted(before + 1 + index));
         }
     }
 
-    /// Tells everyone who is left the `error`, and logs it once for all of them.
+    /// Fails everyone who is left with `error`, and logs it once.
     fn fail(&self, error: CountError) {
         let visitors = self.visitors.take();
         let count = visitors.len();
         if count == 0 {
             return;
         }
-        self.inner.metrics.failed(count as u64);
-        self.inner
-            .platform
-            .log(&format!("not counted ({count} in this batch): {error}"));
+        self.inner.observer.failed(count as u64);
+        let line = format!("visits not counted count={count}: {error}");
+        self.inner.platform.log(&line);
         let error = Rc::new(error);
         for visitor in visitors {
-            visitor.failed(error.clone());
+            visitor.leave(Outcome::Failed(error.clone()));
         }
     }
 }
 
 impl<P: Platform> Drop for Batch<P> {
     fn drop(&mut self) {
-        self.fail(interrupted());
+        self.fail(CountError::interrupted());
     }
 }

@@ -1,48 +1,51 @@
-//! What the protocol asks of the world besides a directory: waiting, time, chance, a task of its own, a log.
-//!
-//! WASI 0.3 has no way to wake one component task from another but through a stream, so even "wait until the
-//! leader is done" is the platform's: see [`Platform::gate`].
+//! What the protocol needs of the world besides a directory: waiting, time, chance, tasks, a log.
 
 use super::directory::Directory;
-use std::future::Future;
 use std::time::Duration;
 
-/// The world that a [`super::Counter`] runs in. One is made per instance.
+/// The path of the volume in the component. The host preopens it there, and messages name it.
+pub const ROOT: &str = "/app/persistent";
+
+/// A file of the platform's volume, open for writing.
+pub(super) type File<P> = <<P as Platform>::Dir as Directory>::File;
+
+/// The world that a [`super::Counter`] runs in, made once per instance.
 pub trait Platform: 'static {
-    /// The kind of directory that is counted in.
+    /// The kind of directory that holds the count.
     type Dir: Directory;
-    /// The end of a gate that opens it, by being dropped.
+    /// The end of a gate that opens it when it is dropped.
     type Opener: 'static;
-    /// The end of a gate that waits: ready once the [`Platform::Opener`] is dropped.
+    /// The end of a gate that waits for the [`Platform::Opener`] to be dropped.
     type Gate: Future<Output = ()> + 'static;
 
-    /// The directory to count in, preopened by the host.
+    /// Returns the directory that the host preopened at [`ROOT`].
     ///
     /// # Errors
-    /// A line for the visitor and the operator, if the host preopened no such directory.
+    /// Returns a line for the visitor and the operator if the host preopened no such directory.
     fn root(&self) -> Result<Self::Dir, String>;
 
-    /// A new gate, closed.
+    /// Returns a new gate, closed. Tasks wait for each other at gates only, because WASI 0.3 wakes one component task
+    /// from another through a stream only.
     fn gate(&self) -> (Self::Opener, Self::Gate);
 
-    /// Runs `task` beside the caller. It ends with the caller's own request at the earliest, or when the caller's
-    /// request is cancelled: a task that must leave a mark either way does so when it is dropped.
+    /// Runs `task` beside the caller. If the host cancels the caller's request, it may drop the task unfinished. So a
+    /// task that must leave a mark in any case does so in a destructor.
     fn spawn(&self, task: impl Future<Output = ()> + 'static);
 
-    /// Waits.
+    /// Waits for `duration`.
     fn pause(&self, duration: Duration) -> impl Future<Output = ()>;
 
-    /// A monotonic clock, from any origin.
+    /// Returns the time of a monotonic clock with any origin.
     fn now(&self) -> Duration;
 
-    /// An unpredictable number: names and jitter are made of it.
+    /// Returns an unpredictable number, for names and jitter.
     fn random(&self) -> u64;
 
     /// Writes one line for the operator.
     fn log(&self, line: &str);
 }
 
-/// A pause of a random length that grows with `attempt`, from up to 1 ms to up to 32 ms: callers that lost the
+/// Pauses for a random time that grows with `attempt`, from up to 1 ms to up to 32 ms, so that callers that lost the
 /// same race do not meet again at once.
 pub(super) async fn jitter<P: Platform>(platform: &P, attempt: u32) {
     let longest = 1_000u64 << attempt.min(5);

@@ -1,42 +1,46 @@
-//! Whether this volume can be counted on now: a probe that does all that a visit does before its claim, and leaves no
-//! trace.
+//! The probe: all that a visit does before its claim, without a trace.
 
+use super::claim::Claims;
 use super::directory::{Directory, FsErrorKind};
-use super::error::CountResult;
+use super::error::{CountError, CountResult};
 use super::platform::Platform;
-use super::volume::{Found, PRIVATE, Volume, next, refused};
+use super::ticket::PRIVATE;
+use super::volume::Found;
 
-impl<P: Platform> Volume<P> {
-    /// Mends like [`Volume::current`], and tries whatever a visit would need to write.
+impl<P: Platform> Claims<P> {
+    /// Checks that a visit could be counted now, by trying everything that it would need to write. Mends `visits.bin`.
     ///
     /// # Errors
     /// Returns the error that a visitor would get.
-    pub async fn probe(&self) -> CountResult<()> {
-        self.refuse_if_poisoned()?;
-        match self.look().await? {
+    pub(super) async fn probe(&self) -> CountResult<()> {
+        self.volume.refuse_if_poisoned()?;
+        match self.volume.look().await? {
             Some(found) => {
-                next(found.ticket, 1)?;
-                self.open_record(&found).await?;
-                self.mend(&found).await?;
-                self.clear_stale_once().await;
+                found.ticket.after(1)?;
+                self.publisher.open_record(&found).await?;
+                self.publisher.mend(&found).await?;
+                self.starter.clear_stale_once().await;
                 self.try_renaming(&found).await
             }
-            None => self.try_starting().await,
+            None => self.starter.try_starting().await,
         }
     }
 
-    /// Asks to remove the ticket *as a directory*. The system checks, in this order, that the file system is
-    /// writable, that the private directory is, and only then that the ticket is no directory: so "not a
-    /// directory" says that a rename would be allowed, and nothing has been changed or allocated.
+    /// Checks that the ticket could be renamed, by removing it *as a directory*. The system first checks that the file
+    /// system and the private directory are writable, and then that the ticket is a directory. So "not a directory" means
+    /// that a rename would be allowed, and nothing has been changed or allocated.
     async fn try_renaming(&self, found: &Found<P::Dir>) -> CountResult<()> {
         match found.dir.remove_dir(&found.ticket.name()).await {
             Err(e) if e.kind == FsErrorKind::NotADirectory => {}
-            // A visit has moved it meanwhile.
+            // A visit has moved it in the meantime.
             Err(e) if e.kind == FsErrorKind::NotFound => {}
-            Err(e) => return Err(refused(&format!("cannot change {PRIVATE}"), e)),
+            Err(e) => {
+                let what = format!("cannot change {PRIVATE}");
+                return Err(CountError::refused(&what, e));
+            }
             Ok(()) => {}
         }
-        // Taken as seriously as a visit's: the system reports a lost write to whoever asks first.
-        self.trust(found.dir.sync().await, PRIVATE)
+        // The system reports a lost write once, to the first sync. So this one counts like a visit's.
+        self.volume.trust(found.dir.sync().await, PRIVATE)
     }
 }

@@ -1,68 +1,70 @@
-//! `visits.bin`: open before a claim, written before any visitor hears a number, and mended by any request.
+//! `visits.bin`: open before a claim, written before any visitor gets a number, and mended by any request.
 //!
-//! Rules 4 and 7 of [`super`]. Publishers of several instances race, and may die: each writes the ticket it has just
-//! read, reads it again afterwards, and writes anew until both agree. What a publisher that dies late leaves
-//! behind is put right by [`Volume::current`], which every request that does not count goes through.
+//! Rules 4 and 7 of [`super`]. Publishers of several instances race, and may die. Each one writes the ticket that it has
+//! just read, reads it again, and repeats this until both agree. If a publisher dies before it has finished,
+//! [`Publisher::current`] mends `visits.bin`; every request that does not count calls it.
 
 use super::directory::{Directory, FsError, FsErrorKind, OpenFile};
 use super::error::{CountError, CountResult};
-use super::platform::Platform;
+use super::platform::{File, Platform, ROOT};
 use super::record;
-use super::ticket::Ticket;
-use super::volume::{Claim, Found, PRIVATE, ROOT, Volume, refused};
+use super::ticket::{PRIVATE, Ticket};
+use super::volume::{Found, Volume};
 use anyhow::anyhow;
+use std::cell::Cell;
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
-/// How often, and for how long, a publisher writes anew because others have moved the ticket meanwhile. Both bounds
-/// must be passed: one slow write is no reason to give up.
-const TRIES: u32 = 16;
+/// How often, and for how long, a publisher writes again because others have moved the ticket. It gives up when both
+/// bounds are passed, so that one slow write does not end it.
+const MAX_WRITES: u32 = 16;
 const PUBLISH_LIMIT: Duration = Duration::from_secs(5);
 
-impl<P: Platform> Volume<P> {
-    /// Opens `visits.bin` for writing, and makes it if it is missing, for a claim that may follow.
+/// One instance's access to `visits.bin`.
+pub(super) struct Publisher<P: Platform> {
+    volume: Rc<Volume<P>>,
+    /// Whether this instance last published successfully. If not, or before the first time, it publishes the present
+    /// ticket before the next claim, because opening the file does not show every obstacle.
+    writable: Cell<bool>,
+    /// When counting on this volume began, once that is known.
+    since: Cell<Option<SystemTime>>,
+}
+
+impl<P: Platform> Publisher<P> {
+    /// Returns the publisher of an instance that has not published yet.
+    pub(super) fn new(volume: Rc<Volume<P>>) -> Self {
+        Publisher {
+            volume,
+            writable: Cell::new(false),
+            since: Cell::new(None),
+        }
+    }
+
+    /// Returns whether this instance last published successfully.
+    pub(super) fn writable(&self) -> bool {
+        self.writable.get()
+    }
+
+    /// Opens `visits.bin` for writing, and creates it if it is missing, for a claim that may follow.
     ///
-    /// Opening shows a lasting obstacle: owner, mode, an immutable or read-only file, something else in its place.
-    /// It does not show that there is space, so the ticket is written to a file that is not 8 bytes long, and to any
-    /// file if this instance has not written to it yet, or failed to.
-    pub(super) async fn open_record(
-        &self,
-        found: &Found<P::Dir>,
-    ) -> CountResult<Rc<<P::Dir as Directory>::File>> {
-        self.anchor().await?;
-        let opened = self.root()?.open_file(record::FILE, true).await;
+    /// Opening shows a lasting obstacle: an owner, a mode, an immutable file, a read-only mount, something else in its
+    /// place. It does not show whether there is space. So the ticket is also written if the file is not 8 bytes long, if
+    /// this instance has not written it yet, and if the last write failed.
+    pub(super) async fn open_record(&self, found: &Found<P::Dir>) -> CountResult<Rc<File<P>>> {
+        self.volume.anchor().await?;
+        let opened = self.volume.root()?.open_file(record::FILE, true).await;
         let file = Rc::new(opened.map_err(cannot_write)?);
-        if !self.writable.get() || file.size_when_opened() != record::LENGTH {
-            self.write_latest(&file, found).await?;
-            // Only a file that something else has written is ever longer.
+        if !self.writable() || file.size_when_opened() != record::LENGTH {
+            self.publish(&file, found).await?;
+            // The file is longer only if something else has written it.
             let cut = file.truncate(record::LENGTH).await;
             self.tried(cut.map_err(cannot_write))?;
         }
         Ok(file)
     }
 
-    /// Makes `visits.bin` say what the ticket says, which is the claimed one or higher.
-    pub(super) async fn publish(&self, claim: &Claim<P::Dir>) -> CountResult<()> {
-        self.write_latest(&claim.record, &claim.found).await
-    }
-
-    /// [`Volume::publish`] for a ticket that was claimed a moment ago, which is as good as having read it.
-    pub(super) async fn publish_claimed(&self, claim: &Claim<P::Dir>) -> CountResult<()> {
-        let Found { dir, ticket } = &claim.found;
-        self.tried(self.write_ticket(&claim.record, dir, *ticket).await)
-    }
-
-    /// Passes on the result of publishing, and remembers whether it worked.
-    fn tried(&self, published: CountResult<()>) -> CountResult<()> {
-        self.writable.set(published.is_ok());
-        published
-    }
-
-    async fn write_latest(
-        &self,
-        file: &<P::Dir as Directory>::File,
-        found: &Found<P::Dir>,
-    ) -> CountResult<()> {
+    /// Writes the present ticket, which is the found one or a higher one.
+    pub(super) async fn publish(&self, file: &File<P>, found: &Found<P::Dir>) -> CountResult<()> {
         let written = async {
             let ticket = self.latest(&found.dir, found.ticket).await?;
             self.write_ticket(file, &found.dir, ticket).await
@@ -70,16 +72,33 @@ impl<P: Platform> Volume<P> {
         self.tried(written.await)
     }
 
-    /// Writes the ticket, and anew until it is what is read afterwards.
+    /// Writes a ticket that was claimed a moment ago, which is as good as having read it.
+    pub(super) async fn publish_claimed(
+        &self,
+        file: &File<P>,
+        claimed: &Found<P::Dir>,
+    ) -> CountResult<()> {
+        let written = self.write_ticket(file, &claimed.dir, claimed.ticket);
+        self.tried(written.await)
+    }
+
+    /// Passes on the result of publishing, and remembers whether it succeeded.
+    fn tried(&self, published: CountResult<()>) -> CountResult<()> {
+        self.writable.set(published.is_ok());
+        published
+    }
+
+    /// Writes the ticket, and repeats this until it is the one that is read afterwards.
     async fn write_ticket(
         &self,
-        file: &<P::Dir as Directory>::File,
+        file: &File<P>,
         dir: &P::Dir,
         mut ticket: Ticket,
     ) -> CountResult<()> {
         // Until the private directory is sure to survive, the file may be the only count that a power cut leaves.
-        self.anchor().await?;
-        let deadline = self.platform.now() + PUBLISH_LIMIT;
+        self.volume.anchor().await?;
+        let platform = &self.volume.platform;
+        let deadline = platform.now() + PUBLISH_LIMIT;
         for attempt in 0.. {
             let written = file.write(&record::encode(ticket.0)).await;
             written.map_err(cannot_write)?;
@@ -87,7 +106,7 @@ impl<P: Platform> Volume<P> {
             if after == ticket {
                 return Ok(());
             }
-            if attempt >= TRIES && self.platform.now() > deadline {
+            if attempt >= MAX_WRITES && platform.now() > deadline {
                 break;
             }
             ticket = after;
@@ -98,57 +117,62 @@ impl<P: Platform> Volume<P> {
         )))
     }
 
-    /// The ticket of this moment: `guess` if it is still there, which costs no listing.
+    /// Returns the present ticket. If `guess` is still there, this takes no listing.
     async fn latest(&self, dir: &P::Dir, guess: Ticket) -> CountResult<Ticket> {
         match dir.modified(&guess.name()).await {
             Ok(_) => Ok(guess),
-            // Moved on; or the whole directory is gone, and then what was claimed last stands.
+            // It has moved on. If the whole directory is gone, the last claim stands.
             Err(e) if e.kind == FsErrorKind::NotFound => {
-                Ok(self.look().await?.map_or(guess, |found| found.ticket))
+                let found = self.volume.look().await?;
+                Ok(found.map_or(guess, |found| found.ticket))
             }
-            Err(e) => Err(refused(&format!("cannot look at {PRIVATE}"), e)),
+            Err(e) => {
+                let what = format!("cannot read the ticket in {PRIVATE}");
+                Err(CountError::refused(&what, e))
+            }
         }
     }
 
-    /// The number of visits counted so far; mends `visits.bin` where it says otherwise. Where counting has not
-    /// started it is what `visits.bin` says, or 0, and nothing is changed. While visits are being counted it may
-    /// include some that are claimed but not yet durable, nor acknowledged.
+    /// Returns the number of visits counted so far, and mends `visits.bin` if it holds another. Before counting has
+    /// started, returns what `visits.bin` holds, or 0, and changes nothing. While visits are being counted, the number
+    /// may include some that are claimed and neither durable nor acknowledged yet.
     ///
     /// # Errors
-    /// Only if the count cannot be read: on a volume that cannot be written it is told all the same.
-    pub async fn current(&self) -> CountResult<u64> {
-        let Some(found) = self.look().await? else {
-            return Ok(self.original().await?.visits);
+    /// Returns why the count cannot be read. A volume that cannot be written to is not an error.
+    pub(super) async fn current(&self) -> CountResult<u64> {
+        let Some(found) = self.volume.look().await? else {
+            return Ok(self.volume.original().await?.visits);
         };
         if let Err(error) = self.mend(&found).await {
-            self.platform.log(&format!("not mended: {error}"));
+            self.volume
+                .platform
+                .log(&format!("{} not mended: {error}", record::FILE));
         }
         Ok(found.ticket.0)
     }
 
-    /// Publishes if `visits.bin` is not what the ticket says.
+    /// Publishes if `visits.bin` does not hold the ticket's number.
     pub(super) async fn mend(&self, found: &Found<P::Dir>) -> CountResult<()> {
         let expected = record::encode(found.ticket.0);
-        let read = self.root()?.read(record::FILE, expected.len() + 1).await;
-        match read {
+        let root = self.volume.root()?;
+        match root.read(record::FILE, expected.len() + 1).await {
             Ok(bytes) if bytes == expected => Ok(()),
-            // A visit needs to write the file, not to read it.
-            Ok(_) | Err(_) => self.rewrite(found).await,
+            // An error too: a visit writes the file and does not read it.
+            Ok(_) | Err(_) => {
+                let file = self.open_record(found).await?;
+                self.publish(&file, found).await
+            }
         }
     }
 
-    async fn rewrite(&self, found: &Found<P::Dir>) -> CountResult<()> {
-        let file = self.open_record(found).await?;
-        self.write_latest(&file, found).await
-    }
-
-    /// Since when this volume has been counted on: the age of the ticket's file, made by the first start and only
-    /// renamed ever since. (The private directory's own times change with every rename, and WASI tells no birth.)
+    /// Returns when counting on this volume began: when the ticket's file was last written to. The first start creates
+    /// that file, and later it is only renamed. (The private directory's own times change with every rename, and WASI has
+    /// no time of birth.)
     ///
-    /// `None` before the first visit, and where the file system keeps no such time.
-    pub async fn since(&self) -> Option<SystemTime> {
+    /// Returns `None` before the first visit, and if the file system keeps no such time.
+    pub(super) async fn since(&self) -> Option<SystemTime> {
         if self.since.get().is_none()
-            && let Ok(Some(found)) = self.look().await
+            && let Ok(Some(found)) = self.volume.look().await
             && let Ok(modified) = found.dir.modified(&found.ticket.name()).await
         {
             self.since.set(modified);
@@ -158,5 +182,5 @@ impl<P: Platform> Volume<P> {
 }
 
 fn cannot_write(cause: FsError) -> CountError {
-    refused(&format!("cannot write {}", record::FILE), cause)
+    CountError::refused(&format!("cannot write {}", record::FILE), cause)
 }

@@ -1,12 +1,12 @@
-//! The bytes of `visits.bin`: a little-endian number, as the Python app wrote it and operators read it.
+//! The bytes of `visits.bin`: a little-endian number, which the Python app wrote and operators read.
 
-/// The name of the file, in the preopened directory.
+/// The name of the file in the preopened directory.
 pub const FILE: &str = "visits.bin";
 
-/// The longest file that is looked at as a count, in bytes: twice the size of the volume it was made for.
-pub const LONGEST: usize = 2 << 20;
+/// The length in bytes of the longest file that is read as a count: twice the size of the volume that the Python app had.
+pub const MAX_LENGTH: usize = 2 << 20;
 
-/// The length of the file in bytes, as this counter writes it.
+/// The length in bytes of the file that this counter writes.
 pub const LENGTH: u64 = 8;
 
 /// Returns the file's content for a count.
@@ -14,21 +14,21 @@ pub fn encode(visits: u64) -> [u8; LENGTH as usize] {
     visits.to_le_bytes()
 }
 
-/// The length in bytes from which text is refused. Digits and white space are bytes from 9 to 57, so as a
-/// little-endian number 3 of them are at most 3 750 201, which the Python app may have counted to: one probe every
-/// ten seconds does in fourteen months. 4 of them are at least 151 587 081, half a century of that.
-const SHORTEST_TEXT: usize = 4;
+/// The length in bytes from which text is refused. Digits and white space are bytes from 9 to 57. As a little-endian
+/// number, 3 of them are at most 3 750 201, which the Python app may have reached: one probe every ten seconds does so in
+/// fourteen months. 4 of them are at least 151 587 081, which takes half a century.
+const MIN_TEXT: usize = 4;
 
-/// Returns the count that a file of any length stands for, judged by its value: Python's `int.to_bytes` may have
-/// written fewer bytes than 8, or more. An empty file is 0.
+/// Returns the count that a file of any length stands for, by its value: Python's `int.to_bytes` may have written fewer
+/// than 8 bytes, or more. An empty file is 0.
 ///
 /// # Errors
-/// Returns why the bytes are no count: they do not fit in 64 bits, or are a decimal number as text.
+/// Returns why the bytes are not a count: they do not fit in 64 bits, or are a decimal number as text.
 pub fn decode(bytes: &[u8]) -> Result<u64, String> {
-    if bytes.len() > LONGEST {
-        return Err(format!("it is longer than {LONGEST} bytes"));
+    if bytes.len() > MAX_LENGTH {
+        return Err(format!("it is longer than {MAX_LENGTH} bytes"));
     }
-    if bytes.len() >= SHORTEST_TEXT
+    if bytes.len() >= MIN_TEXT
         && let Some(text) = as_text(bytes)
     {
         return Err(format!(
@@ -49,7 +49,7 @@ pub fn decode(bytes: &[u8]) -> Result<u64, String> {
     Ok(u64::from_le_bytes(number))
 }
 
-/// Returns the decimal number that the bytes are as text, with white space around it left out.
+/// Returns the decimal number that the bytes are as text, without the white space around it.
 pub fn as_text(bytes: &[u8]) -> Option<&str> {
     let text = std::str::from_utf8(bytes).ok()?.trim_ascii();
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
@@ -76,7 +76,7 @@ fn shortened(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{LONGEST, as_text, decode, encode};
+    use super::{MAX_LENGTH, as_text, decode, encode};
 
     #[test]
     fn a_file_of_any_length_is_judged_by_its_value() {
@@ -93,7 +93,7 @@ mod tests {
     fn a_number_above_64_bits_is_no_count() {
         assert!(decode(&[0, 0, 0, 0, 0, 0, 0, 0, 1]).is_err());
         assert!(decode(b"one hundred and fourteen").is_err());
-        assert!(decode(&vec![0; LONGEST + 1]).is_err());
+        assert!(decode(&vec![0; MAX_LENGTH + 1]).is_err());
     }
 
     #[test]
@@ -126,7 +126,7 @@ mod tests {
             let bytes = count.to_le_bytes();
             let length = (4 - count.leading_zeros() / 8).max(1) as usize;
             assert_eq!(decode(&bytes[..length.min(3)]), Ok(u64::from(count)));
-            // Of a fixed length, with zeros behind it, it is no text either.
+            // With zeros up to a fixed length it is not text either.
             assert_eq!(as_text(&bytes), None);
         }
         assert_eq!(decode(b"1"), Ok(49));

@@ -1,46 +1,62 @@
-//! The first start, and taking over a volume that the Python app has counted on.
+//! The first start, which may take over a volume that the Python app has counted on.
 //!
-//! Rule 5 of [`super`]. The private directory appears by one rename of a directory prepared beside it, ticket and
-//! all. The file system refuses that rename where a non-empty directory is, so exactly one of many first starters
-//! wins, and a late one cannot fork the count; an empty one, left by a power cut, is replaced.
+//! Rule 5 of [`super`]. The private directory appears by one rename of a directory that was prepared beside it, with the
+//! ticket in it. If a non-empty directory is there, the file system refuses that rename. So exactly one of many first
+//! starters wins, and a late one cannot fork the count. An empty directory, left by a power cut, is replaced.
 
 use super::directory::{Directory, FsErrorKind};
 use super::error::{CountError, CountResult};
-use super::platform::{Platform, jitter};
+use super::platform::{Platform, ROOT, jitter};
 use super::record;
 use super::takeover::Original;
-use super::ticket::Ticket;
-use super::volume::{PRIVATE, ROOT, Volume, next, refused};
+use super::ticket::{PRIVATE, Ticket};
+use super::volume::Volume;
 use anyhow::anyhow;
+use std::cell::Cell;
+use std::rc::Rc;
 
-/// How often a starter whose preparation was cleared away tries again.
-const TRIES: u32 = 8;
+/// How often a starter tries again after its preparation was cleared away.
+const MAX_TRIES: u32 = 8;
 
-impl<P: Platform> Volume<P> {
-    /// Makes the private directory, or finds that another starter has.
+/// One instance's start of a volume.
+pub(super) struct Starter<P: Platform> {
+    volume: Rc<Volume<P>>,
+    /// Whether this instance has removed what crashed starters left.
+    cleared: Cell<bool>,
+}
+
+impl<P: Platform> Starter<P> {
+    /// Returns the starter of an instance that has not looked at the volume yet.
+    pub(super) fn new(volume: Rc<Volume<P>>) -> Self {
+        Starter {
+            volume,
+            cleared: Cell::new(false),
+        }
+    }
+
+    /// Makes the private directory, unless another starter has.
     pub(super) async fn start(&self) -> CountResult<()> {
-        let root = self.root()?;
-        let original = self.original().await?;
-        // The private directory is there before `visits.bin` is written to. So what was read is input only if the
-        // directory is still missing.
-        if self.look().await?.is_some() {
+        let volume = &*self.volume;
+        let root = volume.root()?;
+        let original = volume.original().await?;
+        // A starter makes the private directory before it writes `visits.bin`. So the file that was read is input only if
+        // the directory is still missing.
+        if volume.look().await?.is_some() {
             return Ok(());
         }
         self.try_opening().await?;
-        for attempt in 0..TRIES {
+        for attempt in 0..MAX_TRIES {
             let prepared = self.prepared_name();
             if let Err(error) = self.prepare(&root, &prepared, &original).await {
                 remove_prepared(&root, &prepared).await;
                 return Err(error);
             }
-            match root.rename(&prepared, &root, PRIVATE).await {
+            match root.rename(&prepared, PRIVATE).await {
                 Ok(()) => {
                     if let Some(line) = original.report() {
-                        self.platform.log(&line);
+                        volume.platform.log(&line);
                     }
-                    // Whatever was synced before was another directory of that name.
-                    self.anchored.set(false);
-                    self.anchor().await?;
+                    volume.anchor_anew().await?;
                     self.clear_stale_once().await;
                     return Ok(());
                 }
@@ -49,37 +65,35 @@ impl<P: Platform> Volume<P> {
                     remove_prepared(&root, &prepared).await;
                     return Ok(());
                 }
-                // Another starter has won and cleared this one's preparation, or has yet to.
+                // Another starter has cleared this preparation. It has won, or is about to.
                 Err(e) if e.kind == FsErrorKind::NotFound => {
-                    jitter(&*self.platform, attempt).await;
-                    if self.look().await?.is_some() {
+                    jitter(&*volume.platform, attempt).await;
+                    if volume.look().await?.is_some() {
                         return Ok(());
                     }
                 }
                 Err(e) => {
                     remove_prepared(&root, &prepared).await;
-                    return Err(refused(
-                        &format!("cannot rename {prepared} to {PRIVATE}"),
-                        e,
-                    ));
+                    let what = format!("cannot rename {prepared} to {PRIVATE}");
+                    return Err(CountError::refused(&what, e));
                 }
             }
         }
         Err(CountError::unavailable(anyhow!(
-            "cannot make {ROOT}/{PRIVATE}: something clears what is prepared for it"
+            "cannot create {ROOT}/{PRIVATE}: something removes what is prepared for it"
         )))
     }
 
-    /// Tries whether counting could start, space included, and leaves no trace.
+    /// Checks that counting could start, space included, and leaves no trace.
     pub(super) async fn try_starting(&self) -> CountResult<()> {
-        let root = self.root()?;
-        let original = self.original().await?;
-        next(Ticket(original.visits), 1)?;
+        let root = self.volume.root()?;
+        let original = self.volume.original().await?;
+        Ticket(original.visits).after(1)?;
         self.try_opening().await?;
         let prepared = self.prepared_name();
         let tried = async {
-            match self.make_private(&root, &prepared, &original).await? {
-                Some(dir) => self.try_space(&dir, &original).await,
+            match make_private(&root, &prepared, &original).await? {
+                Some(dir) => self.volume.try_space(&dir, &original).await,
                 None => Ok(()),
             }
         };
@@ -88,70 +102,67 @@ impl<P: Platform> Volume<P> {
         tried
     }
 
-    /// Opens `visits.bin` for writing, if it is there, and writes nothing.
+    /// Opens `visits.bin` for writing if it exists, and writes nothing.
     async fn try_opening(&self) -> CountResult<()> {
-        match self.root()?.open_file(record::FILE, false).await {
+        match self.volume.root()?.open_file(record::FILE, false).await {
             Err(e) if e.kind != FsErrorKind::NotFound => {
-                Err(refused(&format!("cannot write {}", record::FILE), e))
+                let what = format!("cannot write {}", record::FILE);
+                Err(CountError::refused(&what, e))
             }
             _ => Ok(()),
         }
     }
 
-    /// A new name for what is prepared; [`is_prepared`] knows it.
+    /// Returns a new name for a preparation, which [`is_prepared`] recognises.
     fn prepared_name(&self) -> String {
-        format!("{PRIVATE}-{:016x}", self.platform.random())
+        format!("{PRIVATE}-{:016x}", self.volume.platform.random())
     }
 
-    /// Puts there, durably, everything that must be there before the rename shows it.
+    /// Makes durable everything that must be there before the rename shows it.
     async fn prepare(&self, root: &P::Dir, prepared: &str, original: &Original) -> CountResult<()> {
-        let Some(dir) = self.make_private(root, prepared, original).await? else {
+        let volume = &self.volume;
+        let Some(dir) = make_private(root, prepared, original).await? else {
             return Ok(());
         };
         match dir.sync_file(&Ticket(original.visits).name()).await {
             Err(e) if e.kind == FsErrorKind::NotFound => return Ok(()),
-            synced => self.trust(synced, prepared)?,
+            synced => volume.trust(synced, prepared)?,
         }
-        self.trust(dir.sync().await, prepared)?;
-        self.keep(root, original).await
+        volume.trust(dir.sync().await, prepared)?;
+        volume.keep(root, original).await
     }
 
-    /// Makes the directory `prepared` with the first ticket in it. Returns `None` if a starter that has won cleared
-    /// it meanwhile.
-    async fn make_private(
-        &self,
-        root: &P::Dir,
-        prepared: &str,
-        original: &Original,
-    ) -> CountResult<Option<P::Dir>> {
-        let cannot = |e| refused(&format!("cannot make {PRIVATE}"), e);
-        root.create_dir(prepared).await.map_err(cannot)?;
-        let dir = match root.open_dir(prepared).await {
-            Err(e) if e.kind == FsErrorKind::NotFound => return Ok(None),
-            opened => opened.map_err(cannot)?,
-        };
-        match dir.create_file(&Ticket(original.visits).name()).await {
-            Err(e) if e.kind == FsErrorKind::NotFound => Ok(None),
-            created => created.map(|()| Some(dir)).map_err(cannot),
-        }
-    }
-
-    /// [`Volume::clear_stale`], the first time that this instance has the leisure.
+    /// Removes the preparations of crashed or beaten starters, once per instance. It is called only when the private
+    /// directory exists, so a starter whose preparation is removed has lost in any case.
     pub(super) async fn clear_stale_once(&self) {
-        if !self.cleared.replace(true) {
-            self.clear_stale().await;
+        if self.cleared.replace(true) {
+            return;
         }
-    }
-
-    /// Removes what crashed or beaten starters have prepared. Only called once the private directory is there, so
-    /// that a starter whose preparation is cleared can only ever find that it has lost.
-    async fn clear_stale(&self) {
-        let Ok(root) = self.root() else { return };
+        let Ok(root) = self.volume.root() else { return };
         for entry in root.list().await.unwrap_or_default() {
             if is_prepared(&entry.name) {
                 remove_prepared(&root, &entry.name).await;
             }
         }
+    }
+}
+
+/// Creates the directory `prepared` with the first ticket in it. Returns `None` if another starter, which has won,
+/// cleared it in the meantime.
+async fn make_private<D: Directory>(
+    root: &D,
+    prepared: &str,
+    original: &Original,
+) -> CountResult<Option<D>> {
+    let cannot = |e| CountError::refused(&format!("cannot create {PRIVATE}"), e);
+    root.create_dir(prepared).await.map_err(cannot)?;
+    let dir = match root.open_dir(prepared).await {
+        Err(e) if e.kind == FsErrorKind::NotFound => return Ok(None),
+        opened => opened.map_err(cannot)?,
+    };
+    match dir.create_file(&Ticket(original.visits).name()).await {
+        Err(e) if e.kind == FsErrorKind::NotFound => Ok(None),
+        created => created.map(|()| Some(dir)).map_err(cannot),
     }
 }
 
@@ -163,7 +174,7 @@ fn is_prepared(name: &str) -> bool {
         })
 }
 
-/// Removes a prepared directory and the files in it. What cannot be removed stays: it is never read as a count.
+/// Removes a prepared directory and the files in it. What cannot be removed stays, and is never read as a count.
 async fn remove_prepared<D: Directory>(root: &D, prepared: &str) {
     if let Ok(dir) = root.open_dir(prepared).await {
         for entry in dir.list().await.unwrap_or_default() {

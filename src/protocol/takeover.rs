@@ -1,13 +1,13 @@
-//! Taking over a `visits.bin` that something else has written: what it says, and a copy of its bytes.
+//! Taking over a `visits.bin` that something else has written: the count in it, and a copy of its bytes.
 //!
-//! The copy's name carries the count that the bytes were read as. So two starters that race write the same bytes to
-//! the same name, an earlier copy of another count is never touched, and no number has to be made up.
+//! The copy's name carries the count that the bytes were read as. So two starters that race write the same bytes to the
+//! same name, an earlier copy of another count stays untouched, and copies need no numbering.
 
 use super::directory::{Directory, FsError, FsErrorKind, OpenFile};
 use super::error::{CountError, CountResult};
-use super::platform::Platform;
+use super::platform::{Platform, ROOT};
 use super::record;
-use super::volume::{ROOT, Volume, refused};
+use super::volume::Volume;
 use anyhow::anyhow;
 
 /// What `visits.bin` holds before counting has started.
@@ -18,11 +18,11 @@ pub(super) struct Original {
 }
 
 impl Original {
-    /// Reads the file, `None` being a missing one.
+    /// Reads the file's bytes, `None` for a missing file.
     ///
     /// # Errors
-    /// Returns why the bytes are no count.
-    pub(super) fn read(bytes: Option<Vec<u8>>) -> CountResult<Self> {
+    /// Returns why the bytes are not a count.
+    fn read(bytes: Option<Vec<u8>>) -> CountResult<Self> {
         let bytes = bytes.unwrap_or_default();
         let visits = record::decode(&bytes).map_err(|why| {
             CountError::not_a_count(anyhow!(
@@ -33,18 +33,18 @@ impl Original {
         Ok(Original { bytes, visits })
     }
 
-    /// Returns whether `visits.bin` is missing or holds nothing.
-    pub(super) fn is_empty(&self) -> bool {
+    /// Returns whether `visits.bin` is missing or empty.
+    fn is_empty(&self) -> bool {
         self.bytes.is_empty()
     }
 
-    /// Returns the name of the copy; `None` if there is nothing that the counter's own 8 bytes would not keep.
-    pub(super) fn copy_name(&self) -> Option<String> {
+    /// Returns the name of the copy; `None` if the 8 bytes that this counter writes keep everything.
+    fn copy_name(&self) -> Option<String> {
         let ours = self.is_empty() || self.bytes == record::encode(self.visits);
         (!ours).then(|| format!("{}.taken-over-{}", record::FILE, self.visits))
     }
 
-    /// Returns the log line about the start; `None` if `visits.bin` had nothing to take over.
+    /// Returns the log line about the start; `None` if there was nothing to take over.
     pub(super) fn report(&self) -> Option<String> {
         if self.is_empty() {
             return None;
@@ -70,74 +70,70 @@ impl Original {
 }
 
 impl<P: Platform> Volume<P> {
-    /// Reads `visits.bin` as input: the count if the private directory is missing.
+    /// Reads `visits.bin` as input, which is the count if the private directory is missing.
     pub(super) async fn original(&self) -> CountResult<Original> {
-        let read = self.root()?.read(record::FILE, record::LONGEST + 1).await;
-        match read {
+        let root = self.root()?;
+        match root.read(record::FILE, record::MAX_LENGTH + 1).await {
             Ok(bytes) => Original::read(Some(bytes)),
             Err(e) if e.kind == FsErrorKind::NotFound => Original::read(None),
-            Err(e) => Err(refused(&format!("cannot read {}", record::FILE), e)),
+            Err(e) => {
+                let what = format!("cannot read {}", record::FILE);
+                Err(CountError::refused(&what, e))
+            }
         }
     }
 
-    /// Makes sure that the copy of the original is on the volume and survives a power cut. A copy that cannot be
-    /// completed is removed.
+    /// Makes a copy of the original that survives a power cut, unless there is one. Removes a copy that cannot be
+    /// completed.
     pub(super) async fn keep(&self, root: &P::Dir, original: &Original) -> CountResult<()> {
         let Some(copy) = original.copy_name() else {
             return Ok(());
         };
-        if !self.must_write(root, &copy, original).await? {
+        if !must_write(root, &copy, original).await? {
             return Ok(());
         }
         if let Err(error) = write(root, &copy, &original.bytes).await {
-            // Complete, it is another starter's.
-            if matches!(self.must_write(root, &copy, original).await, Ok(true)) {
+            // A complete copy is another starter's.
+            if matches!(must_write(root, &copy, original).await, Ok(true)) {
                 let _ = root.remove_file(&copy).await;
             }
-            return Err(refused(&format!("cannot write {copy}"), error));
+            return Err(CountError::refused(&format!("cannot write {copy}"), error));
         }
         self.trust(root.sync_file(&copy).await, &copy)
     }
 
-    /// Returns whether the copy is missing or unfinished.
-    ///
-    /// # Errors
-    /// Returns what is in the way, if it is something else.
-    pub(super) async fn must_write(
-        &self,
-        root: &P::Dir,
-        copy: &str,
-        original: &Original,
-    ) -> CountResult<bool> {
-        match root.read(copy, record::LONGEST + 1).await {
-            Ok(bytes) if bytes == original.bytes => Ok(false),
-            Ok(bytes) if original.bytes.starts_with(&bytes) => Ok(true),
-            // The same number with more zeros behind it.
-            Ok(bytes) if bytes.starts_with(&original.bytes) && is_count(&bytes, original) => {
-                Ok(false)
-            }
-            Ok(_) => Err(CountError::unavailable(anyhow!(
-                "cannot keep {ROOT}/{} in {copy}: that file holds something else; move it away",
-                record::FILE
-            ))),
-            Err(e) if e.kind == FsErrorKind::NotFound => Ok(true),
-            Err(e) => Err(refused(&format!("cannot read {copy}"), e)),
-        }
-    }
-
-    /// Writes into `dir`, which is removed afterwards, whatever a start would add to the volume.
+    /// Writes into `dir`, which is removed afterwards, everything that a start would add to the volume.
     pub(super) async fn try_space(&self, dir: &P::Dir, original: &Original) -> CountResult<()> {
-        let cannot = |e| refused("cannot start counting", e);
+        let cannot = |e| CountError::refused("cannot start counting", e);
         if original.is_empty() {
             let bytes = record::encode(original.visits);
             write(dir, record::FILE, &bytes).await.map_err(cannot)?;
         }
         if let Some(copy) = original.copy_name()
-            && self.must_write(&self.root()?, &copy, original).await?
+            && must_write(&self.root()?, &copy, original).await?
         {
             write(dir, &copy, &original.bytes).await.map_err(cannot)?;
         }
         Ok(())
+    }
+}
+
+/// Returns whether the copy is missing or unfinished.
+///
+/// # Errors
+/// Returns an error if the file holds something else.
+async fn must_write<D: Directory>(root: &D, copy: &str, original: &Original) -> CountResult<bool> {
+    match root.read(copy, record::MAX_LENGTH + 1).await {
+        Ok(bytes) if bytes == original.bytes => Ok(false),
+        Ok(bytes) if original.bytes.starts_with(&bytes) => Ok(true),
+        // The same number, followed by more zeros.
+        Ok(bytes) if bytes.starts_with(&original.bytes) && is_count(&bytes, original) => Ok(false),
+        Ok(_) => Err(CountError::unavailable(anyhow!(
+            "cannot keep {ROOT}/{} in {copy}: that file holds something else; move it away",
+            record::FILE
+        ))),
+        Err(e) if e.kind == FsErrorKind::NotFound => Ok(true),
+        Err(e) => Err(CountError::refused(&format!("cannot read {copy}"), e)),
     }
 }
 
@@ -188,7 +184,7 @@ mod tests {
             "{ours}"
         );
         assert!(original(&[]).report().is_none());
-        // A count which is text as well is taken for a count, and the report says so.
+        // Bytes that are a count and text are taken for a count, and the report names both.
         let both = original(b"95\n").report().unwrap();
         assert!(both.contains("number 668985"), "{both}");
         assert!(both.contains("as text it would be \"95\""), "{both}");

@@ -1,4 +1,4 @@
-//! A preopened directory, by WASI 0.3's descriptors.
+//! A preopened directory on WASI 0.3's descriptors.
 
 use crate::protocol::directory::{Directory, Entry, FsError, FsErrorKind, FsResult, OpenFile};
 use std::rc::Rc;
@@ -13,11 +13,11 @@ use wasi::wit_stream;
 #[derive(Clone)]
 pub(crate) struct WasiDirectory(Rc<Descriptor>);
 
-/// Symbolic links are not followed: what is counted in lies on the volume itself.
+/// Symbolic links are not followed, so that the count lies on the volume itself.
 const NO_FOLLOW: PathFlags = PathFlags::empty();
 
 impl WasiDirectory {
-    /// The directory behind an open descriptor.
+    /// Returns the directory behind an open descriptor.
     pub(crate) fn new(descriptor: Descriptor) -> Self {
         WasiDirectory(Rc::new(descriptor))
     }
@@ -32,8 +32,8 @@ impl WasiDirectory {
         opened.map_err(error)
     }
 
-    /// Opens a file that may be something else: opening a FIFO waits for its other end, and so would everyone who
-    /// counts. Returns its size, too.
+    /// Opens a file, and returns its size, too. Refuses everything else before opening it: opening a FIFO waits for its
+    /// other end, and with it everyone who counts.
     async fn open_plain(
         &self,
         name: &str,
@@ -87,7 +87,7 @@ impl Directory for WasiDirectory {
     type File = WasiFile;
 
     async fn open_dir(&self, name: &str) -> FsResult<Self> {
-        // Hosts may open a FIFO, too, before they find that it is no directory.
+        // A host may open a FIFO, and wait, before it finds that it is not a directory.
         let stat = self.0.stat_at(NO_FOLLOW, name.into()).await;
         if !matches!(stat.map_err(error)?.type_, DescriptorType::Directory) {
             return Err(error(ErrorCode::NotDirectory));
@@ -121,14 +121,14 @@ impl Directory for WasiDirectory {
             name: entry.name,
         });
         let entries = entries.collect();
-        // The stream just ends where an entry was renamed under it (in runtimes that stat each one, as wasmtime
-        // before 50 does); only the result tells.
+        // If an entry is renamed during the listing, the stream may end early without an error (wasmtime before 50, which
+        // stats each entry). Only this result has the error.
         result.await.map_err(error)?;
         Ok(entries)
     }
 
-    async fn rename(&self, from: &str, target: &Self, to: &str) -> FsResult<()> {
-        let renamed = self.0.rename_at(from.into(), &target.0, to.into()).await;
+    async fn rename(&self, from: &str, to: &str) -> FsResult<()> {
+        let renamed = self.0.rename_at(from.into(), &self.0, to.into()).await;
         renamed.map_err(error)
     }
 
@@ -188,20 +188,21 @@ impl Directory for WasiDirectory {
     }
 }
 
-/// Refuses what is no file.
+/// Refuses everything but a regular file.
 fn only_file(kind: DescriptorType) -> FsResult<()> {
     use DescriptorType::*;
     match kind {
         RegularFile => Ok(()),
         Directory => Err(error(ErrorCode::IsDirectory)),
         SymbolicLink => Err(error(ErrorCode::Loop)),
-        // Hosts tell these apart, or do not.
+        // Not every host distinguishes these.
         Fifo | Socket | BlockDevice | CharacterDevice | Other(_) => Err(other(
             "not a file, but a FIFO, a socket or a device: remove it",
         )),
     }
 }
 
+/// Returns the error with its cause, and with a remedy if one is known.
 fn error(code: ErrorCode) -> FsError {
     use FsErrorKind::*;
     let (kind, text) = match code {
@@ -209,12 +210,32 @@ fn error(code: ErrorCode) -> FsError {
         ErrorCode::Exist => (Exists, "file exists"),
         ErrorCode::NotEmpty => (NotEmpty, "directory not empty"),
         ErrorCode::NotDirectory => (NotADirectory, "not a directory"),
-        ErrorCode::ReadOnly => (ReadOnly, "read-only file system"),
-        ErrorCode::NotPermitted => (NotPermitted, "operation not permitted"),
-        ErrorCode::Access => (Denied, "permission denied"),
-        ErrorCode::InsufficientSpace => (NoSpace, "no space left on device"),
-        ErrorCode::Quota => (NoSpace, "disk quota exceeded"),
-        ErrorCode::Io => (Io, "input/output error"),
+        ErrorCode::ReadOnly => (
+            ReadOnly,
+            "read-only file system (is the volume mounted read-only?)",
+        ),
+        ErrorCode::NotPermitted => (
+            NotPermitted,
+            "operation not permitted (is it immutable or append-only, which `lsattr` shows, or the volume given \
+             read-only? `spin up` needs --allow-transient-write)",
+        ),
+        ErrorCode::Access => (
+            Denied,
+            "permission denied (does the volume belong to the user that the host runs as?)",
+        ),
+        ErrorCode::InsufficientSpace => (
+            NoSpace,
+            "no space left on device (the volume is full: remove something, or enlarge it)",
+        ),
+        ErrorCode::Quota => (
+            NoSpace,
+            "disk quota exceeded (the volume is full: remove something, or enlarge it)",
+        ),
+        ErrorCode::Io => (
+            Io,
+            "input/output error (is the volume mounted read-only, its disk failing, or the host out of file \
+             descriptors?)",
+        ),
         ErrorCode::IsDirectory => (Other, "it is a directory, not a file: remove it"),
         ErrorCode::Loop => (
             Other,

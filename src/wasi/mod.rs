@@ -1,7 +1,7 @@
-//! The protocol's two traits on WASI 0.3.
+//! The protocol's traits on WASI 0.3.
 //!
-//! All file calls here are the asynchronous ones: while the disk works, the instance goes on serving. (Those of
-//! `std::fs` would block the whole instance, every visitor in it.)
+//! All file calls here are asynchronous, so that the instance serves other requests while the disk works. Those of
+//! `std::fs` would block the whole instance.
 
 mod directory;
 mod platform;

@@ -1,10 +1,8 @@
-//! Waiting, time, chance and the log, by WASI 0.3.
+//! Waiting, time, chance, tasks and the log on WASI 0.3.
 
 use super::directory::WasiDirectory;
-use crate::protocol::platform::Platform;
-use crate::protocol::volume::ROOT;
+use crate::protocol::platform::{Platform, ROOT};
 use std::cell::RefCell;
-use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 use wasi::clocks::monotonic_clock;
@@ -13,7 +11,7 @@ use wasi::random::random;
 use wasi::wit_bindgen::{StreamReader, StreamWriter};
 use wasi::{spawn, wit_stream};
 
-/// The same line is logged once in this time: a volume that fails does so thousands of times a second.
+/// The shortest time between two equal log lines, because a failing volume fails thousands of times a second.
 const LOG_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The world of one instance.
@@ -24,8 +22,8 @@ pub(crate) struct Wasi {
 
 impl Platform for Wasi {
     type Dir = WasiDirectory;
-    /// The wake-up of another component task is the end of a stream that it reads: the wakers of Rust work within
-    /// one task only (wit-bindgen's `inter-task-wakeup` would lift that, and traps in wit-bindgen 0.57).
+    /// The writer of a stream whose end wakes the component task that reads it. Rust's wakers work within one task only;
+    /// wit-bindgen's `inter-task-wakeup` would lift that, and traps in wit-bindgen 0.57.
     type Opener = StreamWriter<u8>;
     type Gate = Pin<Box<dyn Future<Output = ()>>>;
 

@@ -14,8 +14,8 @@ mod refusals;
 mod rules;
 mod takeovers;
 
+use super::counter::Counter;
 use super::error::Refusal;
-use super::group::Counter;
 use super::record;
 use super::simulated::disk::ROOT;
 use super::simulated::{Simulated, World};

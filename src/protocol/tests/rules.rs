@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::protocol::directory::FsErrorKind;
-use crate::protocol::group::STALL_LIMIT;
+use crate::protocol::stall::STALL_LIMIT;
 use crate::protocol::ticket::Ticket;
 
 /// What visitors were told when none got a number.
