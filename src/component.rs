@@ -1,4 +1,4 @@
-//! The handler: one request in, one answer out, one counter for the whole life of the instance.
+//! The handler: one request in, one response out, one counter for the whole life of the instance.
 
 use crate::metrics::Metrics;
 use crate::protocol::Counter;
@@ -7,7 +7,6 @@ use crate::settings::Settings;
 use crate::wasi::Wasi;
 use bytes::Bytes;
 use spin_sdk::http::{FullBody, Request, Response};
-use spin_sdk::http_service;
 use std::rc::Rc;
 
 /// What lives as long as the instance.
@@ -38,8 +37,9 @@ fn settings() -> Settings {
     settings
 }
 
-#[http_service]
-async fn handle(request: Request) -> anyhow::Result<Response<FullBody<Bytes>>> {
+/// Responds to one request. Only the component exports it: native linkers refuse the names of WASI's exports.
+#[cfg_attr(target_family = "wasm", spin_sdk::http_service)]
+pub async fn handle(request: Request) -> anyhow::Result<Response<FullBody<Bytes>>> {
     // Dropping the body unread leaves it to the host: a small one is drained, a large one closes the connection.
     let (head, _body) = request.into_parts();
     let instance = INSTANCE.with(Rc::clone);

@@ -12,13 +12,11 @@
 
 pub mod accept;
 pub mod answer;
-#[cfg(target_family = "wasm")]
-mod component;
+pub mod component;
 pub mod metrics;
 pub mod page;
 pub mod prefetch;
 pub mod protocol;
 pub mod routes;
 pub mod settings;
-#[cfg(target_family = "wasm")]
-mod wasi;
+pub mod wasi;

@@ -11,7 +11,7 @@ use wasi::wit_stream;
 
 /// A directory that WASI has opened.
 #[derive(Clone)]
-pub(crate) struct WasiDirectory(Rc<Descriptor>);
+pub struct WasiDirectory(Rc<Descriptor>);
 
 /// Symbolic links are not followed, so that the count lies on the volume itself.
 const NO_FOLLOW: PathFlags = PathFlags::empty();
@@ -53,7 +53,7 @@ impl WasiDirectory {
 }
 
 /// A file that WASI has opened for writing.
-pub(crate) struct WasiFile {
+pub struct WasiFile {
     descriptor: Descriptor,
     size_when_opened: u64,
 }

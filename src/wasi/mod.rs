@@ -6,4 +6,4 @@
 mod directory;
 mod platform;
 
-pub(crate) use platform::Wasi;
+pub use platform::Wasi;

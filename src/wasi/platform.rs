@@ -16,7 +16,7 @@ const LOG_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The world of one instance.
 #[derive(Default)]
-pub(crate) struct Wasi {
+pub struct Wasi {
     logged: RefCell<Option<(String, Duration)>>,
 }
 
