@@ -1,17 +1,17 @@
 //! Content negotiation: which form of a number a client prefers (RFC 9110, section 12.5.1).
 
-/// A form in which the counter can tell a number.
+/// A form in which the counter shows a number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
     /// The page for people, `text/html`.
     Page,
     /// `application/json`.
     Json,
-    /// The number as one line of text; also for a client that says nothing, or accepts none of these.
+    /// The number as one line of text. Clients that send no `Accept`, or accept none of these, get it too.
     Text,
 }
 
-/// The forms, in the order that settles a tie: `curl`'s `*/*` means text.
+/// The forms, in the order that settles a tie: text for `curl`'s `*/*`.
 const FORMS: [(Form, &str, &str); 3] = [
     (Form::Text, "text", "plain"),
     (Form::Json, "application", "json"),
@@ -19,7 +19,7 @@ const FORMS: [(Form, &str, &str); 3] = [
 ];
 
 impl Form {
-    /// The form that an `Accept` header asks for. Ranges that cannot be read are passed over.
+    /// Returns the form that an `Accept` header prefers. Malformed ranges are skipped.
     pub fn preferred(accept: &str) -> Form {
         let ranges: Vec<Range> = accept.split(',').filter_map(Range::parse).collect();
         let mut best = (Form::Text, 0);
@@ -70,7 +70,7 @@ impl<'a> Range<'a> {
                 && (self.sub == "*" || self.sub.eq_ignore_ascii_case(sub)))
     }
 
-    /// The more precise of two ranges decides, whatever their weights.
+    /// Returns how precise the range is. The more precise of two ranges decides, whatever their weights.
     fn precision(&self) -> u8 {
         u8::from(self.main != "*") + u8::from(self.sub != "*")
     }

@@ -3,20 +3,24 @@
 //!
 //! # Layout
 //! From a request to the disk and back:
-//! - [`routes`]: what each request asks for, and its answer; [`accept`] says in which form, [`prefetch`] whether
-//!   it is a visit at all; [`answer`] is an answer before it is HTTP; [`page`] is the one for people, [`metrics`] the
-//!   one for Prometheus. [`settings`] is what the environment sets.
-//! - [`protocol`]: how visits are counted, over two small traits; nothing in it knows of WASI or HTTP.
-//! - `wasi`: those traits on WASI 0.3, and `component`: the handler itself. Both exist on wasm only; everything
-//!   above them is also built, and tested, natively.
+//! - [`component`]: the handler that the host calls.
+//! - [`responder`]: the response to each request; `route` has the paths. [`accept`] decides the form of a number and
+//!   [`prefetch`] whether a request is a visit. [`page`] is the response for people and [`metrics`] the one for
+//!   Prometheus. [`response`] makes responses and [`config`] reads the environment.
+//! - [`protocol`]: how visits are counted, over a few traits. It is independent of HTTP, Prometheus and WASI.
+//! - [`wasi`]: those traits on WASI 0.3.
+//!
+//! Everything also compiles natively. Outside a component, calls into WASI panic; the tests run the protocol and the
+//! responder on a simulated volume instead.
 
 pub mod accept;
-pub mod answer;
 pub mod component;
+pub mod config;
 pub mod metrics;
 pub mod page;
 pub mod prefetch;
 pub mod protocol;
-pub mod routes;
-pub mod settings;
+pub mod responder;
+pub mod response;
+mod route;
 pub mod wasi;

@@ -1,6 +1,6 @@
-//! The page for people: one self-contained file, `page.html`, with four values put in.
+//! The page for people: one self-contained file, `page.html`, with four values.
 
-use crate::answer::Answer;
+use crate::response::{self, Response};
 use askama::Template;
 use http::StatusCode;
 use http::header::{CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
@@ -9,23 +9,23 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
 
-/// The icon, for every `/favicon.*`.
+/// The icon that every `/favicon.*` responds with.
 pub const FAVICON: &str = include_str!("favicon.svg");
 
-/// The page's values. Askama escapes them: a pod's name is whatever the environment says.
+/// The page's values. Askama escapes them, because the pod's name comes from the environment.
 #[derive(Template)]
 #[template(path = "page.html")]
 pub struct Page<'a> {
     visits: u64,
     pod: &'a str,
-    /// Since when this volume has been counted on, for machines.
+    /// When counting on this volume began, for machines.
     since: Option<String>,
     /// The same for people.
     since_human: Option<String>,
 }
 
 impl<'a> Page<'a> {
-    /// The page that shows visit number `visits`.
+    /// Returns the page that shows visit number `visits`.
     pub fn new(visits: u64, pod: &'a str, since: Option<SystemTime>) -> Self {
         let since = since.map(|time| truncated(OffsetDateTime::from(time)));
         let human =
@@ -38,20 +38,24 @@ impl<'a> Page<'a> {
         }
     }
 
-    /// The page as an answer. Its policy allows nothing but its own style and icon.
-    pub fn answer(&self) -> Answer {
+    /// Returns the page as a response. Its policy allows only its own style and icon.
+    pub fn response(&self) -> Response {
         let html = self.render().expect("the template writes to a string");
-        Answer::new(StatusCode::OK, "text/html; charset=utf-8", html)
-            .with(
+        let response = response::new(StatusCode::OK, "text/html; charset=utf-8", html);
+        let headers = [
+            (
                 CONTENT_SECURITY_POLICY,
                 "default-src 'none'; style-src 'unsafe-inline'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-            )
-            .with(REFERRER_POLICY, "no-referrer")
-            .with(X_CONTENT_TYPE_OPTIONS, "nosniff")
+            ),
+            (REFERRER_POLICY, "no-referrer"),
+            (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        ];
+        let set = |response, (name, value)| response::with(response, name, value);
+        headers.into_iter().fold(response, set)
     }
 }
 
-/// Without the fraction of a second, which tells nobody anything.
+/// Returns the time without its fraction of a second, which nobody needs.
 fn truncated(time: OffsetDateTime) -> OffsetDateTime {
     time.replace_nanosecond(0).unwrap_or(time)
 }

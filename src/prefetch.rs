@@ -1,19 +1,19 @@
-//! Prefetches: requests that a browser makes before a person has decided to go there. They are no visits.
+//! Prefetches: requests that a browser makes before a person has decided to visit. They are not visits.
 //!
-//! Such a request is answered with 503. A browser throws that answer away, and asks again if the person does go there.
+//! The response is 503. A browser discards it, and sends the request again if the person does visit.
 
-use crate::answer::Answer;
+use crate::response::{self, Response};
 use http::header::RETRY_AFTER;
 use http::{HeaderMap, StatusCode};
 
-/// The headers that announce a prefetch: the one that the Fetch standard defines, and the older ones of Chromium and
-/// Safari, Firefox, and Safari.
+/// The headers that announce a prefetch: the Fetch standard's, then the older ones of Chromium and Safari, of Firefox, and
+/// of Safari.
 const HEADERS: [&str; 4] = ["sec-purpose", "purpose", "x-moz", "x-purpose"];
 
-/// The value of `Vary` of answers that these headers and `accept` decide about.
+/// The `Vary` of responses that depend on these headers and `accept`.
 pub const VARY: &str = "accept, sec-purpose, purpose, x-moz, x-purpose";
 
-/// The tokens that mean "not yet a visit". Parameters may follow, as in `prefetch;prerender`.
+/// The tokens that announce a prefetch. Parameters may follow, as in `prefetch;prerender`.
 const TOKENS: [&str; 3] = ["prefetch", "prerender", "preview"];
 
 /// Returns whether a request is a prefetch.
@@ -28,13 +28,13 @@ pub fn announced(headers: &HeaderMap) -> bool {
     })
 }
 
-/// Returns the answer to a prefetch.
-pub fn refusal() -> Answer {
-    Answer::line(
+/// Returns the response to a prefetch.
+pub fn refusal() -> Response {
+    let line = response::line(
         StatusCode::SERVICE_UNAVAILABLE,
-        "a prefetch is not a visit and was not counted: ask again when somebody comes here",
-    )
-    .with(RETRY_AFTER, "5")
+        "prefetch not counted, because it is not a visit: request this page again when a person visits",
+    );
+    response::with(line, RETRY_AFTER, "5")
 }
 
 #[cfg(test)]
@@ -55,7 +55,7 @@ mod tests {
     }
 
     #[test]
-    fn every_form_of_a_prefetch_is_known() {
+    fn every_form_of_a_prefetch_is_recognised() {
         for (name, value) in [
             ("sec-purpose", "prefetch"),
             ("sec-purpose", "prefetch;prerender"),
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn vary_names_accept_and_every_header_that_announces() {
+    fn vary_lists_accept_and_every_header_that_announces_a_prefetch() {
         let named: Vec<_> = VARY.split(", ").collect();
         assert_eq!(named, [&["accept"], &HEADERS[..]].concat());
     }

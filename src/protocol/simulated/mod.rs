@@ -122,6 +122,24 @@ impl World {
         }
     }
 
+    /// Runs `task` in `pool` to its end, and returns its output.
+    pub(crate) fn complete<T: 'static>(
+        &self,
+        pool: &mut LocalPool,
+        task: impl Future<Output = T> + 'static,
+    ) -> T {
+        let output = Rc::new(RefCell::new(None));
+        let slot = output.clone();
+        let task = async move {
+            slot.replace(Some(task.await));
+        };
+        pool.spawner()
+            .spawn_local(task)
+            .expect("the pool exists and takes tasks");
+        self.run(pool, usize::MAX);
+        output.take().expect("the task ends")
+    }
+
     /// Lets one call take effect or the next pause end, by chance; `false` if there is neither. All pools must have
     /// been polled, or the clock would run while a task could.
     pub(crate) fn step(&self) -> bool {

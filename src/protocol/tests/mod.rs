@@ -15,7 +15,7 @@ mod rules;
 mod takeovers;
 
 use super::counter::Counter;
-use super::error::Refusal;
+use super::error::{CountResult, Refusal};
 use super::record;
 use super::simulated::disk::ROOT;
 use super::simulated::{Simulated, World};
@@ -93,16 +93,10 @@ impl Process {
     fn ask<T: 'static>(
         &mut self,
         world: &World,
-        question: impl Future<Output = super::error::CountResult<T>> + 'static,
+        question: impl Future<Output = CountResult<T>> + 'static,
     ) -> Result<T, (Refusal, String)> {
-        let answer = Rc::new(RefCell::new(None));
-        let slot = answer.clone();
-        let task = async move {
-            *slot.borrow_mut() = Some(question.await.map_err(|e| (e.refusal, e.to_string())));
-        };
-        self.pool.spawner().spawn_local(task).unwrap();
-        world.run(&mut self.pool, LONG);
-        answer.take().expect("the question was answered")
+        let result = world.complete(&mut self.pool, question);
+        result.map_err(|error| (error.refusal, error.to_string()))
     }
 }
 

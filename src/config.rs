@@ -1,40 +1,41 @@
-//! What the environment sets: the replica's name, and whether prefetches count.
+//! The configuration, from the environment: the replica's name, and whether prefetches count.
 
-use crate::answer::Answer;
+use crate::response::{self, Response};
 use http::StatusCode;
 use std::env;
 
 /// The variable that makes prefetches count.
 const COUNT_PREFETCH: &str = "COUNT_PREFETCH";
 
-/// The settings of one instance.
-pub struct Settings {
-    /// The name that this replica shows.
+/// The configuration of one instance.
+pub struct Config {
+    /// The replica's name, which the page and JSON show.
     pub pod: String,
-    /// Whether prefetches count as visits; an error if the variable says neither `true` nor `false`.
+    /// Whether prefetches count as visits; an error if the variable is neither `true` nor `false`.
     pub count_prefetch: Result<bool, String>,
 }
 
-impl Settings {
+impl Config {
     /// Reads the component's environment.
     pub fn from_environment() -> Self {
-        Settings::from(|name| env::var(name).ok())
+        Config::from(|name| env::var(name).ok())
     }
 
-    /// Reads the variables that `variable` returns. Kubernetes' downward API sets `POD_NAME` if the manifest asks for
-    /// it, and containers have a `HOSTNAME`, which in a pod is the same.
+    /// Reads the variables that `variable` returns. A manifest can set `POD_NAME` by Kubernetes' downward API. Without it
+    /// the `HOSTNAME` that containers have is the same name.
     fn from(variable: impl Fn(&str) -> Option<String>) -> Self {
         let pod = variable("POD_NAME").or_else(|| variable("HOSTNAME"));
-        Settings {
+        Config {
             pod: pod.unwrap_or_else(|| "unnamed".into()),
             count_prefetch: boolean(variable(COUNT_PREFETCH).as_deref()),
         }
     }
 
-    /// Returns the answer that tells of a setting which cannot be used; nothing is counted until it is mended.
-    pub fn refusal(&self) -> Option<Answer> {
+    /// Returns the response to every visit and probe if a variable cannot be used. Nothing is counted until it is
+    /// corrected.
+    pub fn refusal(&self) -> Option<Response> {
         let error = self.count_prefetch.as_ref().err()?;
-        Some(Answer::line(StatusCode::INTERNAL_SERVER_ERROR, error))
+        Some(response::line(StatusCode::INTERNAL_SERVER_ERROR, error))
     }
 }
 
@@ -50,10 +51,10 @@ fn boolean(value: Option<&str>) -> Result<bool, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::Settings;
+    use super::Config;
 
-    fn settings(variables: &[(&str, &str)]) -> Settings {
-        Settings::from(|name| {
+    fn config(variables: &[(&str, &str)]) -> Config {
+        Config::from(|name| {
             let found = variables.iter().find(|(it, _)| *it == name);
             found.map(|(_, value)| (*value).to_owned())
         })
@@ -62,29 +63,29 @@ mod tests {
     #[test]
     fn the_pods_name_comes_from_pod_name_or_else_hostname() {
         let both = [("HOSTNAME", "machine"), ("POD_NAME", "visits-0")];
-        assert_eq!(settings(&both).pod, "visits-0");
-        assert_eq!(settings(&both[..1]).pod, "machine");
-        assert_eq!(settings(&[]).pod, "unnamed");
+        assert_eq!(config(&both).pod, "visits-0");
+        assert_eq!(config(&both[..1]).pod, "machine");
+        assert_eq!(config(&[]).pod, "unnamed");
     }
 
     #[test]
     fn a_prefetch_counts_only_if_the_variable_is_true() {
-        assert_eq!(settings(&[]).count_prefetch, Ok(false));
+        assert_eq!(config(&[]).count_prefetch, Ok(false));
         for (value, expected) in [("true", true), ("false", false)] {
-            let settings = settings(&[("COUNT_PREFETCH", value)]);
-            assert_eq!(settings.count_prefetch, Ok(expected));
-            assert!(settings.refusal().is_none());
+            let config = config(&[("COUNT_PREFETCH", value)]);
+            assert_eq!(config.count_prefetch, Ok(expected));
+            assert!(config.refusal().is_none());
         }
     }
 
     #[test]
-    fn any_other_value_is_an_error_and_no_default() {
+    fn any_other_value_is_an_error_instead_of_a_default() {
         for value in ["", "yes", "1", "TRUE", "true\n", "truely"] {
-            let settings = settings(&[("COUNT_PREFETCH", value)]);
-            let error = settings.count_prefetch.as_ref().unwrap_err();
+            let config = config(&[("COUNT_PREFETCH", value)]);
+            let error = config.count_prefetch.as_ref().unwrap_err();
             assert!(error.contains("true or false"), "{value:?}: {error}");
             assert_eq!(error.lines().count(), 1, "{value:?}: {error}");
-            assert_eq!(settings.refusal().unwrap().status, 500, "{value:?}");
+            assert_eq!(config.refusal().unwrap().status(), 500, "{value:?}");
         }
     }
 }
