@@ -1,29 +1,31 @@
-//! The Kubernetes API, as a pod finds it: one request to a connection, in HTTP/1.0, whose answers end with it. Two
-//! requests in a pod's life are not worth a client with a pool, a runtime and a generated model.
+//! The Kubernetes API, called with the pod's own token. A pod makes a handful of requests in its life, so this is no
+//! client with a runtime and a generated model.
 
 use anyhow::{Context, Result, ensure};
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use rustls::crypto::ring;
 use serde_json::Value;
 use std::fmt;
-use std::io::{Read, Write};
-use std::net::{TcpStream, ToSocketAddrs};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+use ureq::Agent;
+use ureq::http::Response;
+use ureq::tls::{PemItem, RootCerts, TlsConfig};
 
-/// Where kubelet puts a pod's token and the certificate to check the API by.
+#[cfg(test)]
+mod tests;
+
+/// The directory in which kubelet keeps the pod's token and the API's certificate authority.
 const ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
-/// For each step of a request.
+/// The deadline of each step of a request: connect, one read, one write.
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// A node with all its images is some 100 kB.
-const LIMIT: u64 = 16 << 20;
+/// The largest response that is read. A node with all its images takes about 100 kB.
+const MAX_RESPONSE: u64 = 16 << 20;
 
 /// A response with another status than 200.
 #[derive(Debug)]
 pub(crate) struct Refusal {
-    status: String,
+    pub(crate) status: u16,
     /// The reason that the API gives.
     pub(crate) message: String,
 }
@@ -36,100 +38,106 @@ impl fmt::Display for Refusal {
 
 impl std::error::Error for Refusal {}
 
-/// The API and what it takes to be let in.
+/// The API of the cluster that this pod runs in.
 pub(crate) struct Api {
-    host: String,
-    port: u16,
-    tls: Arc<ClientConfig>,
+    /// `https://HOST:PORT`
+    base: String,
+    token: PathBuf,
+    agent: Agent,
 }
 
 impl Api {
-    /// The one of the cluster that this pod is in.
+    /// Finds the API as Kubernetes announces it to a pod.
     pub(crate) fn of_the_pod() -> Result<Self> {
         let variable = |name| {
-            std::env::var(name).with_context(|| format!("{name} is not set: this runs in a pod"))
+            std::env::var(name)
+                .with_context(|| format!("{name} is not set (does this run outside a pod?)"))
         };
+        let host = variable("KUBERNETES_SERVICE_HOST")?;
         let port = variable("KUBERNETES_SERVICE_PORT")?;
+        let port = port
+            .parse()
+            .with_context(|| format!("KUBERNETES_SERVICE_PORT={port} is not a port"))?;
+        Self::new(&host, port, Path::new(ACCOUNT), TIMEOUT)
+    }
+
+    fn new(host: &str, port: u16, account: &Path, timeout: Duration) -> Result<Self> {
+        let tls = TlsConfig::builder()
+            .root_certs(authorities(&account.join("ca.crt"))?)
+            .unversioned_rustls_crypto_provider(Arc::new(ring::default_provider()))
+            .build();
+        let config = Agent::config_builder()
+            .tls_config(tls)
+            .https_only(true)
+            // A proxy of the environment must not see the token.
+            .proxy(None)
+            .max_redirects(0)
+            .http_status_as_error(false)
+            // Requests are seconds apart, and k3s restarts its API between two of them.
+            .max_idle_connections(0)
+            .timeout_connect(Some(timeout))
+            .timeout_per_read(Some(timeout))
+            .timeout_per_write(Some(timeout))
+            .accept("application/json")
+            .user_agent("preopen-label")
+            .build();
         Ok(Self {
-            host: variable("KUBERNETES_SERVICE_HOST")?,
-            port: port
-                .parse()
-                .with_context(|| format!("KUBERNETES_SERVICE_PORT={port}"))?,
-            tls: tls(&Path::new(ACCOUNT).join("ca.crt"))?,
+            base: format!("https://{}", authority(host, port)),
+            token: account.join("token"),
+            agent: config.new_agent(),
         })
     }
 
     /// Reads an object.
     pub(crate) fn get(&self, path: &str) -> Result<Value> {
-        self.request("GET", path, None)
+        let url = self.base.clone() + path;
+        let get = || {
+            let request = self.agent.get(&url).header("Authorization", self.bearer()?);
+            object(request.call()?)
+        };
+        get().with_context(|| format!("GET {url}"))
     }
 
-    /// Changes an object.
+    /// Changes an object by a merge patch, and returns the changed object.
     pub(crate) fn patch(&self, path: &str, patch: &Value) -> Result<Value> {
-        self.request("PATCH", path, Some(patch))
+        let url = self.base.clone() + path;
+        let change = || {
+            let request = self.agent.patch(&url);
+            let request = request.header("Authorization", self.bearer()?);
+            let request = request.content_type("application/merge-patch+json");
+            object(request.send(patch.to_string())?)
+        };
+        change().with_context(|| format!("PATCH {url}"))
     }
 
-    fn request(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Value> {
-        self.exchange(method, path, body).with_context(|| {
-            format!(
-                "{method} https://{}{path}",
-                authority(&self.host, self.port)
-            )
-        })
-    }
-
-    fn exchange(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Value> {
-        // Read each time, for kubelet replaces it before it expires.
-        let file = Path::new(ACCOUNT).join("token");
-        let token = std::fs::read_to_string(&file).with_context(|| file.display().to_string())?;
-        let request = request(
-            method,
-            path,
-            &authority(&self.host, self.port),
-            token.trim(),
-            body,
-        );
-        let name = ServerName::try_from(self.host.clone()).context("KUBERNETES_SERVICE_HOST")?;
-        let connection = ClientConnection::new(Arc::clone(&self.tls), name)?;
-        let mut stream = StreamOwned::new(connection, self.connect()?);
-        stream.write_all(request.as_bytes())?;
-        let mut answer = Vec::new();
-        (&mut stream).take(LIMIT).read_to_end(&mut answer)?;
-        parse(&answer)
-    }
-
-    fn connect(&self) -> Result<TcpStream> {
-        let mut addresses = (self.host.as_str(), self.port).to_socket_addrs()?;
-        let address = addresses
-            .next()
-            .context("KUBERNETES_SERVICE_HOST has no address")?;
-        let stream = TcpStream::connect_timeout(&address, TIMEOUT)?;
-        stream.set_read_timeout(Some(TIMEOUT))?;
-        stream.set_write_timeout(Some(TIMEOUT))?;
-        Ok(stream)
+    /// Reads the token. kubelet replaces it before it expires, so each request reads it again.
+    fn bearer(&self) -> Result<String> {
+        let token = std::fs::read_to_string(&self.token)
+            .with_context(|| format!("cannot read {}", self.token.display()))?;
+        Ok(format!("Bearer {}", token.trim()))
     }
 }
 
-fn tls(authority: &Path) -> Result<Arc<ClientConfig>> {
-    let mut roots = RootCertStore::empty();
-    let read = |error| anyhow::anyhow!("{}: {error}", authority.display());
-    for certificate in CertificateDer::pem_file_iter(authority).map_err(read)? {
-        roots.add(certificate.map_err(read)?)?;
+/// Reads the certificate authorities in a file.
+fn authorities(file: &Path) -> Result<RootCerts> {
+    let pem = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let mut certificates = Vec::new();
+    for item in ureq::tls::parse_pem(&pem) {
+        if let PemItem::Certificate(certificate) =
+            item.with_context(|| file.display().to_string())?
+        {
+            certificates.push(certificate);
+        }
     }
     ensure!(
-        !roots.is_empty(),
-        "{}: no certificate in it",
-        authority.display()
+        !certificates.is_empty(),
+        "{} holds no certificate",
+        file.display()
     );
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Ok(Arc::new(config))
+    Ok(RootCerts::new_with_certs(&certificates))
 }
 
-/// Host and port as a URL has them.
+/// Returns the host and port as a URL writes them.
 fn authority(host: &str, port: u16) -> String {
     if host.contains(':') {
         format!("[{host}]:{port}")
@@ -138,75 +146,23 @@ fn authority(host: &str, port: u16) -> String {
     }
 }
 
-fn request(method: &str, path: &str, authority: &str, token: &str, body: Option<&Value>) -> String {
-    let body = body.map(Value::to_string).unwrap_or_default();
-    format!(
-        "{method} {path} HTTP/1.0\r\nHost: {authority}\r\nAuthorization: Bearer {token}\r\n\
-         Accept: application/json\r\nContent-Type: application/merge-patch+json\r\n\
-         User-Agent: preopen-label\r\nContent-Length: {}\r\n\r\n{body}",
-        body.len()
-    )
-}
-
-/// Returns the object in an answer. Another status is the error [`Refusal`].
-pub(crate) fn parse(answer: &[u8]) -> Result<Value> {
-    let end = answer
-        .windows(4)
-        .position(|window| window == b"\r\n\r\n")
-        .context("the answer is not HTTP")?;
-    let head = String::from_utf8_lossy(&answer[..end]);
-    let status = head.split(' ').nth(1).context("the answer has no status")?;
-    let body = serde_json::from_slice::<Value>(&answer[end + 4..]);
-    if status != "200" {
-        let message = body
-            .ok()
-            .and_then(|body| Some(body["message"].as_str()?.to_owned()));
-        return Err(Refusal {
-            status: status.to_owned(),
-            message: message.unwrap_or_default(),
-        }
-        .into());
+/// Returns the object in a response. Another status than 200 is the error [`Refusal`].
+fn object(mut response: Response<ureq::Body>) -> Result<Value> {
+    let body = response.body_mut().with_config().limit(MAX_RESPONSE);
+    let object = body
+        .read_to_vec()
+        .map_err(anyhow::Error::from)
+        .and_then(|body| Ok(serde_json::from_slice::<Value>(&body)?));
+    let status = response.status().as_u16();
+    if status == 200 {
+        return object.context("the response is not a whole JSON document");
     }
-    body.context("the answer is cut off, or no JSON")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_answer_is_its_object() {
-        let answer =
-            b"HTTP/1.0 200 OK\r\nContent-Type: application/json\r\n\r\n{\"kind\":\"Node\"}";
-        assert_eq!(parse(answer).expect("it is whole")["kind"], "Node");
+    let message = object
+        .ok()
+        .and_then(|status| Some(status["message"].as_str()?.to_owned()));
+    Err(Refusal {
+        status,
+        message: message.unwrap_or_default(),
     }
-
-    #[test]
-    fn a_refusal_is_an_error_with_what_the_api_says() {
-        let answer = b"HTTP/1.0 403 Forbidden\r\n\r\n{\"message\":\"nodes is forbidden\"}";
-        let error = parse(answer).expect_err("403").to_string();
-        assert_eq!(error, "403: nodes is forbidden");
-    }
-
-    #[test]
-    fn an_answer_that_is_cut_off_is_an_error() {
-        assert!(parse(b"HTTP/1.0 200 OK\r\n\r\n{\"kind\":").is_err());
-        assert!(parse(b"HTTP/1.0 200 OK\r\n").is_err());
-    }
-
-    #[test]
-    fn a_request_says_how_long_its_body_is() {
-        let request = request(
-            "PATCH",
-            "/x",
-            &authority("fd00::1", 443),
-            "t",
-            Some(&Value::Null),
-        );
-        assert!(request.contains("Host: [fd00::1]:443\r\n"), "{request}");
-        assert!(
-            request.ends_with("Content-Length: 4\r\n\r\nnull"),
-            "{request}"
-        );
-    }
+    .into())
 }

@@ -1,12 +1,12 @@
-//! `preopen-label`: tells Kubernetes that pods of the RuntimeClass may come to this node, or that none may come any more.
+//! `preopen-label`: sets the label that sends pods of the RuntimeClass to this node, or removes it.
 //!
-//! It is a program of its own, and neither a part of the script `preopen-node` nor an image with kubectl, so that no
-//! container has both: the one that may change the node's files holds no token, and the one that holds a token may
-//! do nothing on the node. busybox' wget, which the image has, checks no certificate and cannot `PATCH`. Linked
-//! statically it runs in an image with nothing else; `cargo xtask dist` builds it so.
+//! It is separate from the script `preopen-node` so that no container has both powers: the one that may change the node's
+//! files holds no token, and the one that holds a token cannot touch the node. The image's busybox cannot replace it: its
+//! wget checks no certificate and cannot `PATCH`. An image with kubectl would be far larger. `cargo xtask dist` links this
+//! program statically, so it runs in an image without a libc.
 //!
-//! - [`api`]: one request of the Kubernetes API, with the pod's own token
-//! - [`node`]: the node's label, whether kubelet knows the runtime, and whether the token can do no more than it should
+//! - [`api`]: the Kubernetes API, called with the pod's own token
+//! - [`node`]: the node's label, the runtimes that kubelet knows, and the policy that limits what the token can change
 
 mod api;
 mod node;
@@ -17,14 +17,14 @@ use clap::Parser;
 use node::Node;
 use std::process::ExitCode;
 
-/// Set or remove the label preopen/shim of this node.
+/// Set or remove the label preopen/shim of this node
 #[derive(Parser)]
 #[command(name = "preopen-label", version)]
 struct Arguments {
-    /// What to do
+    /// The change to make
     #[arg(value_enum)]
     action: Action,
-    /// The node
+    /// The node's name
     #[arg(long, env = "NODE_NAME")]
     node: String,
 }
