@@ -1,34 +1,28 @@
-//! The cgroup that all pods of a cluster are below, in each hierarchy of version 1 or the one of version 2. It is made
-//! before the node, for kubelet takes only one that is there, and removed after it.
+//! The cgroup above all pods of a cluster, in each hierarchy of version 1 or in the one of version 2. It exists before the
+//! node starts, because kubelet only takes an existing one, and it is removed after the node's end.
 
 use crate::network::Network;
-use crate::wait;
 use anyhow::{Context, Result};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use visits_support::cgroup;
 
-const ROOT: &str = "/sys/fs/cgroup";
-
-/// How long the kernel may take to forget ended processes.
-const FORGET: Duration = Duration::from_secs(10);
-
-/// Its path in every hierarchy.
+/// Returns the cgroup's path in every hierarchy.
 pub(crate) fn path(network: Network) -> String {
     format!("/visits-cluster-{network}")
 }
 
-/// Makes it.
+/// Creates the cgroup.
 pub(crate) fn make(network: Network) -> Result<()> {
-    for hierarchy in hierarchies() {
+    for hierarchy in cgroup::hierarchies() {
         let cgroup = below(&hierarchy, network);
         fs::create_dir_all(&cgroup)
-            .with_context(|| format!("make the cgroup {}", cgroup.display()))?;
-        // Version 2: what is below gets those controllers that each level above passes on.
+            .with_context(|| format!("cannot create the cgroup {}", cgroup.display()))?;
+        // Version 2: a cgroup has the controllers that every level above it delegates.
         for level in [&hierarchy, &cgroup] {
             delegate(level);
         }
-        // Version 1: a new cgroup has no processors and no memory nodes, and takes no process.
+        // Version 1: a new cgroup has no processors and no memory nodes, and so accepts no process.
         for file in ["cpuset.cpus", "cpuset.mems"] {
             let own = cgroup.join(file);
             if hierarchy.join("cpuset.cpus").exists()
@@ -36,15 +30,15 @@ pub(crate) fn make(network: Network) -> Result<()> {
             {
                 let above = fs::read_to_string(hierarchy.join(file))?;
                 fs::write(&own, above.trim())
-                    .with_context(|| format!("write {}", own.display()))?;
+                    .with_context(|| format!("cannot write {}", own.display()))?;
             }
         }
     }
     Ok(())
 }
 
-/// Passes all controllers on, each by itself: the kernel refuses all of a line for one that it cannot pass on. kubelet
-/// names those that it misses.
+/// Delegates every controller that the kernel can delegate, each with a write of its own: the kernel rejects a whole line if
+/// it cannot delegate one of its controllers. kubelet reports the controllers that it lacks.
 fn delegate(cgroup: &Path) {
     let controllers = fs::read_to_string(cgroup.join("cgroup.controllers")).unwrap_or_default();
     for controller in controllers.split_whitespace() {
@@ -55,61 +49,21 @@ fn delegate(cgroup: &Path) {
     }
 }
 
-/// Removes it, once nothing runs in it.
+/// Removes the cgroup after its last process has ended.
 pub(crate) fn remove(network: Network) -> Result<()> {
-    for hierarchy in hierarchies() {
-        let cgroup = below(&hierarchy, network);
-        wait::until(
-            &format!("the end of the cgroup {}", cgroup.display()),
-            FORGET,
-            || Ok(remove_tree(&cgroup).then_some(())),
-        )?;
-    }
-    Ok(())
+    all(network).try_for_each(|cgroup| cgroup::remove(&cgroup))
 }
 
-/// Lets every process below it run. A runtime that is killed at a bad moment leaves some frozen.
-pub(crate) fn thaw_all(network: Network) {
-    for hierarchy in hierarchies() {
-        thaw(&below(&hierarchy, network));
-    }
+/// Thaws every process in the cgroup. A runtime that is killed at the wrong moment leaves some frozen.
+pub(crate) fn thaw(network: Network) {
+    all(network).for_each(|cgroup| cgroup::thaw(&cgroup));
 }
 
-fn thaw(cgroup: &Path) {
-    for (file, state) in [("freezer.state", "THAWED"), ("cgroup.freeze", "0")] {
-        let file = cgroup.join(file);
-        if file.exists() {
-            let _ = fs::write(file, state);
-        }
-    }
-    for below in directories(cgroup) {
-        thaw(&below);
-    }
+fn all(network: Network) -> impl Iterator<Item = PathBuf> {
+    let hierarchies = cgroup::hierarchies().into_iter();
+    hierarchies.map(move |hierarchy| below(&hierarchy, network))
 }
 
 fn below(hierarchy: &Path, network: Network) -> PathBuf {
     hierarchy.join(path(network).trim_start_matches('/'))
-}
-
-/// The directories that cgroups are made in.
-fn hierarchies() -> Vec<PathBuf> {
-    let root = PathBuf::from(ROOT);
-    if root.join("cgroup.controllers").exists() {
-        return vec![root];
-    }
-    // The names of controllers that are mounted together are links to one directory.
-    directories(&root)
-}
-
-fn remove_tree(cgroup: &Path) -> bool {
-    let below = directories(cgroup).iter().all(|below| remove_tree(below));
-    below && (fs::remove_dir(cgroup).is_ok() || !cgroup.exists())
-}
-
-fn directories(directory: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
-    entries
-        .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
-        .map(|entry| entry.path())
-        .collect()
 }

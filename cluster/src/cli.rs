@@ -1,4 +1,4 @@
-//! The commands of `visits-cluster`, which `cargo xtask cluster` passes on after building what they need.
+//! The commands of `visits-cluster`. `cargo xtask cluster` builds what they need and passes its arguments on to them.
 
 use crate::families::Families;
 use crate::node::Node;
@@ -17,9 +17,9 @@ use std::process::ExitCode;
 #[command(
     name = "cargo xtask cluster",
     bin_name = "cargo xtask cluster",
-    after_help = "Environment:\n  VISITS_CLUSTER_DIR      where the cluster is kept (default: ~/.local/state/visits/cluster)\n  \
-                  VISITS_CLUSTER_NETWORK  its number N, 0 to 255: its addresses are 198.18.N.0/24 and fd00:198:18:N::/64 (default: 0)\n  \
-                  VISITS_CLUSTER_IP_FAMILIES  as --ip-families: ipv4, dual or ipv6 (default: dual)"
+    after_help = "Environment:\n  VISITS_CLUSTER_DIR      the cluster's directory (default: ~/.local/state/visits/cluster)\n  \
+                  VISITS_CLUSTER_NETWORK  the number N of its network, 0 to 255: 198.18.N.0/24 and fd00:198:18:N::/64 (default: 0)\n  \
+                  VISITS_CLUSTER_IP_FAMILIES  like --ip-families: ipv4, dual or ipv6 (default: dual, or ipv4 if the kernel has no IPv6)"
 )]
 struct Arguments {
     #[command(subcommand)]
@@ -28,16 +28,16 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Bring the cluster up with the counter on it, or go on where that was interrupted
+    /// Bring the cluster up with the counter on it, or continue an interrupted `up`
     Up {
-        /// Without the counter
+        /// Leave the counter out
         #[arg(long)]
         empty: bool,
         /// The address families of nodes, pods and Services [default: dual, or ipv4 if the kernel has no IPv6]
         #[arg(long, value_name = "FAMILIES")]
         ip_families: Option<Families>,
     },
-    /// End the cluster and remove everything it has left, its volumes too
+    /// End the cluster and remove everything that belongs to it, including its volumes
     Down,
     /// Kill all of the node's processes at once
     Stop,
@@ -45,18 +45,18 @@ enum Command {
     Start,
     /// Restart one of the node's programs
     Restart {
-        /// Which one
+        /// The program's name
         #[arg(value_parser = NAMES)]
         program: String,
     },
-    /// Give the images in an OCI or Docker archive to the node
+    /// Import the images in an OCI or Docker archive into the node
     Import {
         /// The archive
         archive: PathBuf,
     },
     /// Run kubectl as the cluster's administrator
     Kubectl {
-        /// What kubectl gets
+        /// kubectl's arguments
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
     },
@@ -68,15 +68,15 @@ enum Command {
     },
     /// Print the path of the kubeconfig
     Kubeconfig,
-    /// The first process of the node
+    /// Run as the first process of the node
     #[command(hide = true)]
     Inside { state: PathBuf },
-    /// What starts the node's programs
+    /// Start and restart the node's programs
     #[command(hide = true)]
     Supervise,
 }
 
-/// Runs the command that this process was started with.
+/// Runs the command in this process's arguments.
 pub fn run() -> ExitCode {
     match execute(Arguments::parse().command) {
         Ok(()) => ExitCode::SUCCESS,
@@ -93,8 +93,8 @@ fn execute(command: Command) -> Result<()> {
         Command::Supervise => return supervise::run(),
         _ => {}
     }
-    if !rustix::process::geteuid().is_root() {
-        bail!("a node needs root: run this as root, or with sudo");
+    if !visits_support::process::is_root() {
+        bail!("a node needs root: run this command as root or with sudo");
     }
     let families = match &command {
         Command::Up { ip_families, .. } => *ip_families,
@@ -122,18 +122,17 @@ fn execute(command: Command) -> Result<()> {
         Command::Import { archive } => images::import_file(&Node::running(&state)?, &archive),
         Command::Kubectl { arguments } => {
             Node::running(&state)?;
-            let error = apply::kubectl_for_people(&state)?.args(arguments).exec();
-            Err(error).context("run kubectl")
+            let error = apply::administrator_kubectl(&state)?.args(arguments).exec();
+            Err(error).context("cannot run kubectl")
         }
         Command::Node { command } => {
-            let (program, arguments) = command.split_first().context("no command is named")?;
+            let (program, arguments) = command.split_first().context("a command is missing")?;
             let error = Node::running(&state)?
                 .command(program)
                 .args(arguments)
                 .exec();
-            Err(error).with_context(|| {
-                format!("run a command on {NODE} by nsenter, which is part of util-linux")
-            })
+            Err(error)
+                .with_context(|| format!("cannot run nsenter on {NODE} (is util-linux installed?)"))
         }
         Command::Kubeconfig => {
             println!("{}", state.kubeconfig().display());
@@ -143,7 +142,7 @@ fn execute(command: Command) -> Result<()> {
     }
 }
 
-/// Ends the node and removes what is left of it. What is not there is as good as removed.
+/// Ends the node and removes everything that belongs to the cluster. A missing part counts as removed.
 fn down(state: &State) -> Result<()> {
     if !state.directory().exists() {
         eprintln!("there is no cluster in {}", state.directory().display());

@@ -1,7 +1,7 @@
-//! The pods' network, as containerd's network plugins make it.
+//! The pods' network, set up by containerd's network plugins.
 //!
-//! Each pod has an interface of its own, routed by the node: kubelet's probes and kube-proxy need no more. Addresses are
-//! noted in memory: after a hard stop of the node no pod is left to have one.
+//! Each pod has an interface of its own and the node routes its packets, which is all that kubelet's probes and kube-proxy
+//! need. Assigned addresses are recorded in memory: a hard stop of the node also ends every pod.
 
 use crate::network::Network;
 use anyhow::{Context, Result};
@@ -10,17 +10,17 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-/// The list of plugins.
+/// The path of the plugin list.
 pub(crate) const LIST: &str = "/etc/cni/net.d/10-pods.conflist";
-/// The directory of the plugins that are not built from Go.
+/// The directory of the plugins that are not Go programs.
 pub(crate) const PLUGINS: &str = "/opt/cni/bin";
 
-/// The version of the interface between containerd and plugins.
+/// The version of the CNI specification.
 const VERSION: &str = "1.0.0";
-/// The plugin below.
+/// The name of the plugin below.
 const NO_DAD: &str = "no-dad";
-/// A plugin that makes a pod use its IPv6 address at once. By default the kernel asks for a second or two whether somebody
-/// else has it, and the next plugin waits for the end of that. Here every address is given once.
+/// A plugin that turns off duplicate address detection, which delays a pod's IPv6 address by one or two seconds. The next
+/// plugin would wait for it. Here every address is assigned once.
 const SCRIPT: &str = r#"#!/bin/sh
 # Written by visits-cluster.
 [ "$CNI_COMMAND" = ADD ] || exit 0
@@ -28,7 +28,7 @@ nsenter --net="$CNI_NETNS" sh -c 'echo 0 > /proc/sys/net/ipv6/conf/default/accep
 echo '{"cniVersion":"1.0.0"}'
 "#;
 
-/// Returns the list of plugins that give pods an address of each family.
+/// Returns the plugin list that gives pods an address of each family.
 pub(crate) fn list(network: Network) -> Result<String> {
     let subnets = network.pods();
     let ranges: Vec<Value> = subnets
@@ -48,7 +48,7 @@ pub(crate) fn list(network: Network) -> Result<String> {
         plugins.insert(0, json!({ "type": NO_DAD }));
     }
     let list = json!({ "cniVersion": VERSION, "name": "visits-cluster", "plugins": plugins });
-    serde_json::to_string_pretty(&list).context("write the pods' network")
+    serde_json::to_string_pretty(&list).context("cannot write the pods' network as JSON")
 }
 
 /// Writes the plugin.
@@ -59,5 +59,5 @@ pub(crate) fn write_plugin() -> Result<()> {
         fs::write(&path, SCRIPT)?;
         fs::set_permissions(&path, Permissions::from_mode(0o755))
     };
-    write().with_context(|| format!("write {}", path.display()))
+    write().with_context(|| format!("cannot write {}", path.display()))
 }

@@ -1,5 +1,4 @@
-//! The files that configure the node's programs, in directories of its own below `/etc`, where an administrator would
-//! look for them.
+//! The configuration files of the node's programs, in the usual directories below `/etc`, which belong to the node alone.
 
 use crate::images::PAUSE;
 use crate::network::Network;
@@ -11,22 +10,22 @@ use anyhow::{Context, Result};
 use std::fs;
 use std::path::Path;
 
-/// containerd's configuration.
+/// The path of containerd's configuration.
 pub(crate) const CONTAINERD: &str = "/etc/containerd/config.toml";
-/// kubelet's.
+/// The path of kubelet's configuration.
 pub(crate) const KUBELET: &str = "/etc/kubernetes/kubelet.yaml";
-/// kube-proxy's.
+/// The path of kube-proxy's configuration.
 pub(crate) const PROXY: &str = "/etc/kubernetes/proxy.yaml";
-/// The directory of drop-ins to containerd's configuration.
+/// The directory of drop-ins for containerd's configuration.
 const DROP_INS: &str = "/etc/containerd/conf.d";
-/// The handler of the RuntimeClass.
+/// The drop-in that configures the RuntimeClass's handler.
 const RUNTIME: &str = "/etc/containerd/conf.d/preopen.toml";
-/// The shim, where the installer would put it.
+/// The path of the shim, the same as the installer's.
 pub(crate) const SHIM: &str = "/opt/preopen/bin/containerd-shim-preopen-v1";
 
-/// Writes all of them. What is there is kept, for an administrator may have changed it: the node was started before.
+/// Writes the files that do not exist. Existing files come from an earlier start, and an administrator may have edited them.
 pub(crate) fn write(state: &State) -> Result<()> {
-    fs::create_dir_all(DROP_INS).with_context(|| format!("make {DROP_INS}"))?;
+    fs::create_dir_all(DROP_INS).with_context(|| format!("cannot create {DROP_INS}"))?;
     for (path, text) in [
         (CONTAINERD, containerd()),
         (RUNTIME, runtime()),
@@ -39,8 +38,9 @@ pub(crate) fn write(state: &State) -> Result<()> {
             continue;
         }
         let directory = path.parent().unwrap_or(Path::new("/"));
-        fs::create_dir_all(directory).with_context(|| format!("make {}", directory.display()))?;
-        fs::write(path, text).with_context(|| format!("write {}", path.display()))?;
+        fs::create_dir_all(directory)
+            .with_context(|| format!("cannot create {}", directory.display()))?;
+        fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
     }
     cni::write_plugin()
 }
@@ -56,9 +56,9 @@ disabled_plugins = ["io.containerd.nri.v1.nri"]
 sandbox = "{PAUSE}"
 
 [plugins.'io.containerd.cri.v1.runtime']
-# Where CAP_SYS_RESOURCE is missing, a lower score than containerd's own is refused.
+# Without CAP_SYS_RESOURCE the kernel refuses a score below containerd's own.
 restrict_oom_score_adj = true
-# Its profile would be loaded for the whole machine, and stay.
+# containerd would load its profile into the machine's kernel, where it would stay.
 disable_apparmor = true
 cdi_spec_dirs = []
 
@@ -103,18 +103,19 @@ tlsPrivateKeyFile: {key}
 containerRuntimeEndpoint: unix://{CONTAINERD_SOCKET}
 clusterDomain: cluster.local
 clusterDNS: ['{dns}']
-# No file: the machine's own names no server that a pod could reach.
+# No file: a pod cannot reach the name servers of the machine's resolv.conf.
 resolvConf: ''
 cgroupDriver: cgroupfs
 cgroupRoot: {cgroup}
-# A machine with cgroup version 1 is as good here; kubelet only wants to be told.
+# By default kubelet refuses to start on cgroup version 1. It works there.
 failCgroupV1: false
 failSwapOn: false
-# A lower score than its own takes CAP_SYS_RESOURCE.
+# A score below its own needs CAP_SYS_RESOURCE.
 oomScoreAdj: 0
-# /usr, where the default is, is the machine's.
+# The default lies in /usr, which is the machine's.
 volumePluginDir: /var/lib/kubelet/volume-plugins
-# No image can be fetched again, and the disk is a sparse file: never remove images, and evict nobody before it is all but full.
+# Images cannot be pulled again, so kubelet must never remove them. The disk is a sparse file, so pods are evicted only when
+# it is nearly full.
 imageGCHighThresholdPercent: 100
 evictionHard: {{ memory.available: 100Mi, nodefs.available: 1%, nodefs.inodesFree: 1%, imagefs.available: 1% }}
 ",
@@ -136,7 +137,7 @@ mode: iptables
 clientConnection: {{ kubeconfig: {kubeconfig} }}
 bindAddress: '{any}'
 clusterCIDR: '{pods}'
-# The machine's limits on tracked connections are not this node's to change.
+# The limits on tracked connections are the machine's, so this node leaves them alone.
 conntrack: {{ maxPerCore: 0, min: 0, tcpEstablishedTimeout: 0s, tcpCloseWaitTimeout: 0s }}
 ",
         any = network.families.any(),

@@ -5,22 +5,22 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 
-/// The families that the node, pods and Services have addresses of.
+/// The address families of the node, pods and Services.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Families {
     /// IPv4
     Ipv4,
-    /// Both; IPv4 comes first
+    /// Both, with IPv4 first
     Dual,
     /// IPv6
     Ipv6,
 }
 
-/// There if the kernel has IPv6.
+/// Exists if the kernel has IPv6.
 const IPV6: &str = "/proc/sys/net/ipv6";
 
 impl Families {
-    /// Returns those that the machine's kernel has.
+    /// Returns the families that the machine's kernel has.
     pub(crate) fn of_machine() -> Self {
         if Path::new(IPV6).exists() {
             Self::Dual
@@ -29,7 +29,7 @@ impl Families {
         }
     }
 
-    /// Returns those of the two that the cluster has; the first is the primary one.
+    /// Returns the values of this cluster's families, starting with the primary one.
     pub(crate) fn choose<T>(self, v4: T, v6: T) -> Vec<T> {
         match self {
             Self::Ipv4 => vec![v4],
@@ -38,7 +38,7 @@ impl Families {
         }
     }
 
-    /// Returns the one of the primary family.
+    /// Returns the value of the primary family.
     pub(crate) fn primary<T>(self, v4: T, v6: T) -> T {
         match self {
             Self::Ipv4 | Self::Dual => v4,
@@ -46,16 +46,16 @@ impl Families {
         }
     }
 
-    /// Returns the address by which a program listens on every address of these families.
+    /// Returns the address on which a program listens for all of these families.
     pub(crate) fn any(self) -> IpAddr {
         match self {
             Self::Ipv4 => Ipv4Addr::UNSPECIFIED.into(),
-            // Takes IPv4, too.
+            // This one accepts IPv4 too.
             Self::Dual | Self::Ipv6 => Ipv6Addr::UNSPECIFIED.into(),
         }
     }
 
-    /// Returns whether there is IPv6.
+    /// Returns whether IPv6 is one of the families.
     pub(crate) fn has_ipv6(self) -> bool {
         self != Self::Ipv4
     }

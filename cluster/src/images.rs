@@ -1,22 +1,23 @@
-//! The images on the node, made here: no registry is asked.
+//! The images on the node. They are built here, so that the node needs no registry.
 
 use crate::command;
 use crate::node::Node;
-use crate::programs::{CONTAINERD, named_by};
+use crate::programs::CONTAINERD;
 use crate::root::NODE_BINARIES;
 use anyhow::{Context, Result, ensure};
 use oci_writer::Image;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use visits_support::environment;
 
-/// What holds a pod's namespaces.
+/// The image that holds a pod's namespaces.
 pub(crate) const PAUSE: &str = "localhost/pause:visits-cluster";
 
-/// Under the name that the manifests have, but it is this machine's busybox: nothing is fetched.
+/// The name that the manifests use. The image holds this machine's busybox.
 const BUSYBOX: &str = "docker.io/library/busybox:1.37";
 
-/// The add-ons' images, as cluster/addons names them, each of one program that needs nothing else.
+/// The add-ons' images by the names in cluster/addons, each with the one static program in it.
 const ADDONS: [(&str, &str); 5] = [
     ("localhost/coredns:v1.14.7", "coredns"),
     (
@@ -28,10 +29,10 @@ const ADDONS: [(&str, &str); 5] = [
     ("localhost/metrics-server:v0.9.0", "metrics-server"),
 ];
 
-/// Makes those that the node lacks and gives them to it.
+/// Builds the images that the node lacks and imports them.
 pub(crate) fn import_all(node: &Node) -> Result<()> {
-    let there = names(node)?;
-    let missing = |name: &str| !there.iter().any(|there| there == name);
+    let present = names(node)?;
+    let missing = |name: &str| !present.iter().any(|present| present == name);
     if missing(PAUSE) {
         import(node, &pause()?)?;
     }
@@ -40,26 +41,26 @@ pub(crate) fn import_all(node: &Node) -> Result<()> {
     }
     for (name, binary) in ADDONS {
         if missing(name) {
-            import(node, &program(name, binary)?)?;
+            import(node, &addon(name, binary)?)?;
         }
     }
-    // Always: it may have been built anew.
-    import_file(node, &named_by("VISITS_IMAGE")?)
+    // Always: the counter may have been rebuilt.
+    import_file(node, &environment::COUNTER_IMAGE.path()?)
 }
 
-/// Gives the images in an archive to the node.
+/// Imports the images in an archive.
 pub(crate) fn import_file(node: &Node, archive: &Path) -> Result<()> {
     let mut import = ctr(node);
-    // By stdin, for a path of the machine's may be hidden inside.
+    // By stdin, because the node's own mounts may hide a path of the machine.
     import.args(["images", "import", "-"]);
     let imported = command::run_with_input(import, &read(archive)?);
     imported
         .map(drop)
-        .with_context(|| format!("import {}", archive.display()))
+        .with_context(|| format!("cannot import {}", archive.display()))
 }
 
 fn import(node: &Node, image: &Image) -> Result<()> {
-    let directory = tempfile::tempdir().context("make a temporary directory")?;
+    let directory = tempfile::tempdir().context("cannot create a temporary directory")?;
     let tar = directory.path().join("image.tar");
     image.clone().uncompressed().write_layout_tar(&tar)?;
     import_file(node, &tar)
@@ -79,21 +80,21 @@ fn ctr(node: &Node) -> Command {
 
 fn pause() -> Result<Image> {
     let wait = "trap 'exit 0' TERM; /bin/sleep 2147483647 & wait";
-    Ok(shell(PAUSE)?
+    Ok(with_busybox(PAUSE)?
         .entrypoint(["/bin/sh", "-c", wait])
         .user("65535:65535"))
 }
 
 fn busybox() -> Result<Image> {
-    Ok(shell(BUSYBOX)?
+    Ok(with_busybox(BUSYBOX)?
         .directory("/tmp", 0, 0, 0o1777)
         .env("PATH", "/bin")
         .entrypoint(["/bin/sh"]))
 }
 
-/// The shell and all else that this machine's busybox can be called by.
-fn shell(name: &str) -> Result<Image> {
-    let busybox = named_by("BUSYBOX_BIN")?;
+/// Returns an image of this machine's busybox with a link for each of its applets.
+fn with_busybox(name: &str) -> Result<Image> {
+    let busybox = environment::BUSYBOX.path()?;
     let mut list = Command::new(&busybox);
     list.arg("--list");
     let names = command::run(list)?;
@@ -104,19 +105,19 @@ fn shell(name: &str) -> Result<Image> {
     }))
 }
 
-fn program(name: &str, binary: &str) -> Result<Image> {
-    let path = named_by("ADDONS_BIN_DIR")?.join(binary);
+fn addon(name: &str, binary: &str) -> Result<Image> {
+    let path = environment::ADDONS.path()?.join(binary);
     let file = format!("/bin/{binary}");
     Ok(Image::new(name)
         .file(&file, read(&path)?, 0o755)
         .directory("/tmp", 0, 0, 0o1777)
-        // Some manifests name the program, and without a directory.
+        // Some manifests name the program without a directory.
         .env("PATH", "/bin")
         .entrypoint([file]))
 }
 
 fn read(path: &Path) -> Result<Vec<u8>> {
-    let bytes = fs::read(path).with_context(|| format!("read {}", path.display()))?;
+    let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
     ensure!(!bytes.is_empty(), "{} is empty", path.display());
     Ok(bytes)
 }

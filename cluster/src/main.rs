@@ -1,4 +1,4 @@
-//! `visits-cluster`: see the library.
+//! `visits-cluster`; the library documents it.
 
 use std::process::ExitCode;
 
@@ -7,7 +7,7 @@ fn main() -> ExitCode {
     return visits_cluster::main();
     #[cfg(not(target_os = "linux"))]
     {
-        eprintln!("error: a node's namespaces are a thing of Linux");
+        eprintln!("error: a node needs the namespaces of Linux: run this on Linux");
         ExitCode::FAILURE
     }
 }

@@ -1,7 +1,7 @@
-//! A cluster's addresses, and the pair of virtual interfaces that has them, one end on the machine and one in the node.
+//! A cluster's addresses, and the veth pair that carries them, with one end on the machine and one in the node.
 //!
-//! The node's are subnets of 198.18.0.0/15, which is set aside for tests and routed nowhere, and of fd00::/8, which is
-//! for local use. Pods and Services have others, which exist inside the node alone.
+//! The node's subnets lie in 198.18.0.0/15, which is reserved for tests and routed nowhere, and in fd00::/8, which is for
+//! local use. Pods and Services have subnets that exist inside the node alone.
 
 use crate::command;
 use crate::families::Families;
@@ -14,16 +14,16 @@ use std::process::Command;
 /// The API's port on the node.
 pub(crate) const API_PORT: u16 = 6443;
 
-/// The first groups of the node's IPv6 addresses: the digits are those of the IPv4 addresses.
+/// The first groups of the node's IPv6 addresses, with the digits of the IPv4 addresses.
 const NODES_V6: [u16; 3] = [0xfd00, 0x198, 0x18];
-/// Makes new interfaces use their IPv6 addresses at once. By default the kernel asks for a second or two whether somebody
-/// else has them. Here every address is given once.
+/// Turns off duplicate address detection, which delays the IPv6 addresses of new interfaces by one or two seconds. Here every
+/// address is assigned once.
 const USE_AT_ONCE: &str = "echo 0 > /proc/sys/net/ipv6/conf/default/accept_dad";
 
 /// A cluster's network on this machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Network {
-    /// 0 to 255: the subnets are 198.18.N.0/24 and fd00:198:18:N::/64.
+    /// N in the subnets 198.18.N.0/24 and fd00:198:18:N::/64, from 0 to 255.
     number: u8,
     pub(crate) families: Families,
 }
@@ -33,23 +33,23 @@ impl Network {
         Self { number, families }
     }
 
-    /// Reads the number of a network.
+    /// Parses the number of a network.
     pub(crate) fn parse(number: &str) -> Result<u8> {
         let number = number.parse().ok();
-        number.context("a network is a number from 0 to 255")
+        number.context("a network must be a number from 0 to 255")
     }
 
-    /// Returns the addresses of the node's end; the first is of the primary family.
+    /// Returns the addresses of the node's end, starting with the primary family's.
     pub(crate) fn nodes(self) -> Vec<IpAddr> {
         self.addresses(2)
     }
 
-    /// Returns the first of them, by which the API is reached.
+    /// Returns the first of them, which is the API's.
     pub(crate) fn node(self) -> IpAddr {
         self.families.primary(self.v4(2), self.v6(2))
     }
 
-    /// Returns what the load balancer gives out: for each family the first and the last of a range.
+    /// Returns the load balancer's range for each family: its first and last address.
     pub(crate) fn balancer(self) -> Vec<(IpAddr, IpAddr)> {
         let ranges = [
             (self.v4(200), self.v4(250)),
@@ -69,7 +69,7 @@ impl Network {
         self.families.choose("10.96.0.0/16", "fd00:10:96::/112")
     }
 
-    /// Returns the first address of Services of the primary family, which Kubernetes gives to its own API.
+    /// Returns the first Service address of the primary family, which Kubernetes assigns to its own API.
     pub(crate) fn api_service(self) -> IpAddr {
         self.families.primary(
             Ipv4Addr::new(10, 96, 0, 1).into(),
@@ -77,7 +77,7 @@ impl Network {
         )
     }
 
-    /// Returns the address that CoreDNS gets.
+    /// Returns CoreDNS's address.
     pub(crate) fn dns_service(self) -> IpAddr {
         self.families.primary(
             Ipv4Addr::new(10, 96, 0, 10).into(),
@@ -85,7 +85,7 @@ impl Network {
         )
     }
 
-    /// Returns the interface on the machine.
+    /// Returns the name of the interface on the machine.
     fn interface(self) -> String {
         format!("visits{}", self.number)
     }
@@ -100,36 +100,36 @@ impl Network {
 
     fn v6(self, last: u16) -> IpAddr {
         let [first, second, third] = NODES_V6;
-        // The number's decimal digits, read as hexadecimal ones: a network has one number in both families.
+        // The decimal digits, read as hexadecimal ones, so that a network shows the same number in both families.
         let [hundreds, tens, ones] = [self.number / 100, self.number / 10 % 10, self.number % 10];
         let number = u16::from(hundreds) << 8 | u16::from(tens) << 4 | u16::from(ones);
         Ipv6Addr::new(first, second, third, number, 0, 0, 0, last).into()
     }
 
-    /// Removes the pair after the node's end. The kernel would do so, too, but may take minutes: a connection that a
-    /// killed process had keeps the node's network until the kernel gives up to close it in order.
+    /// Removes the pair after the node's end. The kernel would remove it too, but minutes later: a killed process's connections
+    /// keep the node's network until the kernel stops trying to close them.
     pub(crate) fn disconnect(self) -> Result<()> {
         let interface = self.interface();
         let deleted = ip(&["link", "delete", "dev", &interface]);
-        // What is gone already is as good.
+        // The error does not matter if the interface is gone.
         if ip(&["link", "show", "dev", &interface]).is_ok() {
             deleted?;
         }
         Ok(())
     }
 
-    /// Fails if another cluster has this subnet. One that has ended has no interface left.
+    /// Fails if another running cluster has this network. A cluster that has ended has no interface.
     pub(crate) fn check_free(self) -> Result<()> {
         let taken = ip(&["link", "show", "dev", &self.interface()]).is_ok();
         ensure!(
             !taken,
-            "the interface {} is there already, so another cluster has network {self}: choose another number by VISITS_CLUSTER_NETWORK",
+            "network {self} is in use: the interface {} exists (choose another number with VISITS_CLUSTER_NETWORK)",
             self.interface()
         );
         Ok(())
     }
 
-    /// Lays the pair between the machine and the node.
+    /// Creates the pair between the machine and the node.
     pub(crate) fn connect(self, node: &Node) -> Result<()> {
         let interface = self.interface();
         let pid = node.first().to_string();
@@ -140,7 +140,7 @@ impl Network {
         };
         if self.families.has_ipv6() {
             inside("sh", &["-c", USE_AT_ONCE])
-                .context("IPv6 is missing on this machine: use --ip-families ipv4")?;
+                .context("the kernel has no IPv6 (use --ip-families ipv4)")?;
         }
         ip(&[
             "link", "add", &interface, "type", "veth", "peer", "name", "eth0", "netns", &pid,
@@ -168,7 +168,7 @@ impl fmt::Display for Network {
     }
 }
 
-/// Returns the arguments of `ip` that give an interface an address. That of IPv6 is usable at once.
+/// Returns the arguments of `ip` that add an address to an interface. An IPv6 address is usable at once.
 fn add(address: IpAddr, interface: &str) -> String {
     match address {
         IpAddr::V4(address) => format!("address add {address}/24 dev {interface}"),

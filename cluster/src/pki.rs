@@ -1,5 +1,4 @@
-//! Certificates, keys, and a kubeconfig for each who talks to the API, as a real cluster has them. They are made once a
-//! cluster and go with it.
+//! Certificates, keys, and a kubeconfig for each client of the API. They are created once for a cluster and removed with it.
 
 use crate::network::API_PORT;
 use crate::programs::{NODE, pki};
@@ -15,7 +14,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-/// Those who talk to the API: the files' name, the user, the group.
+/// The clients of the API: the name of their files, the user, the group.
 const CLIENTS: [(&str, &str, Option<&str>); 5] = [
     ("controller-manager", "system:kube-controller-manager", None),
     ("scheduler", "system:kube-scheduler", None),
@@ -24,7 +23,7 @@ const CLIENTS: [(&str, &str, Option<&str>); 5] = [
     ("administrator", "administrator", Some("system:masters")),
 ];
 
-/// Makes all of it, where it was not made before.
+/// Creates all of them, unless an earlier `up` has.
 pub(crate) fn make(state: &State) -> Result<()> {
     if state.kubeconfig().exists() {
         return Ok(());
@@ -46,19 +45,19 @@ pub(crate) fn make(state: &State) -> Result<()> {
             &[state.network.api_service(), localhost],
         ]
         .concat();
-        authority.serve("apiserver", "kube-apiserver", &names, &api)?;
-        authority.serve("kubelet", NODE, &[NODE], &addresses)?;
-        authority.serve("etcd", "etcd", &["localhost"], &[localhost])?;
-        authority.call("etcd-client", "kube-apiserver", None)?;
-        authority.call(
+        authority.sign_server("apiserver", "kube-apiserver", &names, &api)?;
+        authority.sign_server("kubelet", NODE, &[NODE], &addresses)?;
+        authority.sign_server("etcd", "etcd", &["localhost"], &[localhost])?;
+        authority.sign_client("etcd-client", "kube-apiserver", None)?;
+        authority.sign_client(
             "apiserver-kubelet",
             "kube-apiserver-kubelet",
             Some("system:masters"),
         )?;
         for (name, user, group) in CLIENTS {
-            authority.call(name, user, group)?;
+            authority.sign_client(name, user, group)?;
         }
-        Authority::new(&directory, "front-proxy-ca", "front-proxy")?.call(
+        Authority::new(&directory, "front-proxy-ca", "front-proxy")?.sign_client(
             "front-proxy-client",
             "front-proxy-client",
             None,
@@ -77,14 +76,14 @@ pub(crate) fn make(state: &State) -> Result<()> {
         }
         Ok(())
     };
-    made().with_context(|| format!("make certificates in {}", directory.display()))?;
-    // Last: it stands for all.
+    made().with_context(|| format!("cannot create certificates in {}", directory.display()))?;
+    // Last, because its existence shows that all others exist.
     let directory = format!("{}/", directory.display());
     let text = kubeconfig(state.network.node(), "visits", &directory, "administrator");
     secret(&state.kubeconfig(), &text)
 }
 
-/// One that certificates are signed by.
+/// A certificate authority.
 struct Authority<'a> {
     directory: &'a Path,
     issuer: Issuer<'static, KeyPair>,
@@ -111,8 +110,14 @@ impl<'a> Authority<'a> {
         })
     }
 
-    /// For one who is called by these names and addresses.
-    fn serve(&self, file: &str, name: &str, names: &[&str], addresses: &[IpAddr]) -> Result<()> {
+    /// Signs the certificate of a server with these names and addresses.
+    fn sign_server(
+        &self,
+        file: &str,
+        name: &str,
+        names: &[&str],
+        addresses: &[IpAddr],
+    ) -> Result<()> {
         let addresses = addresses.iter().map(ToString::to_string);
         let all: Vec<String> = names
             .iter()
@@ -123,14 +128,14 @@ impl<'a> Authority<'a> {
         params.distinguished_name = distinguished(name, None);
         params.extended_key_usages = vec![
             ExtendedKeyUsagePurpose::ServerAuth,
-            // etcd calls itself with the certificate that it serves with.
+            // etcd connects to itself with its server certificate.
             ExtendedKeyUsagePurpose::ClientAuth,
         ];
         self.sign(file, params)
     }
 
-    /// For one who calls, as this user of this group.
-    fn call(&self, file: &str, user: &str, group: Option<&str>) -> Result<()> {
+    /// Signs the certificate of a client, which names its user and group.
+    fn sign_client(&self, file: &str, user: &str, group: Option<&str>) -> Result<()> {
         let mut params = CertificateParams::default();
         params.distinguished_name = distinguished(user, group);
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
@@ -170,7 +175,7 @@ fn distinguished(user: &str, group: Option<&str>) -> DistinguishedName {
     name
 }
 
-/// Access to the API with the certificate of this name in `directory`, which ends in a slash.
+/// Returns a kubeconfig with the certificate of this name in `directory`, which ends in a slash.
 fn kubeconfig(address: IpAddr, context: &str, directory: &str, certificate: &str) -> String {
     let server = SocketAddr::new(address, API_PORT);
     format!(
@@ -191,15 +196,15 @@ contexts:
 }
 
 fn public(path: &Path, text: &str) -> Result<()> {
-    fs::write(path, text).with_context(|| format!("write {}", path.display()))
+    fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// For its owner alone.
+/// Writes a file that its owner alone may read.
 fn secret(path: &Path, text: &str) -> Result<()> {
     let write = || {
         let mut options = fs::File::options();
         options.write(true).create(true).truncate(true).mode(0o600);
         options.open(path)?.write_all(text.as_bytes())
     };
-    write().with_context(|| format!("write {}", path.display()))
+    write().with_context(|| format!("cannot write {}", path.display()))
 }

@@ -1,18 +1,20 @@
-//! The node's programs: where they are, what each is told, and which of them it needs first.
+//! The node's programs: their paths, their arguments, and the program that each one depends on.
 
 use crate::config;
 use crate::network::{API_PORT, Network};
 use crate::root::{KUBERNETES_BINARIES, NODE_BINARIES, STATE};
 use crate::state::State;
-use anyhow::{Context, Result, ensure};
+use anyhow::Result;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::process::Command;
+use visits_support::environment::{KUBERNETES_PROGRAMS, NODE_PROGRAMS};
 
 /// The node's name.
 pub(crate) const NODE: &str = "node";
-/// containerd's socket.
+/// The path of containerd's socket.
 pub(crate) const CONTAINERD: &str = "/run/containerd/containerd.sock";
-/// The names of all programs, in the order of their needs.
+/// The names of all programs, each after the one that it depends on.
 pub(crate) const NAMES: [&str; 7] = [
     "etcd",
     "containerd",
@@ -22,12 +24,12 @@ pub(crate) const NAMES: [&str; 7] = [
     "kubelet",
     "kube-proxy",
 ];
-/// Where etcd listens, on the node's own loopback.
+/// etcd's address, on the node's loopback.
 const ETCD: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 2379);
-/// What a program finds others by, inside.
+/// The programs' `PATH` on the node, after their own directory.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// The directories of what was built for the node, as `cargo xtask cluster` names them in the environment.
+/// The directories of the programs that were built for the node. `cargo xtask cluster` sets them in the environment.
 #[derive(Clone, Debug)]
 pub(crate) struct Binaries {
     /// containerd, its shim and client, runc, network plugins.
@@ -37,34 +39,20 @@ pub(crate) struct Binaries {
 }
 
 impl Binaries {
+    /// Reads them from the environment.
     pub(crate) fn from_environment() -> Result<Self> {
         Ok(Self {
-            node: named_by("NODE_BIN_DIR")?,
-            kubernetes: named_by("KUBERNETES_BIN_DIR")?,
+            node: NODE_PROGRAMS.path()?,
+            kubernetes: KUBERNETES_PROGRAMS.path()?,
         })
     }
 
-    pub(crate) fn environment(&self) -> [(&'static str, &Path); 2] {
-        [
-            ("NODE_BIN_DIR", &self.node),
-            ("KUBERNETES_BIN_DIR", &self.kubernetes),
-        ]
+    /// Adds them to the environment of a command.
+    pub(crate) fn apply(&self, command: &mut Command) {
+        command
+            .env(NODE_PROGRAMS.name(), &self.node)
+            .env(KUBERNETES_PROGRAMS.name(), &self.kubernetes);
     }
-}
-
-/// The path that a variable names, where there is something.
-pub(crate) fn named_by(variable: &str) -> Result<PathBuf> {
-    let path = std::env::var_os(variable)
-        .map(PathBuf::from)
-        .with_context(|| {
-            format!("{variable} is not set: run `cargo xtask cluster`, which sets it")
-        })?;
-    ensure!(
-        path.exists(),
-        "{variable}={}: no such file or directory",
-        path.display()
-    );
-    std::path::absolute(&path).with_context(|| format!("{variable}={}", path.display()))
 }
 
 /// One of the programs.
@@ -74,18 +62,18 @@ pub(crate) struct Program {
     pub(crate) path: PathBuf,
     pub(crate) arguments: Vec<String>,
     pub(crate) environment: Vec<(&'static str, String)>,
-    /// Who has to answer before it is started.
+    /// The endpoint that must accept connections before the program is started.
     pub(crate) needs: Option<Endpoint>,
 }
 
-/// Where a program answers.
+/// The address of a program.
 #[derive(Clone, Debug)]
 pub(crate) enum Endpoint {
     Tcp(SocketAddr),
     Unix(PathBuf),
 }
 
-/// All of them, for the node that this process is in.
+/// Returns all programs of the node that this process runs on.
 pub(crate) fn all() -> Result<Vec<Program>> {
     let state = State::inside()?;
     let network = state.network;
@@ -115,7 +103,7 @@ pub(crate) fn all() -> Result<Vec<Program>> {
             name,
             path: Path::new(directory).join(name),
             arguments,
-            // containerd finds runc and runc's shim by it.
+            // containerd finds runc and runc's shim on it.
             environment: vec![
                 ("PATH", format!("{NODE_BINARIES}:{PATH}")),
                 ("HOME", "/root".into()),
@@ -126,7 +114,7 @@ pub(crate) fn all() -> Result<Vec<Program>> {
     Ok(programs.into())
 }
 
-/// A file of certificates and keys, inside.
+/// Returns the node's path of a certificate or key.
 pub(crate) fn pki(name: &str) -> String {
     format!("{STATE}/pki/{name}")
 }

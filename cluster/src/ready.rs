@@ -1,54 +1,53 @@
-//! What `up` and `start` wait for, each with a deadline and the logs of who is late.
+//! The waits of `up` and `start`. Each has a deadline, and its error shows the logs of the programs involved.
 
 use crate::apply::kubectl;
 use crate::command;
 use crate::node::Node;
 use crate::programs::CONTAINERD;
 use crate::state::State;
-use crate::wait;
 use anyhow::{Context, Result, anyhow, ensure};
 use serde_json::Value;
 use std::fs;
 use std::net::IpAddr;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
+use visits_support::wait;
 
-/// How long each thing may take that takes seconds on an idle machine.
+/// The deadline of each wait, which takes seconds on an idle machine.
 const DEADLINE: Duration = Duration::from_secs(300);
 
-/// Lines of a log that an error shows.
+/// The number of lines of each log in an error.
 const TAIL: usize = 15;
 
-/// Until containerd answers, so that images can be imported.
+/// Waits until containerd accepts connections, so that images can be imported.
 pub(crate) fn containerd(state: &State, node: &Node) -> Result<()> {
     let socket = node.path(CONTAINERD);
     until(
         state,
-        "containerd answers, or the node has ended",
+        "containerd accepts connections",
         &["node", "containerd"],
         || Ok((UnixStream::connect(&socket).is_ok() || node.has_ended()).then_some(())),
     )?;
-    // What kept it from starting is the last that it has said.
     ensure!(
         !node.has_ended(),
-        "the node has ended{}",
+        "the node ended{}",
         tails(state, &["node"])
     );
     Ok(())
 }
 
-/// Until the API does.
+/// Waits until the API is ready.
 pub(crate) fn api(state: &State) -> Result<()> {
     until(
         state,
-        "the API answers",
+        "the API is ready",
         &["etcd", "kube-apiserver"],
         || command::run(kubectl(state, &["get", "--raw", "/readyz"])?).map(Some),
     )
     .map(drop)
 }
 
-/// When the node last said that it is there: what it says after a start differs from what it said before.
+/// Returns the time of the node's last heartbeat, or an empty string if it has had none.
 pub(crate) fn heartbeat(state: &State) -> Result<String> {
     command::run(kubectl(
         state,
@@ -63,7 +62,7 @@ pub(crate) fn heartbeat(state: &State) -> Result<String> {
     )?)
 }
 
-/// Until the node says so, after it said `before`, and takes pods.
+/// Waits until the node is ready, by a heartbeat later than `before`.
 pub(crate) fn node(state: &State, before: &str) -> Result<()> {
     until(
         state,
@@ -84,7 +83,7 @@ pub(crate) fn node(state: &State, before: &str) -> Result<()> {
     )
 }
 
-/// Until all of these deployments, stateful and daemon sets in a namespace have their pods.
+/// Waits until this Deployment, StatefulSet or DaemonSet has all its pods.
 pub(crate) fn rollout(state: &State, namespace: &str, what: &str) -> Result<()> {
     let seconds = DEADLINE.as_secs();
     let mut command = kubectl(
@@ -98,7 +97,7 @@ pub(crate) fn rollout(state: &State, namespace: &str, what: &str) -> Result<()> 
             &format!("--timeout={seconds}s"),
         ],
     )?;
-    let output = command.output().context("run kubectl")?;
+    let output = command.output().context("cannot run kubectl")?;
     if output.status.success() {
         return Ok(());
     }
@@ -123,11 +122,11 @@ pub(crate) fn rollout(state: &State, namespace: &str, what: &str) -> Result<()> 
     ))
 }
 
-/// The address that the balancer gives to a service; of the primary family, if there are two.
+/// Returns the address that the load balancer assigns to a Service; if there are two, the primary family's.
 pub(crate) fn address(state: &State, service: &str) -> Result<IpAddr> {
     until(
         state,
-        &format!("the service {service} has an address"),
+        &format!("the Service {service} has an address"),
         &["kube-controller-manager"],
         || {
             let text = command::run(kubectl(state, &["get", "service", service, "-o=json"])?)?;
@@ -139,34 +138,39 @@ pub(crate) fn address(state: &State, service: &str) -> Result<IpAddr> {
     )
 }
 
-/// Until metrics-server has figures of the node: until then its API is one that is announced and does not answer, and
-/// namespaces cannot be deleted.
+/// Waits until metrics-server has metrics of the node. Before that, its API is registered but fails, and Kubernetes cannot
+/// delete namespaces.
 pub(crate) fn metrics(state: &State) -> Result<()> {
-    until(state, "metrics-server answers", &["kubelet"], || {
-        let nodes = command::run(kubectl(
-            state,
-            &["get", "--raw", "/apis/metrics.k8s.io/v1beta1/nodes"],
-        )?)?;
-        let nodes: Value = serde_json::from_str(&nodes)?;
-        let items = nodes["items"].as_array();
-        ensure!(
-            items.is_some_and(|items| !items.is_empty()),
-            "it knows no node yet"
-        );
-        Ok(Some(()))
-    })
+    until(
+        state,
+        "metrics-server has metrics of the node",
+        &["kubelet"],
+        || {
+            let nodes = command::run(kubectl(
+                state,
+                &["get", "--raw", "/apis/metrics.k8s.io/v1beta1/nodes"],
+            )?)?;
+            let nodes: Value = serde_json::from_str(&nodes)?;
+            let items = nodes["items"].as_array();
+            ensure!(
+                items.is_some_and(|items| !items.is_empty()),
+                "metrics-server has no metrics yet"
+            );
+            Ok(Some(()))
+        },
+    )
 }
 
 fn until<T>(
     state: &State,
     what: &str,
     logs: &[&str],
-    ask: impl FnMut() -> Result<Option<T>>,
+    attempt: impl FnMut() -> Result<Option<T>>,
 ) -> Result<T> {
-    wait::until(what, DEADLINE, ask).map_err(|error| anyhow!("{error:#}{}", tails(state, logs)))
+    wait::retry(what, DEADLINE, attempt).map_err(|error| anyhow!("{error:#}{}", tails(state, logs)))
 }
 
-/// The ends of these logs.
+/// Returns the last lines of these logs.
 fn tails(state: &State, logs: &[&str]) -> String {
     let mut text = String::new();
     for name in logs {

@@ -1,8 +1,8 @@
-//! The node's file systems. `/usr` and most else are the machine's. `/var`, `/opt` and `/tmp` are the node's own, and so
-//! is what it changes in `/etc`: all on one ext4 in a file, which outlives a stop of the node and goes with the cluster.
-//! (kubelet and containerd want a real file system with a device of its own: overlayfs on overlayfs does not work, and
-//! without a device kubelet has no statistics of its disk.) `/run` is memory, as on every machine. And what kubelet sets for
-//! the whole kernel is set for nobody: see [`KERNEL`].
+//! The node's file systems. `/usr` and most others are the machine's. `/var`, `/opt`, `/tmp` and all changes in `/etc` are the
+//! node's own. They lie on one ext4 in a file, which outlives a stop of the node and is removed with the cluster. (kubelet and
+//! containerd need a real file system on a device: overlayfs does not work on overlayfs, and without a device kubelet has no
+//! disk statistics.) `/run` is memory, as on every machine. kubelet's changes of kernel parameters stay on the node: see
+//! [`SYSCTLS`].
 
 use crate::programs::Binaries;
 use anyhow::{Context, Result, ensure};
@@ -15,25 +15,26 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::Command;
 
-/// The cluster's directory, inside.
+/// The cluster's directory, as mounted inside.
 pub(crate) const STATE: &str = "/run/visits/state";
-/// containerd, runc and the network's plugins.
+/// The directory of containerd, runc and the network plugins.
 pub(crate) const NODE_BINARIES: &str = "/run/visits/node";
-/// Kubernetes and etcd.
+/// The directory of Kubernetes and etcd.
 pub(crate) const KUBERNETES_BINARIES: &str = "/run/visits/kubernetes";
-/// What the node's programs note of themselves.
+/// The directory with the process id of each of the node's programs.
 pub(crate) const PROCESSES: &str = "/run/visits/processes";
 
-/// The node's disk, as it is mounted inside.
+/// The node's disk, as mounted inside.
 const DISK: &str = "/run/visits/disk";
 /// The disk's size; the file is sparse.
 const DISK_SIZE: u64 = 16 << 30;
-/// What of `/etc` is not even seen: a machine that is a node itself has networks and runtimes there, which are not this node's.
+/// The directories of `/etc` that the node must not see. A machine that is a node itself keeps its networks and runtimes there.
 const HIDDEN: [&str; 3] = ["cni", "containerd", "kubernetes"];
-/// Where the node's values of [`KERNEL`] are.
-const SETTINGS: &str = "/run/visits/settings";
-/// What kubelet sets on every node, below `/proc/sys`. There is no namespace for it: it would be the machine's.
-const KERNEL: [&str; 6] = [
+/// The directory with the node's values of [`SYSCTLS`].
+const OWN_SYSCTLS: &str = "/run/visits/sysctls";
+/// The kernel parameters, below `/proc/sys`, that kubelet sets on every node. They have no namespace, so kubelet would change
+/// the machine.
+const SYSCTLS: [&str; 6] = [
     "kernel/keys/root_maxbytes",
     "kernel/keys/root_maxkeys",
     "kernel/panic",
@@ -42,13 +43,13 @@ const KERNEL: [&str; 6] = [
     "vm/panic_on_oom",
 ];
 
-/// What makes the node pass packets on between its pods and the machine.
+/// The parameters that make the node forward packets between its pods and the machine.
 const FORWARD: [&str; 2] = [
     "/proc/sys/net/ipv4/ip_forward",
     "/proc/sys/net/ipv6/conf/all/forwarding",
 ];
 
-/// Makes the disk, where there is none.
+/// Creates the disk, unless it exists.
 pub(crate) fn make_disk(path: &Path) -> Result<()> {
     if path.exists() {
         return Ok(());
@@ -65,16 +66,16 @@ pub(crate) fn make_disk(path: &Path) -> Result<()> {
     if made.is_err() {
         let _ = fs::remove_file(&partial);
     }
-    made.with_context(|| format!("make {}", path.display()))
+    made.with_context(|| format!("cannot create {}", path.display()))
 }
 
-/// Mounts everything. From here on paths are the node's.
-pub(crate) fn furnish(state: &Path) -> Result<()> {
+/// Mounts everything. After it, paths are the node's.
+pub(crate) fn mount_all(state: &Path) -> Result<()> {
     let binaries = Binaries::from_environment()?;
-    // /run is made elsewhere and moved to its place, for what goes into it may lie anywhere: below /run, /var or /tmp too.
+    // /run is filled elsewhere and moved into place, because its sources may lie anywhere, even below /run, /var or /tmp.
     let mounts = state.join("mounts");
-    fs::create_dir_all(&mounts).with_context(|| format!("make {}", mounts.display()))?;
-    memory(&mounts)?;
+    make(&mounts)?;
+    mount_tmpfs(&mounts)?;
     let inside = |path: &str| mounts.join(path.trim_start_matches("/run/"));
     for (from, to) in [
         (state, STATE),
@@ -87,21 +88,21 @@ pub(crate) fn furnish(state: &Path) -> Result<()> {
     for directory in [PROCESSES, "/run/lock"] {
         make(&inside(directory))?;
     }
-    mount_move(&mounts, "/run").context("move the node's /run into its place")?;
+    mount_move(&mounts, "/run").context("cannot move the node's /run into place")?;
     own_directories()?;
-    own_settings()?;
-    // What the pods' mounts hang below has to be shared, within the node.
+    cover_sysctls()?;
+    // Mounts propagate to pods only from a shared mount.
     mount_change(
         "/",
         MountPropagationFlags::SHARED | MountPropagationFlags::REC,
     )
-    .context("share the node's mounts among its pods")?;
-    std::env::set_current_dir("/").context("/")?;
-    for setting in FORWARD {
-        // The node's own: it has a network namespace. A kernel may be without one of the families.
-        if Path::new(setting).exists() {
-            fs::write(setting, "1")
-                .with_context(|| format!("let the node forward packets: {setting}"))?;
+    .context("cannot share the node's mounts with its pods")?;
+    std::env::set_current_dir("/").context("cannot enter /")?;
+    for sysctl in FORWARD {
+        // They belong to the node's network namespace. The kernel may lack one of the families.
+        if Path::new(sysctl).exists() {
+            fs::write(sysctl, "1")
+                .with_context(|| format!("cannot make the node forward packets: {sysctl}"))?;
         }
     }
     Ok(())
@@ -123,11 +124,11 @@ fn own_directories() -> Result<()> {
     for name in ["tmp", "var/tmp"] {
         let path = disk.join(name);
         fs::set_permissions(&path, fs::Permissions::from_mode(0o1777))
-            .with_context(|| path.display().to_string())?;
+            .with_context(|| format!("cannot set the mode of {}", path.display()))?;
     }
     let run = disk.join("var/run");
     if !run.is_symlink() {
-        symlink("/run", &run).with_context(|| format!("link {}", run.display()))?;
+        symlink("/run", &run).with_context(|| format!("cannot link {}", run.display()))?;
     }
     let etc = disk.join("etc");
     let (upper, work) = (etc.join("upper"), etc.join("work"));
@@ -145,7 +146,7 @@ fn own_directories() -> Result<()> {
         MountFlags::empty(),
         &*CString::new(layers)?,
     )
-    .context("mount a layer of the node's own over /etc")?;
+    .context("cannot mount the node's own layer over /etc")?;
     for name in HIDDEN {
         let own = etc.join("own").join(name);
         make(&own)?;
@@ -157,26 +158,27 @@ fn own_directories() -> Result<()> {
     Ok(())
 }
 
-/// Lays a file over each setting: kubelet writes what it wants and finds it there, and the machine keeps what it has.
-fn own_settings() -> Result<()> {
-    make(Path::new(SETTINGS))?;
-    for name in KERNEL {
-        let setting = Path::new("/proc/sys").join(name);
-        // A kernel may be built without it.
-        if !setting.exists() {
+/// Mounts a file over each kernel parameter. kubelet writes to the file and reads its values back, and the machine keeps its
+/// own.
+fn cover_sysctls() -> Result<()> {
+    make(Path::new(OWN_SYSCTLS))?;
+    for name in SYSCTLS {
+        let sysctl = Path::new("/proc/sys").join(name);
+        // The kernel may be built without it.
+        if !sysctl.exists() {
             continue;
         }
-        let own = Path::new(SETTINGS).join(name.replace('/', "."));
-        let lay = || {
-            fs::write(&own, fs::read(&setting)?)?;
-            Ok::<_, std::io::Error>(mount_bind(&own, &setting)?)
+        let own = Path::new(OWN_SYSCTLS).join(name.replace('/', "."));
+        let cover = || {
+            fs::write(&own, fs::read(&sysctl)?)?;
+            Ok::<_, std::io::Error>(mount_bind(&own, &sysctl)?)
         };
-        lay().with_context(|| format!("mount {} on {}", own.display(), setting.display()))?;
+        cover().with_context(|| cannot_mount(&own, &sysctl))?;
     }
     Ok(())
 }
 
-fn memory(directory: &Path) -> Result<()> {
+fn mount_tmpfs(directory: &Path) -> Result<()> {
     mount(
         "tmpfs",
         directory,
@@ -184,12 +186,12 @@ fn memory(directory: &Path) -> Result<()> {
         MountFlags::empty(),
         c"mode=0755",
     )
-    .with_context(|| format!("mount a temporary file system on {}", directory.display()))
+    .with_context(|| format!("cannot mount a tmpfs on {}", directory.display()))
 }
 
 fn bind(from: &Path, to: &Path) -> Result<()> {
     make(to)?;
-    mount_bind(from, to).with_context(|| format!("mount {} on {}", from.display(), to.display()))
+    mount_bind(from, to).with_context(|| cannot_mount(from, to))
 }
 
 fn loop_mount(image: &Path, point: &Path) -> Result<()> {
@@ -198,16 +200,15 @@ fn loop_mount(image: &Path, point: &Path) -> Result<()> {
         .args(["-o", "loop"])
         .args([image, point])
         .status()
-        .context("run mount, which is part of util-linux")?;
-    ensure!(
-        status.success(),
-        "mount {} on {}: {status}",
-        image.display(),
-        point.display()
-    );
+        .context("cannot run mount (is util-linux installed?)")?;
+    ensure!(status.success(), "{}: {status}", cannot_mount(image, point));
     Ok(())
 }
 
+fn cannot_mount(from: &Path, to: &Path) -> String {
+    format!("cannot mount {} on {}", from.display(), to.display())
+}
+
 fn make(directory: &Path) -> Result<()> {
-    fs::create_dir_all(directory).with_context(|| format!("make {}", directory.display()))
+    fs::create_dir_all(directory).with_context(|| format!("cannot create {}", directory.display()))
 }

@@ -1,5 +1,4 @@
-//! One cluster's directory: everything that outlives a command is in it, and nothing outside of it does but the node's
-//! own process and an empty cgroup.
+//! One cluster's directory. It holds everything that outlives a command, except the node's process and an empty cgroup.
 
 use crate::families::Families;
 use crate::network::Network;
@@ -9,49 +8,48 @@ use rustix::fs::{FlockOperation, flock};
 use std::fs::{self, File};
 use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
-
-/// The variable that names the directory.
-const DIRECTORY: &str = "VISITS_CLUSTER_DIR";
-/// The variable that names the network.
-const NETWORK: &str = "VISITS_CLUSTER_NETWORK";
-/// The variable that names the address families.
-pub(crate) const FAMILIES: &str = "VISITS_CLUSTER_IP_FAMILIES";
+use visits_support::environment::{CLUSTER_DIRECTORY, CLUSTER_FAMILIES, CLUSTER_NETWORK, Variable};
+use visits_support::xdg;
 
 /// The file with the network's number.
 const NETWORK_FILE: &str = "network";
 /// The file with the address families.
 const FAMILIES_FILE: &str = "ip-families";
 
-/// A cluster's directory, whether or not there is a cluster in it.
+/// A cluster's directory, with or without a cluster in it.
 #[derive(Clone, Debug)]
 pub(crate) struct State {
     directory: PathBuf,
     pub(crate) network: Network,
 }
 
-/// The right to change the cluster, until it is dropped.
+/// The exclusive right to change the cluster. It ends on drop.
 #[derive(Debug)]
 pub(crate) struct Lock(
-    #[expect(dead_code, reason = "the kernel's lock lasts as long as it is open")] File,
+    #[expect(dead_code, reason = "the kernel holds the lock while the file is open")] File,
 );
 
 impl State {
-    /// Returns the one that the environment names: `VISITS_CLUSTER_DIR`, else `visits/cluster` in the user's directory for
-    /// state; with the network that it has, else the one that is asked for.
+    /// Returns the directory in `VISITS_CLUSTER_DIR`, or else `visits/cluster` in the user's state directory. Its network is the
+    /// existing cluster's, or else the requested one.
     pub(crate) fn find(families: Option<Families>) -> Result<Self> {
-        let directory = match std::env::var_os(DIRECTORY).filter(|value| !value.is_empty()) {
-            Some(directory) => std::path::absolute(&directory)
-                .with_context(|| format!("{DIRECTORY}={}", directory.display()))?,
+        let directory = match CLUSTER_DIRECTORY.get() {
+            Some(_) => CLUSTER_DIRECTORY.path()?,
             None => default_directory()?,
         };
         let kept_number: Option<Number> = kept(&directory, NETWORK_FILE)?;
         let kept_families = kept(&directory, FAMILIES_FILE)?;
-        // A cluster that was made before there was a choice has IPv4.
+        // A cluster from before there was a choice has IPv4 alone.
         let kept_families = kept_families.or(kept_number.map(|_| Families::Ipv4));
-        let number = chosen(&directory, NETWORK, kept_number, asked(NETWORK)?)?;
+        let number = chosen(
+            &directory,
+            CLUSTER_NETWORK.name(),
+            kept_number,
+            requested(CLUSTER_NETWORK)?,
+        )?;
         let families = match families {
             Some(families) => Some(families),
-            None => asked(FAMILIES)?,
+            None => requested(CLUSTER_FAMILIES)?,
         };
         let families = chosen(&directory, "--ip-families", kept_families, families)?;
         let network = Network::new(
@@ -61,38 +59,38 @@ impl State {
         Ok(Self { directory, network })
     }
 
-    /// Returns the one that the node is of that this process is in.
+    /// Returns the directory of the cluster whose node this process runs on.
     pub(crate) fn inside() -> Result<Self> {
         let directory = PathBuf::from(crate::root::STATE);
         let number: Option<Number> = kept(&directory, NETWORK_FILE)?;
         let families = kept(&directory, FAMILIES_FILE)?;
         let (Some(number), Some(families)) = (number, families) else {
-            bail!("{} holds no cluster", directory.display());
+            bail!("{} lacks the files of a cluster", directory.display());
         };
         let network = Network::new(number.0, families);
         Ok(Self { directory, network })
     }
 
-    /// Makes the directory, and notes the network in it.
+    /// Creates the directory and records the network in it.
     pub(crate) fn make(&self) -> Result<()> {
         for directory in [self.pki(), self.logs()] {
             fs::create_dir_all(&directory)
-                .with_context(|| format!("make {}", directory.display()))?;
+                .with_context(|| format!("cannot create {}", directory.display()))?;
         }
         for (name, value) in [
             (NETWORK_FILE, self.network.to_string()),
             (FAMILIES_FILE, self.network.families.to_string()),
         ] {
             let file = self.path(name);
-            fs::write(&file, value).with_context(|| format!("write {}", file.display()))?;
+            fs::write(&file, value).with_context(|| format!("cannot write {}", file.display()))?;
         }
         Ok(())
     }
 
-    /// Takes the lock. The directory is made for it where it is missing.
+    /// Takes the lock, after creating the directory if it is missing.
     pub(crate) fn lock(&self) -> Result<Lock> {
         fs::create_dir_all(&self.directory)
-            .with_context(|| format!("make {}", self.directory.display()))?;
+            .with_context(|| format!("cannot create {}", self.directory.display()))?;
         let path = self.path("lock");
         let mut file = File::options()
             .read(true)
@@ -100,12 +98,12 @@ impl State {
             .create(true)
             .truncate(false)
             .open(&path)
-            .with_context(|| format!("open {}", path.display()))?;
+            .with_context(|| format!("cannot open {}", path.display()))?;
         if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
             let mut holder = String::new();
             let _ = file.read_to_string(&mut holder);
             bail!(
-                "another command is at work on {} (process {}): wait for it",
+                "another command uses {} (wait for process {} to end)",
                 self.directory.display(),
                 holder.trim()
             );
@@ -116,12 +114,12 @@ impl State {
         Ok(Lock(file))
     }
 
-    /// Whether a cluster was made here and not yet taken down.
+    /// Returns whether a cluster was created here and not yet taken down.
     pub(crate) fn exists(&self) -> bool {
         self.disk().exists()
     }
 
-    /// Removes the directory. Only what a cluster has made: a directory with anything else in it is not one.
+    /// Removes the directory. A directory that holds other files than a cluster's is refused.
     pub(crate) fn remove(&self) -> Result<()> {
         const OURS: [&str; 12] = [
             NETWORK_FILE,
@@ -131,7 +129,7 @@ impl State {
             "pki",
             "log",
             "disk.img",
-            // Of an `up` that was interrupted.
+            // An interrupted `up` leaves it.
             "disk.partial",
             "kubectl",
             "mounts",
@@ -139,40 +137,40 @@ impl State {
             "addons",
         ];
         for entry in fs::read_dir(&self.directory)
-            .with_context(|| format!("read {}", self.directory.display()))?
+            .with_context(|| format!("cannot read {}", self.directory.display()))?
         {
             let name = entry?.file_name();
             ensure!(
                 OURS.iter().any(|ours| name == *ours),
-                "{} holds {}, which no cluster made: remove the directory yourself",
+                "{} holds {}, which is not part of a cluster (remove the directory yourself)",
                 self.directory.display(),
                 name.display()
             );
         }
         fs::remove_dir_all(&self.directory)
-            .with_context(|| format!("remove {}", self.directory.display()))
+            .with_context(|| format!("cannot remove {}", self.directory.display()))
     }
 
     pub(crate) fn directory(&self) -> &Path {
         &self.directory
     }
 
-    /// Access for `kubectl` and its like, as the cluster's administrator.
+    /// Returns the path of the administrator's kubeconfig.
     pub(crate) fn kubeconfig(&self) -> PathBuf {
         self.path("kubeconfig")
     }
 
-    /// Certificates, keys and the programs' own kubeconfigs.
+    /// Returns the directory of certificates, keys and the programs' own kubeconfigs.
     pub(crate) fn pki(&self) -> PathBuf {
         self.path("pki")
     }
 
-    /// What each of the node's programs logs.
+    /// Returns the directory of the programs' logs.
     pub(crate) fn logs(&self) -> PathBuf {
         self.path("log")
     }
 
-    /// The node's disk.
+    /// Returns the path of the node's disk.
     pub(crate) fn disk(&self) -> PathBuf {
         self.path("disk.img")
     }
@@ -182,11 +180,11 @@ impl State {
     }
 }
 
-/// The number of a network. 0 unless another one is asked for.
+/// The number of a network; 0 by default.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Number(u8);
 
-/// A property that a cluster keeps until it is taken down.
+/// A property that cannot change until the cluster is taken down.
 trait Property: Copy + PartialEq + std::fmt::Display {
     fn parse(text: &str) -> Result<Self>;
 }
@@ -206,22 +204,21 @@ impl std::fmt::Display for Number {
 impl Property for Families {
     fn parse(text: &str) -> Result<Self> {
         let families = Self::from_str(text, false).ok();
-        families.context("address families are ipv4, dual or ipv6")
+        families.context("address families must be ipv4, dual or ipv6")
     }
 }
 
-/// Returns what a variable asks for.
-fn asked<T: Property>(variable: &str) -> Result<Option<T>> {
-    match std::env::var(variable) {
-        Ok(text) => T::parse(&text)
-            .map(Some)
-            .with_context(|| format!("{variable}={text}")),
-        Err(std::env::VarError::NotPresent) => Ok(None),
-        Err(error) => Err(error).context(variable.to_owned()),
+/// Returns the value that a variable requests.
+fn requested<T: Property>(variable: Variable) -> Result<Option<T>> {
+    if variable.get().is_none() {
+        return Ok(None);
     }
+    let text = variable.text()?;
+    let value = T::parse(&text).with_context(|| format!("{}={text}", variable.name()))?;
+    Ok(Some(value))
 }
 
-/// Returns what the cluster in a directory has.
+/// Returns the value that the cluster in a directory has.
 fn kept<T: Property>(directory: &Path, name: &str) -> Result<Option<T>> {
     let file = directory.join(name);
     match fs::read_to_string(&file) {
@@ -233,34 +230,28 @@ fn kept<T: Property>(directory: &Path, name: &str) -> Result<Option<T>> {
     }
 }
 
-/// Returns what the cluster has, else what is asked for. Fails if they differ.
+/// Returns the cluster's value, or else the requested one. Fails if they differ.
 fn chosen<T: Property>(
     directory: &Path,
     option: &str,
     kept: Option<T>,
-    asked: Option<T>,
+    requested: Option<T>,
 ) -> Result<Option<T>> {
-    if let (Some(asked), Some(kept)) = (asked, kept)
-        && asked != kept
+    if let (Some(requested), Some(kept)) = (requested, kept)
+        && requested != kept
     {
         bail!(
-            "{option} is {asked}, but the cluster in {} has {kept}: take that cluster down first",
+            "{option} is {requested}, but the cluster in {} has {kept} (take that cluster down first)",
             directory.display()
         );
     }
-    Ok(kept.or(asked))
+    Ok(kept.or(requested))
 }
 
 fn default_directory() -> Result<PathBuf> {
-    let absolute = |name| {
-        std::env::var_os(name)
-            .map(PathBuf::from)
-            .filter(|path| path.is_absolute())
-    };
-    let state = absolute("XDG_STATE_HOME").or_else(|| Some(absolute("HOME")?.join(".local/state")));
-    Ok(state
-        .with_context(|| {
-            format!("none of {DIRECTORY}, XDG_STATE_HOME and HOME says where to keep the cluster")
-        })?
-        .join("visits/cluster"))
+    let state = xdg::state_home().with_context(|| {
+        let name = CLUSTER_DIRECTORY.name();
+        format!("no directory for the cluster: {name}, XDG_STATE_HOME and HOME are not set")
+    })?;
+    Ok(state.join("visits/cluster"))
 }

@@ -1,8 +1,7 @@
-//! Starts the node's programs, and each again when it ends, as an init system does. What they write goes into files.
+//! Starts the node's programs, and restarts each one when it ends, as an init system does. Their output goes to log files.
 
 use crate::programs::{self, Endpoint, Program};
 use crate::root::{PROCESSES, STATE};
-use crate::wait;
 use anyhow::{Context, Result};
 use std::fs::{self, File};
 use std::net::TcpStream;
@@ -11,15 +10,16 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
+use visits_support::wait;
 
-/// How long a program waits for the one it needs, before it is started all the same and says itself what is wrong.
-const NEED: Duration = Duration::from_secs(60);
-/// Between a program's end and its next start.
-const AGAIN: Duration = Duration::from_millis(500);
-/// A log that is larger when its program is started is put aside, in place of the one put aside before.
-const LOG_SIZE: u64 = 32 << 20;
+/// How long a program waits for the one that it depends on. After that it is started anyway, and its own log shows the error.
+const DEPENDENCY: Duration = Duration::from_secs(60);
+/// The pause between a program's end and its next start.
+const PAUSE: Duration = Duration::from_millis(500);
+/// The size in bytes from which a log is renamed, over the previous one, when its program starts.
+const MAX_LOG: u64 = 32 << 20;
 
-/// Runs for as long as the node does.
+/// Runs until the node ends.
 pub(crate) fn run() -> Result<()> {
     let programs = programs::all()?;
     let threads: Vec<_> = programs
@@ -27,13 +27,13 @@ pub(crate) fn run() -> Result<()> {
         .map(|program| thread::spawn(move || keep(&program)))
         .collect();
     for thread in threads {
-        // None ever ends.
+        // No thread ever ends.
         let _ = thread.join();
     }
     Ok(())
 }
 
-/// Where the number of a running program's process is, inside; empty between two of them.
+/// Returns the path, on the node, of the file with a program's process id. It is empty while the program does not run.
 pub(crate) fn pid_file(name: &str) -> String {
     format!("{PROCESSES}/{name}")
 }
@@ -41,16 +41,17 @@ pub(crate) fn pid_file(name: &str) -> String {
 fn keep(program: &Program) {
     loop {
         if let Some(needs) = &program.needs {
-            let what = format!("{needs:?}, for {}", program.name);
-            if let Err(error) = wait::until(&what, NEED, || Ok(answers(needs).then_some(()))) {
+            let what = format!("{needs:?}, which {} depends on", program.name);
+            if let Err(error) = wait::until(&what, DEPENDENCY, || Ok(accepts(needs).then_some(())))
+            {
                 eprintln!("{error:#}");
             }
         }
         match once(program) {
-            Ok(status) => eprintln!("{} has ended: {status}", program.name),
+            Ok(status) => eprintln!("{} ended: {status}", program.name),
             Err(error) => eprintln!("{}: {error:#}", program.name),
         }
-        thread::sleep(AGAIN);
+        thread::sleep(PAUSE);
     }
 }
 
@@ -63,12 +64,13 @@ fn once(program: &Program) -> Result<std::process::ExitStatus> {
         .stdout(log.try_clone()?)
         .stderr(log)
         .spawn()
-        .with_context(|| format!("start {}", program.path.display()))?;
+        .with_context(|| format!("cannot start {}", program.path.display()))?;
     let file = pid_file(program.name);
-    let noted = fs::write(&file, child.id().to_string()).with_context(|| format!("write {file}"));
+    let recorded =
+        fs::write(&file, child.id().to_string()).with_context(|| format!("cannot write {file}"));
     let status = child.wait()?;
-    noted?;
-    fs::write(&file, "").with_context(|| format!("write {file}"))?;
+    recorded?;
+    fs::write(&file, "").with_context(|| format!("cannot write {file}"))?;
     Ok(status)
 }
 
@@ -77,17 +79,18 @@ fn log(name: &str) -> Result<File> {
         .join("log")
         .join(name)
         .with_extension("log");
-    if fs::metadata(&path).is_ok_and(|log| log.len() > LOG_SIZE) {
+    if fs::metadata(&path).is_ok_and(|log| log.len() > MAX_LOG) {
         let _ = fs::rename(&path, path.with_extension("log.1"));
     }
     File::options()
         .create(true)
         .append(true)
         .open(&path)
-        .with_context(|| format!("open {}", path.display()))
+        .with_context(|| format!("cannot open {}", path.display()))
 }
 
-fn answers(endpoint: &Endpoint) -> bool {
+/// Returns whether an endpoint accepts connections.
+fn accepts(endpoint: &Endpoint) -> bool {
     match endpoint {
         Endpoint::Tcp(address) => {
             TcpStream::connect_timeout(address, Duration::from_secs(1)).is_ok()

@@ -1,26 +1,27 @@
-//! From nothing to counting pods, step by step, and each step again when it was interrupted.
+//! The steps from nothing to counting pods. An interrupted step is repeated by the next `up`.
 
 use crate::node::Node;
-use crate::programs::{Binaries, named_by};
+use crate::programs::Binaries;
 use crate::state::State;
 use crate::{apply, config, images, pki, ready, root};
 use anyhow::{Context, Result};
 use std::fs;
 use std::net::SocketAddr;
 use std::time::Instant;
+use visits_support::{environment, files};
 
-/// Brings the cluster up; with the counter on it, unless it is to be empty.
+/// Brings the cluster up, with the counter on it unless `empty` is set.
 pub(crate) fn run(state: &State, empty: bool) -> Result<()> {
     let binaries = Binaries::from_environment()?;
     state.make()?;
     let steps = Steps(Instant::now());
-    steps.say("certificates and the node's disk");
+    steps.log("certificates and the node's disk");
     pki::make(state)?;
     root::make_disk(&state.disk())?;
     let node = boot(state, &binaries, &steps)?;
-    steps.say("images");
+    steps.log("images");
     images::import_all(&node)?;
-    steps.say("the add-ons: volumes, balancer, DNS, metrics");
+    steps.log("the add-ons: volumes, load balancer, DNS, metrics");
     apply::addons(state)?;
     for (namespace, what) in [
         ("metallb-system", "deployment/controller"),
@@ -39,11 +40,11 @@ pub(crate) fn run(state: &State, empty: bool) -> Result<()> {
         &apply::repository("runtimeclass/runtimeclass.yaml"),
     )?;
     if !empty {
-        steps.say("the counter");
+        steps.log("the counter");
         apply::apply(state, "-k", &apply::repository("k8s"))?;
         ready::rollout(state, "default", "statefulset/visits")?;
     }
-    steps.say("ready");
+    steps.log("ready");
     println!("kubeconfig  {}", state.kubeconfig().display());
     if !empty {
         let address = SocketAddr::new(ready::address(state, "visits")?, 5000);
@@ -52,15 +53,15 @@ pub(crate) fn run(state: &State, empty: bool) -> Result<()> {
     Ok(())
 }
 
-/// Starts a node that was stopped, with everything that it had.
+/// Starts a stopped node, with its disk as it was.
 pub(crate) fn start(state: &State) -> Result<()> {
     let steps = Steps(Instant::now());
     boot(state, &Binaries::from_environment()?, &steps)?;
-    steps.say("ready");
+    steps.log("ready");
     Ok(())
 }
 
-/// Starts the node, where it does not run, and waits until it takes pods.
+/// Starts the node unless it runs, and waits until it accepts pods.
 fn boot(state: &State, binaries: &Binaries, steps: &Steps) -> Result<Node> {
     if let Some(node) = Node::find(state)? {
         install_shim(&node)?;
@@ -69,36 +70,33 @@ fn boot(state: &State, binaries: &Binaries, steps: &Steps) -> Result<Node> {
         ready::node(state, "")?;
         return Ok(node);
     }
-    steps.say("the node");
+    steps.log("the node");
     let node = Node::start(state, binaries)?;
     install_shim(&node)?;
     ready::containerd(state, &node)?;
     ready::api(state)?;
-    // What the API says of the node now, it says of the time before: kubelet has had no chance yet to say anything newer
-    // than this, or has, and then says it again within seconds.
+    // At this point the API may still hold the heartbeat from before the start. If it already holds a newer one, the next
+    // follows within seconds.
     let before = ready::heartbeat(state)?;
     ready::node(state, &before)?;
     Ok(node)
 }
 
-/// Puts the shim as it is built now where the node's containerd looks for it. A running one keeps the file that it has.
+/// Copies the built shim to the path in the node's containerd configuration. A running shim keeps its old file.
 fn install_shim(node: &Node) -> Result<()> {
-    let built = named_by("SHIM_BIN")?;
-    let there = node.path(config::SHIM);
-    let partial = there.with_extension("partial");
-    let install = || {
-        fs::create_dir_all(there.parent().unwrap_or(&there))?;
-        fs::copy(&built, &partial)?;
-        fs::rename(&partial, &there)
-    };
-    install().with_context(|| format!("copy {} to {}", built.display(), there.display()))
+    let target = node.path(config::SHIM);
+    if let Some(directory) = target.parent() {
+        fs::create_dir_all(directory)
+            .with_context(|| format!("cannot create {}", directory.display()))?;
+    }
+    files::copy(&environment::SHIM.path()?, &target)
 }
 
-/// Lines that say what is done, with the time since the start.
+/// Logs each step with the time since the start.
 struct Steps(Instant);
 
 impl Steps {
-    fn say(&self, what: &str) {
+    fn log(&self, what: &str) {
         eprintln!("[{:5.1} s] {what}", self.0.elapsed().as_secs_f64());
     }
 }
