@@ -1,14 +1,14 @@
-//! The same program under this runtime and under runc, with one setting after the other: what the kernel grants it, its
-//! mounts, its namespaces, its descriptors, and the devices that it can open.
+//! One program under this runtime and under runc, with several sets of flags: its rights, mounts, namespaces, descriptors,
+//! and the devices that it can open must be the same.
 
 use crate::container::{Container, Runtime};
 use crate::node::Node;
-use crate::rights::{Fields, as_strict, descriptors, granted, mounts, place, same};
+use crate::rights::{Fields, as_strict, descriptors, granted, memberships, mounts, same};
 use anyhow::{Context, Result, ensure};
 use std::fs;
 
-/// What a container is started with.
-const SETTINGS: [(&str, &[&str]); 8] = [
+/// Sets of flags, each with a name.
+const FLAG_SETS: [(&str, &[&str]); 8] = [
     ("default", &[]),
     ("another user", &["--user=65532:65532"]),
     (
@@ -25,8 +25,8 @@ const SETTINGS: [(&str, &[&str]); 8] = [
     ("the node's processes", &["--with-ns=pid:/proc/1/ns/pid"]),
 ];
 
-/// Devices by their numbers: what every container may use, and what is the node's. Each is made, opened and removed; the
-/// names of those that could be opened are written, and the umask.
+/// Makes, opens and removes devices, those that every container may use and those of the node. Prints the names of those
+/// that it could open, then the umask.
 const SCRIPT: &str = r#"
 cd /tmp 2>/dev/null || cd /
 for device in null:1:3 zero:1:5 full:1:7 random:1:8 urandom:1:9 kmsg:1:11 mem:1:1 port:1:4 tty:5:0 ptmx:5:2 \
@@ -45,19 +45,17 @@ umask
 exec sleep 1000
 "#;
 
-/// What a container is, by names that do not depend on the runtime.
-struct Seen {
+/// The properties of a container, by names that do not depend on the runtime.
+struct Properties {
     granted: Fields,
     mounts: Fields,
-    said: Vec<String>,
+    /// The lines that [`SCRIPT`] prints.
+    printed: Vec<String>,
 }
 
-async fn seen(node: &Node, runtime: Runtime, flags: &[&str]) -> Result<Seen> {
-    let builder = Container::native(SCRIPT).runtime(runtime);
-    let builder = flags
-        .iter()
-        .fold(builder, |builder, flag| builder.flag(*flag));
-    let container = builder.spawn().await?;
+async fn properties(node: &Node, runtime: Runtime, flags: &[&str]) -> Result<Properties> {
+    let container = Container::native(SCRIPT).runtime(runtime).flags(flags);
+    let container = container.spawn().await?;
     let pid = container.runs().await?;
     visits_tests::wait::until("the program sleeps", visits_tests::DEADLINE, async || {
         let line = fs::read_to_string(format!("/proc/{pid}/cmdline"))?;
@@ -65,9 +63,9 @@ async fn seen(node: &Node, runtime: Runtime, flags: &[&str]) -> Result<Seen> {
     })
     .await?;
     let mut fields = granted(pid)?;
-    // Whether each namespace is the container's own, instead of the numbers.
-    let own = place(std::process::id() as i32)?;
-    for (name, inode) in place(pid)? {
+    // Inodes differ, so compare whether each namespace is the container's own.
+    let own = memberships(std::process::id() as i32)?;
+    for (name, inode) in memberships(pid)? {
         if name.starts_with("namespace") {
             let shared = own.get(&name) == Some(&inode);
             fields.insert(name, if shared { "the node's" } else { "its own" }.into());
@@ -76,14 +74,14 @@ async fn seen(node: &Node, runtime: Runtime, flags: &[&str]) -> Result<Seen> {
     fields.insert("descriptors".into(), format!("{:?}", descriptors(pid)?));
     let executable = fs::read_link(format!("/proc/{pid}/exe"))?;
     fields.insert("exe".into(), executable.display().to_string());
-    let seen = Seen {
+    let properties = Properties {
         granted: fields,
         mounts: mounts(pid)?,
-        said: container.stdout().lines(),
+        printed: container.stdout().lines(),
     };
     container.signal("SIGKILL").await?;
     container.ended(node).await?;
-    Ok(seen)
+    Ok(properties)
 }
 
 #[tokio::test]
@@ -91,18 +89,20 @@ async fn seen(node: &Node, runtime: Runtime, flags: &[&str]) -> Result<Seen> {
 async fn a_program_has_the_same_as_under_runc_with_every_setting() -> Result<()> {
     let node = Node::shared().await?;
     let mut differences = Vec::new();
-    for (what, flags) in SETTINGS {
-        let runc = seen(&node, Runtime::Runc, flags).await.context(what)?;
-        let here = seen(&node, Runtime::Preopen, flags).await.context(what)?;
+    for (what, flags) in FLAG_SETS {
+        let runc = properties(&node, Runtime::Runc, flags);
+        let runc = runc.await.context(what)?;
+        let here = properties(&node, Runtime::Preopen, flags);
+        let here = here.await.context(what)?;
         ensure!(
-            runc.said.iter().any(|line| line.starts_with('0')),
-            "{what}: the script ends with its umask: {:?}",
-            runc.said
+            runc.printed.iter().any(|line| line.starts_with('0')),
+            "{what}: the script has not printed its umask: {:?}",
+            runc.printed
         );
-        if here.said != runc.said {
+        if here.printed != runc.printed {
             differences.push(format!(
                 "{what}: {:?}, under runc {:?}",
-                here.said, runc.said
+                here.printed, runc.printed
             ));
         }
         for compared in [

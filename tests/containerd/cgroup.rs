@@ -1,17 +1,17 @@
-//! cgroups of either version, as files.
+//! cgroups of both versions, read and written as files.
 
 use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
 
-/// Where cgroups are mounted.
+/// The directory in which cgroups are mounted.
 const ROOT: &str = "/sys/fs/cgroup";
 
-/// Whether all controllers are in one hierarchy, as on machines set up since about 2021.
+/// Whether the machine has cgroup version 2: one hierarchy with all controllers.
 pub(crate) fn is_v2() -> bool {
     Path::new(ROOT).join("cgroup.controllers").exists()
 }
 
-/// The directory of a cgroup in the hierarchy of a controller.
+/// Returns the directory of a cgroup in the hierarchy of a controller.
 pub(crate) fn directory(controller: &str, cgroup: &str) -> PathBuf {
     let hierarchy = if is_v2() {
         Path::new(ROOT).to_owned()
@@ -21,17 +21,12 @@ pub(crate) fn directory(controller: &str, cgroup: &str) -> PathBuf {
     hierarchy.join(cgroup.trim_start_matches('/'))
 }
 
-/// The bytes of memory that a cgroup uses.
+/// Returns the bytes of memory that a cgroup uses.
 pub(crate) fn memory(cgroup: &str) -> Result<u64> {
-    let name = if is_v2() {
-        "memory.current"
-    } else {
-        "memory.usage_in_bytes"
-    };
-    number(&directory("memory", cgroup).join(name))
+    memory_file(cgroup, "memory.current", "memory.usage_in_bytes")
 }
 
-/// The limits of memory and processors of a cgroup, as the files that hold them have them.
+/// Returns the limits of a cgroup as pairs of a file and its text.
 pub(crate) fn limits(cgroup: &str) -> Result<Vec<(&'static str, String)>> {
     let files: &[(&str, &str)] = if is_v2() {
         &[
@@ -59,32 +54,33 @@ pub(crate) fn limits(cgroup: &str) -> Result<Vec<(&'static str, String)>> {
     let mut limits = Vec::new();
     for (controller, name) in files {
         let file = directory(controller, cgroup).join(name);
-        // Not every kernel counts swap, and not every machine has every controller.
+        // Some kernels do not count swap, and some machines lack a controller.
         if file.exists() {
             let text = std::fs::read_to_string(&file);
-            let text = text.with_context(|| format!("read {}", file.display()))?;
+            let text = text.with_context(|| format!("cannot read {}", file.display()))?;
             limits.push((*name, text.trim().to_owned()));
         }
     }
     Ok(limits)
 }
 
-/// The limit of a cgroup's memory in bytes.
+/// Returns the memory limit of a cgroup in bytes.
 pub(crate) fn memory_limit(cgroup: &str) -> Result<u64> {
-    let name = if is_v2() {
-        "memory.max"
-    } else {
-        "memory.limit_in_bytes"
-    };
+    memory_file(cgroup, "memory.max", "memory.limit_in_bytes")
+}
+
+fn memory_file(cgroup: &str, version_2: &str, version_1: &str) -> Result<u64> {
+    let name = if is_v2() { version_2 } else { version_1 };
     number(&directory("memory", cgroup).join(name))
 }
 
-/// Lets a cgroup have no more than so many processes and threads; makes it when it is not there.
+/// Limits the number of processes and threads in a cgroup, which is made if it does not exist.
 pub(crate) fn limit_processes(cgroup: &str, limit: u32) -> Result<()> {
     let directory = directory("pids", cgroup);
-    std::fs::create_dir_all(&directory).with_context(|| format!("make {}", directory.display()))?;
+    std::fs::create_dir_all(&directory)
+        .with_context(|| format!("cannot make {}", directory.display()))?;
     if is_v2() {
-        // From the top down, each has to hand the controller on.
+        // Every cgroup above must pass the controller on, from the top down.
         let above: Vec<_> = directory
             .ancestors()
             .skip(1)
@@ -92,14 +88,18 @@ pub(crate) fn limit_processes(cgroup: &str, limit: u32) -> Result<()> {
             .collect();
         for parent in above.into_iter().rev() {
             let file = parent.join("cgroup.subtree_control");
-            std::fs::write(&file, "+pids").with_context(|| format!("write {}", file.display()))?;
+            write(&file, "+pids")?;
         }
     }
     let file = directory.join("pids.max");
-    std::fs::write(&file, limit.to_string()).with_context(|| format!("write {}", file.display()))
+    write(&file, &limit.to_string())
 }
 
-/// All cgroups at and below this one, in any hierarchy.
+fn write(file: &Path, text: &str) -> Result<()> {
+    std::fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))
+}
+
+/// Returns this cgroup and all below it, in every hierarchy.
 pub(crate) fn below(cgroup: &str) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     let hierarchies = std::fs::read_dir(ROOT)?.map(|entry| Ok(entry?.path()));
@@ -126,16 +126,17 @@ pub(crate) fn below(cgroup: &str) -> Result<Vec<PathBuf>> {
 }
 
 fn number(path: &Path) -> Result<u64> {
-    let text = std::fs::read_to_string(path).with_context(|| format!("read {}", path.display()))?;
+    let text =
+        std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     text.trim()
         .parse()
-        .with_context(|| format!("{} says {text:?}", path.display()))
+        .with_context(|| format!("{} holds {text:?}, not a number", path.display()))
 }
 
-/// The cgroup of a process in the hierarchy of a controller.
+/// Returns the cgroup of a process in the hierarchy of a controller.
 pub(crate) fn of(pid: i32, controller: &str) -> Result<String> {
     let path = format!("/proc/{pid}/cgroup");
-    let text = std::fs::read_to_string(&path).with_context(|| path.clone())?;
+    let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
     let cgroup = text.lines().find_map(|line| {
         let mut fields = line.splitn(3, ':').skip(1);
         let controllers = fields.next()?;
@@ -147,6 +148,6 @@ pub(crate) fn of(pid: i32, controller: &str) -> Result<String> {
         named.then(|| fields.next()).flatten()
     });
     Ok(cgroup
-        .with_context(|| format!("{path}: {text}"))?
+        .with_context(|| format!("{path} has no hierarchy of {controller}: {text}"))?
         .to_owned())
 }

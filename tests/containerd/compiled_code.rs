@@ -1,4 +1,4 @@
-//! Compiled code: made once for a node and an image, in a place that only the node's root can write to.
+//! Compiled code: made once per node and image, in a directory that only root can write.
 
 use crate::container::Container;
 use crate::images;
@@ -12,13 +12,14 @@ use std::path::{Path, PathBuf};
 use visits_tests::{artifacts, get};
 
 const CACHE: &str = "/var/cache/preopen";
+const JSON_LOG: [&str; 3] = ["/app/spin.toml", "--log-format", "json"];
 
-/// A component of which no test has started another like it: hello with a custom section.
+/// Returns an image whose component no other test has started: hello with a custom section.
 pub(crate) fn unlike_any(name: &str) -> Result<Image> {
     Ok(images::component(name, &images::manifest(""), &wasm(name)?))
 }
 
-/// Hello with a custom section of this name.
+/// Returns hello with a custom section of this name.
 fn wasm(name: &str) -> Result<Vec<u8>> {
     let mut wasm = fs::read(artifacts::hello_wasm()?)?;
     let section = [&[u8::try_from(name.len())?], name.as_bytes()].concat();
@@ -27,6 +28,7 @@ fn wasm(name: &str) -> Result<Vec<u8>> {
     Ok(wasm)
 }
 
+/// Returns the compiled code in the cache.
 fn entries() -> Result<BTreeSet<PathBuf>> {
     let mut found = BTreeSet::new();
     let mut open = vec![PathBuf::from(CACHE)];
@@ -48,26 +50,31 @@ fn entries() -> Result<BTreeSet<PathBuf>> {
     Ok(found)
 }
 
-/// Starts a container of this image and lets it answer; whether its code was there already, as its log says.
-async fn answers(node: &Node, name: &str) -> Result<bool> {
-    let command = ["/app/spin.toml", "--log-format", "json"];
-    let container = Container::of(name).command(command).start(node).await?;
+/// Starts a container of this image, checks its response and returns whether its log reports the code as cached.
+async fn is_cached(node: &Node, name: &str) -> Result<bool> {
+    let container = Container::of(name).command(JSON_LOG).start(node).await?;
     assert_eq!(get(container.address(), "/").await?.text(), "hello\n");
-    let line = container.logs("component ready").await?;
-    let log: serde_json::Value = serde_json::from_str(&line).with_context(|| line.clone())?;
+    let cached = logs_cached(&container, "component ready").await?;
     container.stop(node).await?;
+    Ok(cached)
+}
+
+/// Returns the field `cached` of the log line that contains this text.
+async fn logs_cached(container: &Container, text: &str) -> Result<bool> {
+    let line = container.logs(text).await?;
+    let log: serde_json::Value = serde_json::from_str(&line).with_context(|| line.clone())?;
     log["fields"]["cached"].as_bool().context(line)
 }
 
-/// The one entry that the first start of this image adds.
+/// Starts this image for the first time and returns the entry that this adds to the cache.
 pub(crate) async fn first_start(node: &Node, name: &str) -> Result<PathBuf> {
     images::import(&unlike_any(name)?).await?;
     let before = entries()?;
-    answers(node, name).await?;
+    is_cached(node, name).await?;
     let added: Vec<_> = entries()?.difference(&before).cloned().collect();
     ensure!(
         added.len() == 1,
-        "a first start adds {added:?} to {before:?}"
+        "the first start added {added:?} to {before:?}, not one entry"
     );
     Ok(added[0].clone())
 }
@@ -80,8 +87,8 @@ async fn a_second_start_compiles_nothing() -> Result<()> {
     let entry = first_start(&node, name).await?;
     let before = fs::metadata(&entry)?;
     ensure!(
-        answers(&node, name).await?,
-        "the log does not say that the code was cached"
+        is_cached(&node, name).await?,
+        "the log does not report the code as cached"
     );
     let after = fs::metadata(&entry)?;
     assert_eq!(
@@ -104,19 +111,20 @@ async fn every_component_of_a_manifest_has_its_code_from_the_node() -> Result<()
     images::import(&image).await?;
     let before = entries()?;
     for start in 1..=2 {
-        let command = ["/app/spin.toml", "--log-format", "json"];
-        let container = Container::of(name).command(command).start(&node).await?;
+        let container = Container::of(name).command(JSON_LOG).start(&node).await?;
         for path in ["/", "/second/path"] {
             assert_eq!(get(container.address(), path).await?.text(), "hello\n");
         }
         for component in ["component.wasm", "second.wasm"] {
-            let line = container.logs(component).await?;
-            let log: serde_json::Value = serde_json::from_str(&line)?;
-            ensure!(log["fields"]["cached"] == true, "start {start}: {line}");
+            let cached = logs_cached(&container, component).await?;
+            ensure!(cached, "start {start}: {component} is not cached");
         }
         container.stop(&node).await?;
         let added = entries()?.difference(&before).count();
-        ensure!(added == 2, "start {start} leaves {added} new entries");
+        ensure!(
+            added == 2,
+            "after start {start} there are {added} new entries"
+        );
     }
     Ok(())
 }
@@ -125,9 +133,10 @@ async fn every_component_of_a_manifest_has_its_code_from_the_node() -> Result<()
 #[ignore = "needs root"]
 async fn nobody_but_root_can_write_to_the_cache() -> Result<()> {
     let node = Node::shared().await?;
-    answers(&node, images::HELLO).await?;
+    is_cached(&node, images::HELLO).await?;
     let mut paths = vec![PathBuf::from(CACHE)];
     paths.extend(entries()?);
+    ensure!(paths.len() > 1, "the cache is empty");
     for path in paths {
         let metadata = fs::metadata(&path)?;
         let mode = metadata.permissions().mode();
@@ -140,25 +149,23 @@ async fn nobody_but_root_can_write_to_the_cache() -> Result<()> {
     Ok(())
 }
 
-/// What was done to an entry makes the next start compile, once, and the one after it find good code again.
+/// Spoils an entry and checks that the next start compiles again and that the start after it uses the new code.
 async fn is_recompiled(name: &str, spoil: impl Fn(&Path) -> Result<()>) -> Result<()> {
     let node = Node::alone().await?;
     let entry = first_start(&node, name).await?;
     let code = fs::read(&entry)?;
     spoil(&entry)?;
-    answers(&node, name)
-        .await
-        .map_err(|error| node.failed(&format!("{error:#}")))?;
+    node.with_log(is_cached(&node, name).await)?;
     ensure!(
         fs::read(&entry)? == code,
-        "{} is not what it was",
+        "{} was not restored",
         entry.display()
     );
     let mode = fs::metadata(&entry)?.permissions().mode();
     ensure!(mode & 0o022 == 0, "{mode:o}");
     ensure!(
-        answers(&node, name).await?,
-        "the log does not say that the code was cached"
+        is_cached(&node, name).await?,
+        "the log does not report the code as cached"
     );
     Ok(())
 }

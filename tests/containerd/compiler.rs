@@ -1,4 +1,4 @@
-//! The process that compiles an image's component on the node: what it is, while it works.
+//! The rights of the process that compiles a component on the node.
 
 use crate::container::Container;
 use crate::node::Node;
@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use std::collections::BTreeMap;
 use std::fs;
 
-/// What is looked at, by the names of the status file.
+/// The fields of the status file that are checked.
 const FIELDS: [&str; 9] = [
     "Uid",
     "Gid",
@@ -20,7 +20,7 @@ const FIELDS: [&str; 9] = [
     "Threads",
 ];
 
-/// A compiler that has given up its rights and reads or compiles, with its cgroup.
+/// Returns the status and the cgroup of a compiler that has given up its rights, if one runs.
 fn compiler() -> Result<Option<(BTreeMap<&'static str, String>, String)>> {
     let compile = |line: &str| line.contains(" container compile ");
     for found in process::all()?.iter().filter(|found| compile(&found.line)) {
@@ -48,13 +48,13 @@ async fn the_compiler_is_nobody_and_has_nothing() -> Result<()> {
     let container = Container::of(name).spawn().await?;
     let watched = tokio::task::spawn_blocking(|| -> Result<_> {
         let end = std::time::Instant::now() + visits_tests::DEADLINE;
-        // It works for a second or less, so this looks without a pause.
+        // It runs for a second or less, so look without a pause.
         while std::time::Instant::now() < end {
             if let Some(seen) = compiler()? {
                 return Ok(seen);
             }
         }
-        anyhow::bail!("no compiler was seen")
+        anyhow::bail!("no compiler was found")
     });
     let (fields, cgroup) = watched.await??;
     let user: Vec<&str> = fields["Uid"].split_whitespace().collect();
@@ -65,7 +65,7 @@ async fn the_compiler_is_nobody_and_has_nothing() -> Result<()> {
     assert_eq!(fields["Uid"], fields["Gid"]);
     assert_eq!(fields["Groups"], "");
     let number = fields["NSpid"].split_whitespace().last();
-    assert_eq!(number, Some("1"), "the first process of its own namespace");
+    assert_eq!(number, Some("1"), "not the first process of a namespace");
     for name in ["CapEff", "CapPrm"] {
         assert_eq!(fields[name], "0000000000000000", "{name}");
     }
@@ -76,11 +76,11 @@ async fn the_compiler_is_nobody_and_has_nothing() -> Result<()> {
     let left = crate::cgroup::below("/")?;
     let left = left.iter().filter_map(|path| path.file_name()?.to_str());
     let left = left.filter(|name| name.starts_with("preopen-compiler"));
-    assert_eq!(left.count(), 0, "its cgroup is removed");
+    assert_eq!(left.count(), 0, "its cgroup was not removed");
     Ok(())
 }
 
-/// What cannot be compiled is not tried again at once, for every pod of the image.
+/// A component that cannot be compiled is not compiled again for every pod of the image.
 #[tokio::test]
 #[ignore = "needs root"]
 async fn what_cannot_be_compiled_is_remembered() -> Result<()> {
@@ -91,7 +91,7 @@ async fn what_cannot_be_compiled_is_remembered() -> Result<()> {
     for _ in 0..2 {
         let container = Container::of(name).spawn().await?;
         let code = container.exited(&node).await?;
-        ensure!(code != 0, "it is no component");
+        ensure!(code != 0, "the container started without a component");
         container.remove().await?;
     }
     let log = node.log();
@@ -99,7 +99,7 @@ async fn what_cannot_be_compiled_is_remembered() -> Result<()> {
         .lines()
         .filter(|line| line.contains("component is compiled in its container"))
         .collect();
-    let lines = &lines[lines.len().checked_sub(2).context("two lines")?..];
+    let lines = &lines[lines.len().checked_sub(2).context("fewer than two lines")?..];
     ensure!(!lines[0].contains("a few minutes ago"), "{lines:?}");
     ensure!(
         lines[1].contains("a few minutes ago: the compiler"),

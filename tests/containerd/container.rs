@@ -1,14 +1,17 @@
-//! One container under guard: made by `ctr run`, which stays attached, so that its output and its exit code are those
-//! of the container.
+//! Containers that `ctr run` starts. `ctr` stays attached, so its output and its exit code are those of the container.
+//!
+//! - [`guard`]: the container itself, removed on drop
+//! - [`exec`]: a process started in it by `ctr tasks exec`
+//! - [`workload`]: the three kinds of containers in which an exec is tried
 
 mod exec;
 mod guard;
-mod kind;
+mod workload;
 
-pub(crate) use exec::{Exec, ExecBuilder, pid_of};
+pub(crate) use exec::{Exec, ExecBuilder};
 pub(crate) use guard::Container;
 use guard::Prepared;
-pub(crate) use kind::Kind;
+pub(crate) use workload::Workload;
 
 use crate::network::Network;
 use crate::node::Node;
@@ -20,20 +23,23 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// What runs a container.
+/// Where the counter's image has its volume.
+const VISITS_VOLUME: &str = "/app/persistent";
+
+/// The runtime of a container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Runtime {
-    /// The shim that this suite is about.
+    /// The shim under test.
     Preopen,
-    /// What containers usually run under: the yardstick.
+    /// The control: the runtime that most nodes use.
     Runc,
 }
 
 impl Runtime {
-    /// The yardstick first: what fails under it is wrong with the test.
+    /// Both runtimes, the control first: a test that fails under runc is wrong itself.
     pub(crate) const BOTH: [Runtime; 2] = [Runtime::Runc, Runtime::Preopen];
 
-    /// The name by which containerd finds it.
+    /// Returns its name in containerd.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Runtime::Preopen => "io.containerd.preopen.v1",
@@ -42,9 +48,9 @@ impl Runtime {
     }
 }
 
-/// How a container is started. Made by [`Container::of`].
+/// The command line of a container that is not started yet. Made by [`Container::of`].
 #[derive(Clone, Debug)]
-pub(crate) struct Builder {
+pub(crate) struct ContainerBuilder {
     image: String,
     runtime: Runtime,
     flags: Vec<OsString>,
@@ -53,9 +59,9 @@ pub(crate) struct Builder {
 }
 
 impl Container {
-    /// A container of this image, under the shim.
-    pub(crate) fn of(image: &str) -> Builder {
-        Builder {
+    /// Describes a container of this image under the shim.
+    pub(crate) fn of(image: &str) -> ContainerBuilder {
+        ContainerBuilder {
             image: image.to_owned(),
             runtime: Runtime::Preopen,
             flags: Vec::new(),
@@ -64,88 +70,111 @@ impl Container {
         }
     }
 
-    /// A native container that runs this line of shell.
-    pub(crate) fn native(script: &str) -> Builder {
+    /// Describes a native container that runs this line of shell.
+    pub(crate) fn native(script: &str) -> ContainerBuilder {
         Container::of(images::NATIVE).command(["/tools/sh", "-c", script])
+    }
+
+    /// Describes a native container that sleeps, for tests of what runs beside its first process.
+    pub(crate) fn sleeping(runtime: Runtime) -> ContainerBuilder {
+        Container::native("exec sleep 1000").runtime(runtime)
+    }
+
+    /// Describes a counter with its count in this directory of the node.
+    pub(crate) fn visits(volume: &Path) -> ContainerBuilder {
+        Container::of(images::VISITS).volume(volume, VISITS_VOLUME)
     }
 }
 
-impl Builder {
-    /// Under another runtime.
+impl ContainerBuilder {
+    /// Selects another runtime.
     pub(crate) fn runtime(mut self, runtime: Runtime) -> Self {
         self.runtime = runtime;
         self
     }
 
-    /// A flag of `ctr run`, such as `--read-only` or `--user=65532`.
-    pub(crate) fn flag(mut self, flag: impl Into<OsString>) -> Self {
-        self.flags.push(flag.into());
+    /// Adds a flag of `ctr run`, such as `--read-only` or `--user=65532`.
+    pub(crate) fn flag(self, flag: impl Into<OsString>) -> Self {
+        self.flags([flag])
+    }
+
+    /// Adds several flags.
+    pub(crate) fn flags<F: Into<OsString>>(mut self, flags: impl IntoIterator<Item = F>) -> Self {
+        self.flags.extend(flags.into_iter().map(Into::into));
         self
     }
 
-    /// A variable of the container's environment.
+    /// Adds an environment variable.
     pub(crate) fn env(self, name: &str, value: &str) -> Self {
         self.flag("--env").flag(format!("{name}={value}"))
     }
 
-    /// Another command than the image's. (`ctr` replaces the entrypoint, too.)
+    /// Replaces the image's command. (`ctr` replaces the entrypoint too.)
     pub(crate) fn command<'a>(mut self, words: impl IntoIterator<Item = &'a str>) -> Self {
         self.arguments = words.into_iter().map(str::to_owned).collect();
         self
     }
 
-    /// A directory of the node, writable at `destination`.
+    /// Mounts a directory of the node, writable, at `destination`.
     pub(crate) fn volume(self, source: &Path, destination: &str) -> Self {
         self.mount(source, destination, "rbind:rw")
     }
 
-    /// A directory of the node, read-only at `destination`.
+    /// Mounts a directory of the node, read-only, at `destination`.
     pub(crate) fn read_only_volume(self, source: &Path, destination: &str) -> Self {
         self.mount(source, destination, "rbind:ro")
     }
 
-    fn mount(self, source: &Path, destination: &str, options: &str) -> Self {
+    /// Mounts a directory of the node with these mount options.
+    pub(crate) fn mount(self, source: &Path, destination: &str, options: &str) -> Self {
         let source = source.display();
         self.flag("--mount").flag(format!(
             "type=bind,src={source},dst={destination},options={options}"
         ))
     }
 
-    /// A cgroup below that of the run, instead of one named after the container.
+    /// Places the container in this cgroup below that of the run, instead of one named after the container.
     pub(crate) fn cgroup(mut self, path: &str) -> Self {
         self.cgroup = Some(path.to_owned());
         self
     }
 
-    /// Starts it and waits until it takes connections on port 5000.
+    /// Starts it and waits until it accepts connections on port 5000.
     pub(crate) async fn start(self, node: &Node) -> Result<Container> {
         let container = self.spawn().await?;
         container.listens(node).await?;
         Ok(container)
     }
 
-    /// Starts it and waits for nothing.
+    /// Starts it and waits until its first process runs.
+    pub(crate) async fn spawn_running(self) -> Result<Container> {
+        let container = self.spawn().await?;
+        container.runs().await?;
+        Ok(container)
+    }
+
+    /// Starts it without waiting.
     pub(crate) async fn spawn(self) -> Result<Container> {
         let (prepared, command) = self.prepare(&[]).await?;
         prepared.attached(command)
     }
 
-    /// Starts it in a terminal of so many columns and rows, which is its stdin and stdout.
+    /// Starts it in a terminal of this size, which is its stdin and stdout.
     pub(crate) async fn spawn_in_terminal(
         self,
         columns: u16,
         rows: u16,
     ) -> Result<(Container, Terminal)> {
         let (prepared, command) = self.prepare(&["--tty"]).await?;
-        let terminal = Terminal::run(command, columns, rows)?;
-        Ok((prepared.beside(), terminal))
+        let terminal = Terminal::sized(command, columns, rows)?;
+        Ok((prepared.detached(), terminal))
     }
 
     async fn prepare(self, more: &[&str]) -> Result<(Prepared, Command)> {
         static LAST: AtomicU64 = AtomicU64::new(0);
         let id = format!("c{}", LAST.fetch_add(1, Ordering::Relaxed) + 1);
         let network = tokio::task::spawn_blocking(Network::new).await??;
-        let directory = tempfile::tempdir().context("make a directory for a container")?;
+        let directory = tempfile::tempdir().context("cannot make a directory for a container")?;
         let cgroup = self.cgroup.clone().unwrap_or_else(|| id.clone());
         let cgroup = format!("{}/{cgroup}", Node::cgroup()?);
         let mut command: Command = ctr::command(ctr::NAMESPACE, ["run"])?;

@@ -1,4 +1,4 @@
-//! The counter in a container.
+//! The counter in a container without a volume.
 
 use crate::container::Container;
 use crate::images;

@@ -1,9 +1,10 @@
-//! Pods, as kubelet makes them: through the interface between Kubernetes and containerd, by `crictl`.
+//! Pods as kubelet makes them: through containerd's CRI, with `crictl`.
 
 mod container;
 
 pub(crate) use container::{PodContainer, Setup};
 
+use crate::container::Workload;
 use crate::node::{self, Node};
 use anyhow::{Context, Result};
 use serde_json::{Map, Value, json};
@@ -14,15 +15,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tempfile::TempDir;
 use visits_tests::{artifacts, command};
 
-/// The handler by which a RuntimeClass names the shim.
+/// The handler by which a RuntimeClass selects the shim.
 pub(crate) const HANDLER: &str = "preopen";
+/// The handler of the control.
+pub(crate) const RUNC: &str = "runc";
 
-/// Each container has a process namespace of its own, as kubelet has it unless the pod says otherwise.
+/// The CRI's `NamespaceMode` for a process namespace per container, which is kubelet's default.
 const OWN_PROCESSES: u32 = 1;
-/// The containers share the pod's: `shareProcessNamespace`.
+/// The CRI's `NamespaceMode` for one process namespace per pod: `shareProcessNamespace`.
 const SHARED_PROCESSES: u32 = 0;
 
-/// A pod; it is stopped and removed with its containers on drop.
+/// A pod. It is stopped and removed with its containers on drop.
 #[derive(Debug)]
 pub(crate) struct Pod {
     id: String,
@@ -33,12 +36,12 @@ pub(crate) struct Pod {
 }
 
 impl Pod {
-    /// A pod of this RuntimeClass handler. Its name is its host's name, too.
+    /// Starts a pod with this handler. Its name is also its host name.
     pub(crate) async fn start(node: &Node, handler: &str) -> Result<Self> {
         Self::start_with_sysctls(node, handler, &[]).await
     }
 
-    /// A pod with these kernel parameters of its own.
+    /// Starts a pod with these sysctls.
     pub(crate) async fn start_with_sysctls(
         node: &Node,
         handler: &str,
@@ -52,18 +55,36 @@ impl Pod {
         Self::start_with(node, handler, namespaces, sysctls).await
     }
 
-    /// A pod whose containers see each other's processes.
+    /// Starts a pod whose containers see each other's processes.
     pub(crate) async fn start_sharing_processes(node: &Node, handler: &str) -> Result<Self> {
         let namespaces = json!({ "pid": SHARED_PROCESSES });
         Self::start_with(node, handler, namespaces, Map::new()).await
     }
 
-    /// A pod with `hostUsers: false`: root in it is another user of the node's.
+    /// Starts a pod with `hostUsers: false`: root in it is another user of the node.
     pub(crate) async fn start_in_user_namespace(node: &Node, handler: &str) -> Result<Self> {
         let mapped = json!([{ "container_id": 0, "host_id": 100_000, "length": 65536 }]);
         let users = json!({ "mode": 0, "uids": mapped, "gids": mapped });
         let namespaces = json!({ "pid": OWN_PROCESSES, "userns_options": users });
         Self::start_with(node, handler, namespaces, Map::new()).await
+    }
+
+    /// Starts a pod of the shim with one container, and waits until that listens.
+    pub(crate) async fn serving(node: &Node, setup: Setup) -> Result<(Self, PodContainer)> {
+        let pod = Self::start(node, HANDLER).await?;
+        let container = pod.serve(node, setup).await?;
+        Ok((pod, container))
+    }
+
+    /// Starts a pod with a restricted container of this workload.
+    pub(crate) async fn of(workload: Workload, node: &Node) -> Result<(Self, PodContainer)> {
+        let pod = Self::start(node, handler(workload)).await?;
+        let setup = Setup::of_workload(workload);
+        let container = match workload {
+            Workload::Wasm => pod.serve(node, setup).await?,
+            Workload::Runc | Workload::Native => pod.run(node, setup).await?,
+        };
+        Ok((pod, container))
     }
 
     async fn start_with(
@@ -74,7 +95,7 @@ impl Pod {
     ) -> Result<Self> {
         static LAST: AtomicU64 = AtomicU64::new(0);
         let name = format!("pod-{}", LAST.fetch_add(1, Ordering::Relaxed) + 1);
-        let directory = tempfile::tempdir().context("make a directory for a pod")?;
+        let directory = tempfile::tempdir().context("cannot make a directory for a pod")?;
         let cgroup = format!("{}/{name}", Node::cgroup()?);
         let config = json!({
             "metadata": { "name": name, "uid": format!("{name}-uid"), "namespace": "tests", "attempt": 0 },
@@ -89,14 +110,10 @@ impl Pod {
         write(&directory.path().join("pod.json"), &config)?;
         let mut run = crictl(["runp", "--cancel-timeout", "40s", "--runtime", handler])?;
         run.arg(directory.path().join("pod.json"));
-        let started = command::run_beside(run).await;
-        let id = started
-            .map_err(|error| node.failed(&format!("{error:#}")))?
-            .trim()
-            .to_owned();
-        // A guard before the next thing that may fail.
+        let id = node.with_log(command::run_beside(run).await)?;
+        // From here on the pod is removed if something fails.
         let mut pod = Self {
-            id,
+            id: id.trim().to_owned(),
             address: [0, 0, 0, 0].into(),
             other_address: None,
             cgroup,
@@ -106,51 +123,58 @@ impl Pod {
         let address = status["status"]["network"]["ip"].as_str().unwrap_or("");
         pod.address = address
             .parse()
-            .with_context(|| format!("the pod's address: {address:?}"))?;
+            .with_context(|| format!("the pod's address is {address:?}"))?;
         let others = &status["status"]["network"]["additionalIps"];
         pod.other_address = others[0]["ip"].as_str().and_then(|ip| ip.parse().ok());
         Ok(pod)
     }
 
-    /// Its id.
+    /// Returns its id.
     pub(crate) fn id(&self) -> &str {
         &self.id
     }
 
-    /// Its name, which is its containers' host name.
+    /// Returns its name, which is also the host name of its containers.
     pub(crate) fn name(&self) -> &str {
         self.cgroup.rsplit('/').next().unwrap_or_default()
     }
 
-    /// The cgroup above its containers', as a path in each hierarchy.
+    /// Returns the cgroup above those of its containers: the path in every hierarchy.
     pub(crate) fn cgroup(&self) -> &str {
         &self.cgroup
     }
 
-    /// Where a container of it would listen.
+    /// Returns the address on which one of its containers is expected to listen.
     pub(crate) fn address(&self) -> SocketAddr {
         SocketAddr::new(self.address, 5000)
     }
 
-    /// The same on its address of the other family, if it has one.
+    /// Returns the same for its address of the other family, if it has one.
     pub(crate) fn other_address(&self) -> Option<SocketAddr> {
         self.other_address
             .map(|address| SocketAddr::new(address, 5000))
     }
 
-    /// What containerd says of it.
+    /// Returns its status, as containerd reports it.
     pub(crate) async fn status(&self) -> Result<Value> {
         json_of(crictl(["inspectp", "--output", "json", &self.id])?).await
     }
 
-    /// Makes a container in it and starts it.
+    /// Creates and starts a container in it.
     pub(crate) async fn run(&self, node: &Node, setup: Setup) -> Result<PodContainer> {
         let container = PodContainer::create(self, node, setup).await?;
         container.start(node).await?;
         Ok(container)
     }
 
-    /// Stops it with all its containers, as kubelet does at last.
+    /// Creates and starts a container in it, and waits until that listens.
+    pub(crate) async fn serve(&self, node: &Node, setup: Setup) -> Result<PodContainer> {
+        let container = self.run(node, setup).await?;
+        container.listens(self, node).await?;
+        Ok(container)
+    }
+
+    /// Stops it and all its containers, as kubelet does at the end of a pod.
     pub(crate) async fn stop(&self) -> Result<()> {
         command::run_beside(crictl(["stopp", &self.id])?)
             .await
@@ -170,17 +194,25 @@ impl Drop for Pod {
     fn drop(&mut self) {
         let removed = crictl(["rmp", "--force", &self.id]).and_then(command::run);
         if let Err(error) = removed {
-            eprintln!("note: pod {} is left behind: {error:#}", self.id);
+            eprintln!("note: cannot remove pod {}: {error:#}", self.id);
         }
     }
 }
 
-/// Succeeds once containerd serves Kubernetes.
+/// Returns the handler of a workload's runtime.
+pub(crate) fn handler(workload: Workload) -> &'static str {
+    match workload {
+        Workload::Runc => RUNC,
+        Workload::Native | Workload::Wasm => HANDLER,
+    }
+}
+
+/// Succeeds once the CRI plugin is ready.
 pub(crate) async fn answers() -> Result<()> {
     command::run_beside(crictl(["info"])?).await.map(drop)
 }
 
-/// `crictl ARGUMENTS`.
+/// Returns the command line `crictl ARGUMENTS`.
 pub(crate) fn crictl<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Result<Command> {
     let mut command = Command::new(artifacts::node_binary("crictl")?);
     command.arg("--config").arg(node::crictl()).args(arguments);
@@ -190,9 +222,10 @@ pub(crate) fn crictl<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Result
 async fn json_of(command: Command) -> Result<Value> {
     let line = command::line(&command);
     let text = command::run_beside(command).await?;
-    serde_json::from_str(&text).with_context(|| format!("what `{line}` printed: {text}"))
+    serde_json::from_str(&text).with_context(|| format!("`{line}` printed no JSON: {text}"))
 }
 
 fn write(path: &Path, value: &Value) -> Result<()> {
-    std::fs::write(path, value.to_string()).with_context(|| format!("write {}", path.display()))
+    std::fs::write(path, value.to_string())
+        .with_context(|| format!("cannot write {}", path.display()))
 }

@@ -1,11 +1,11 @@
-//! `ctr`, in a namespace of containerd's that Kubernetes does not look at.
+//! `ctr`, in a containerd namespace that Kubernetes does not use.
 
 use anyhow::Result;
 use std::ffi::OsStr;
 use std::process::Command;
 use visits_tests::{artifacts, command};
 
-/// containerd's namespace of the containers that these tests make by `ctr`.
+/// The containerd namespace of the containers that these tests make with `ctr`.
 pub(crate) const NAMESPACE: &str = "visits";
 
 /// Runs `ctr ARGUMENTS` and returns its stdout.
@@ -13,7 +13,7 @@ pub(crate) async fn run<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>)
     command::run_beside(command(NAMESPACE, arguments)?).await
 }
 
-/// `ctr ARGUMENTS` in any of containerd's namespaces.
+/// Returns the command line `ctr ARGUMENTS` for a containerd namespace.
 pub(crate) fn command<A: AsRef<OsStr>>(
     namespace: &str,
     arguments: impl IntoIterator<Item = A>,

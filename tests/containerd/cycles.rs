@@ -1,39 +1,31 @@
-//! Many containers, one after the other, and nothing left of them.
+//! Many containers in sequence leave nothing on the node.
 
 use crate::container::{Container, Runtime};
-use crate::cri::{HANDLER, Pod, Setup};
+use crate::cri::{Pod, Setup};
 use crate::images;
-use crate::leftovers::Leftovers;
+use crate::leftovers::cycles_leave_nothing;
 use crate::node::Node;
 use anyhow::Result;
 use visits_tests::load;
 
 async fn leave_nothing(runtime: Runtime, cycles: u32) -> Result<()> {
     let node = Node::alone().await?;
-    let mut before = Leftovers::now()?;
-    for cycle in 0..=cycles {
-        if cycle == 1 {
-            // The first makes directories for all that follow.
-            before = Leftovers::now()?;
+    let builder = match runtime {
+        Runtime::Preopen => Container::of(images::VISITS),
+        Runtime::Runc => {
+            Container::native("trap 'exit 0' TERM; httpd -p 5000 -h /tmp; sleep 1000 & wait")
         }
-        let builder = match runtime {
-            Runtime::Preopen => Container::of(images::VISITS),
-            Runtime::Runc => {
-                Container::native("trap 'exit 0' TERM; httpd -p 5000 -h /tmp; sleep 1000 & wait")
-            }
-        };
-        let container = builder.runtime(runtime).start(&node).await?;
+    };
+    cycles_leave_nothing(&node, cycles, &[], async |cycle| {
+        let container = builder.clone().runtime(runtime).start(&node).await?;
         if runtime == Runtime::Preopen {
-            assert_eq!(
-                load::visits(container.address(), 1, 1).await?,
-                [1],
-                "cycle {cycle}"
-            );
+            let visits = load::visits(container.address(), 1, 1).await?;
+            assert_eq!(visits, [1], "cycle {cycle}");
         }
         assert_eq!(container.stop(&node).await?.code, 0, "cycle {cycle}");
-        container.remove().await?;
-    }
-    before.are_all_there_is(&node).await
+        container.remove().await
+    })
+    .await
 }
 
 #[tokio::test]
@@ -52,21 +44,16 @@ async fn a_hundred_containers_leave_no_process_mount_cgroup_or_file() -> Result<
 #[ignore = "needs root"]
 async fn ten_pods_leave_no_process_mount_cgroup_or_file() -> Result<()> {
     let node = Node::alone().await?;
-    let mut before = Leftovers::now()?;
-    for cycle in 0..=10 {
-        if cycle == 1 {
-            before = Leftovers::now()?;
-        }
-        let pod = Pod::start(&node, HANDLER).await?;
-        let container = pod.run(&node, Setup::of(images::HELLO)).await?;
-        container.listens(&pod, &node).await?;
+    cycles_leave_nothing(&node, 10, &[], async |_| {
+        let (pod, _container) = Pod::serving(&node, Setup::of(images::HELLO)).await?;
         pod.stop().await?;
         let cgroup = pod.cgroup().to_owned();
         drop(pod);
-        // The pod's own cgroup is kubelet's to make and to remove.
+        // kubelet makes and removes the pod's own cgroup.
         for directory in crate::cgroup::below(&cgroup)? {
             let _ = std::fs::remove_dir(directory);
         }
-    }
-    before.are_all_there_is(&node).await
+        Ok(())
+    })
+    .await
 }

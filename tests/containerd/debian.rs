@@ -1,4 +1,4 @@
-//! Debian's own containerd, an old one: it imports the image and runs the shim.
+//! Debian's containerd, which is older (1.6): it imports the image and runs the shim.
 
 use crate::images;
 use crate::network::Network;
@@ -14,7 +14,7 @@ use visits_tests::command::run_beside;
 use visits_tests::wait::until;
 use visits_tests::{DEADLINE, artifacts, load};
 
-/// A second containerd beside the suite's, with its own directory.
+/// A second containerd with its own directory.
 struct Debian {
     containerd: Child,
     programs: PathBuf,
@@ -23,37 +23,38 @@ struct Debian {
 
 impl Debian {
     async fn start() -> Result<Self> {
-        let unpacked = std::env::var_os("DEBIAN_NODE_DIR").context("DEBIAN_NODE_DIR is not set")?;
+        let unpacked = std::env::var_os("DEBIAN_NODE_DIR")
+            .context("DEBIAN_NODE_DIR is not set: run `cargo xtask test containerd`")?;
         let unpacked = PathBuf::from(unpacked);
         let directory = tempfile::tempdir()?;
-        let place = directory.path();
+        let path = directory.path();
         let config = format!(
             "version = 2\nroot = {:?}\nstate = {:?}\n\
              disabled_plugins = [\"io.containerd.internal.v1.opt\", \"io.containerd.grpc.v1.cri\"]\n\
              [grpc]\naddress = {:?}\n",
-            place.join("root"),
-            place.join("state"),
-            place.join("socket")
+            path.join("root"),
+            path.join("state"),
+            path.join("socket")
         );
-        std::fs::write(place.join("config.toml"), config)?;
-        std::os::unix::fs::symlink(artifacts::shim()?, place.join("containerd-shim-preopen-v1"))?;
-        let mut path = place.as_os_str().to_owned();
+        std::fs::write(path.join("config.toml"), config)?;
+        std::os::unix::fs::symlink(artifacts::shim()?, path.join("containerd-shim-preopen-v1"))?;
+        let mut programs = path.as_os_str().to_owned();
         for more in ["usr/bin", "usr/sbin"] {
-            path.push(":");
-            path.push(unpacked.join(more));
+            programs.push(":");
+            programs.push(unpacked.join(more));
         }
-        path.push(":");
-        path.push(std::env::var_os("PATH").unwrap_or_default());
-        let log = std::fs::File::create(place.join("log"))?;
+        programs.push(":");
+        programs.push(std::env::var_os("PATH").unwrap_or_default());
+        let log = std::fs::File::create(path.join("log"))?;
         let containerd = Command::new(unpacked.join("usr/bin/containerd"))
             .arg("--config")
-            .arg(place.join("config.toml"))
-            .env("PATH", path)
+            .arg(path.join("config.toml"))
+            .env("PATH", programs)
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)
             .spawn()
-            .context("start Debian's containerd")?;
+            .context("cannot start Debian's containerd")?;
         let debian = Self {
             containerd,
             programs: unpacked.join("usr/bin"),
@@ -66,7 +67,7 @@ impl Debian {
         Ok(debian)
     }
 
-    fn place(&self) -> &Path {
+    fn directory(&self) -> &Path {
         self.directory.path()
     }
 
@@ -74,13 +75,13 @@ impl Debian {
         let mut command = Command::new(self.programs.join("ctr"));
         command
             .arg("--address")
-            .arg(self.place().join("socket"))
+            .arg(self.directory().join("socket"))
             .args(arguments);
         run_beside(command).await
     }
 
     fn failed(&self, error: &anyhow::Error) -> anyhow::Error {
-        let log = std::fs::read_to_string(self.place().join("log")).unwrap_or_default();
+        let log = std::fs::read_to_string(self.directory().join("log")).unwrap_or_default();
         anyhow!("{error:#}\n--- the log of Debian's containerd ---\n{log}\n---")
     }
 }
@@ -92,9 +93,9 @@ impl Drop for Debian {
     }
 }
 
-/// Imports the image, counts, stops, and removes all of it.
+/// Imports the counter's image, counts visits, stops the container and removes it.
 async fn counts(debian: &Debian) -> Result<()> {
-    let tar = debian.place().join("visits.tar");
+    let tar = debian.directory().join("visits.tar");
     images::visits()?.write_layout_tar(&tar)?;
     debian
         .ctr([OsStr::new("images"), OsStr::new("import"), tar.as_os_str()])
@@ -139,7 +140,7 @@ async fn counts(debian: &Debian) -> Result<()> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs root"]
 async fn the_shim_counts_under_debians_containerd() -> Result<()> {
-    // The node's bridge and its guard against runs beside it.
+    // The node makes the bridge.
     let _node = Node::shared().await?;
     let debian = Debian::start().await?;
     counts(&debian).await.map_err(|error| debian.failed(&error))

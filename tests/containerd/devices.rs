@@ -1,19 +1,17 @@
-//! Devices of the node: a container can make their files, for it has the capability, and may not open them.
+//! Devices of the node. A container has the capability to make their files, and cannot open them.
 
 use crate::container::{Container, Runtime};
 use crate::node::Node;
 use anyhow::Result;
 
-/// Opens the kernel's log for writing, and writes nothing; then a device that every container may use.
+/// Opens the kernel's log for writing without writing to it, then a device that every container may use.
 const SCRIPT: &str = "mknod /tmp/kmsg c 1 11 && (: > /tmp/kmsg) && echo kmsg; \
                       mknod /tmp/null c 1 3 && (: > /tmp/null) && echo null";
 
+/// Returns the names of the devices that [`SCRIPT`] could open.
 async fn opens(runtime: Runtime, flags: &[&str]) -> Result<String> {
     let node = Node::shared().await?;
-    let mut container = Container::native(SCRIPT).runtime(runtime);
-    for flag in flags {
-        container = container.flag(*flag);
-    }
+    let container = Container::native(SCRIPT).runtime(runtime).flags(flags);
     let ended = container.spawn().await?.ended(&node).await?;
     Ok(ended.stdout.join(" "))
 }

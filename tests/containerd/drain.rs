@@ -1,7 +1,6 @@
-//! The end of a container under load.
+//! A container that is stopped under load.
 
 use crate::container::Container;
-use crate::images;
 use crate::node::Node;
 use crate::volumes::volume;
 use anyhow::{Result, ensure};
@@ -11,13 +10,12 @@ use visits_tests::{DEADLINE, wait};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs root"]
-async fn a_container_that_is_stopped_under_load_answers_what_it_has_counted() -> Result<()> {
+async fn a_container_stopped_under_load_answers_every_visit_it_has_counted() -> Result<()> {
     let node = Node::shared().await?;
     let volume = volume()?;
     let mut acknowledged = HashSet::new();
     for _ in 0..5 {
-        let builder = Container::of(images::VISITS).volume(volume.path(), "/app/persistent");
-        let container = builder.start(&node).await?;
+        let container = Container::visits(volume.path()).start(&node).await?;
         let record = Record::default();
         let stop = async {
             let busy = acknowledged.len() + 300;
@@ -38,7 +36,7 @@ async fn a_container_that_is_stopped_under_load_answers_what_it_has_counted() ->
             before + numbers.len(),
             "a number was given twice"
         );
-        // None is counted without an answer, for nothing crashed.
+        // Nothing crashed, so every counted visit was answered.
         assert_eq!(visits_bin(volume.path())?, acknowledged.len() as u64);
         container.remove().await?;
     }

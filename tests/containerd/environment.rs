@@ -1,7 +1,7 @@
-//! What of the environment reaches the component: what its manifest lists, which replica it is, and nothing else.
+//! The component's environment: the variables that its manifest lists, the replica's name, and nothing else.
 
 use crate::container::Container;
-use crate::cri::{HANDLER, Pod, Setup};
+use crate::cri::{Pod, Setup};
 use crate::images;
 use crate::node::{Node, PLANTED};
 use anyhow::{Result, ensure};
@@ -10,37 +10,13 @@ use visits_tests::get;
 #[tokio::test]
 #[ignore = "needs root"]
 async fn the_component_has_the_pods_values_of_its_own_variables_and_no_others() -> Result<()> {
-    has_the_pods_values(Setup::of(images::PROBE)).await
-}
-
-#[tokio::test]
-#[ignore = "needs root"]
-async fn a_cache_directory_is_refused() -> Result<()> {
     let node = Node::shared().await?;
-    let command = ["/app/spin.toml", "--cache-dir", "/app/persistent/cache"];
-    let container = Container::of(images::PROBE)
-        .command(command)
-        .spawn()
-        .await?;
-    assert_eq!(container.exited(&node).await?, 1);
-    let said = container.stderr().lines().concat();
-    ensure!(
-        said.contains("--cache-dir /app/persistent/cache: "),
-        "{said}"
-    );
-    container.remove().await
-}
-
-async fn has_the_pods_values(setup: Setup) -> Result<()> {
-    let node = Node::shared().await?;
-    let pod = Pod::start(&node, HANDLER).await?;
-    let setup = setup
+    let setup = Setup::of(images::PROBE)
         .env("LISTED", "from the pod")
         .env("POD_NAME", "probe-0")
         .env("UNLISTED", "from the pod")
         .env("KUBERNETES_SERVICE_HOST", "10.0.0.1");
-    let container = pod.run(&node, setup).await?;
-    container.listens(&pod, &node).await?;
+    let (pod, _container) = Pod::serving(&node, setup).await?;
     let environment = get(pod.address(), "/env").await?;
     let mut lines: Vec<&str> = environment.text().lines().collect();
     lines.sort_unstable();
@@ -57,24 +33,41 @@ async fn has_the_pods_values(setup: Setup) -> Result<()> {
 
 #[tokio::test]
 #[ignore = "needs root"]
+async fn a_cache_directory_is_refused() -> Result<()> {
+    let node = Node::shared().await?;
+    let command = ["/app/spin.toml", "--cache-dir", "/app/persistent/cache"];
+    let container = Container::of(images::PROBE).command(command);
+    let container = container.spawn().await?;
+    assert_eq!(container.exited(&node).await?, 1);
+    let stderr = container.stderr().lines().concat();
+    ensure!(
+        stderr.contains("--cache-dir /app/persistent/cache: "),
+        "{stderr}"
+    );
+    container.remove().await
+}
+
+#[tokio::test]
+#[ignore = "needs root"]
 async fn the_process_of_a_component_has_nothing_of_the_nodes_environment() -> Result<()> {
     let node = Node::shared().await?;
-    let pod = Pod::start(&node, HANDLER).await?;
-    let container = pod.run(&node, Setup::of(images::PROBE)).await?;
-    container.listens(&pod, &node).await?;
+    let (_pod, container) = Pod::serving(&node, Setup::of(images::PROBE)).await?;
     let environment = std::fs::read(format!("/proc/{}/environ", container.pid().await?))?;
     let environment = String::from_utf8_lossy(&environment);
     ensure!(!environment.contains(PLANTED.0), "{environment}");
     ensure!(!environment.contains("NODE_BIN_DIR"), "{environment}");
+    let listed = memory_that_holds(container.pid().await?, "from the manifest")?;
+    ensure!(listed.is_some(), "the search finds no variable at all");
     let memory = memory_that_holds(container.pid().await?, PLANTED.1)?;
     assert_eq!(
         memory, None,
-        "the node's secret is in the container's memory"
+        "the node's secret is in the memory of the process"
     );
     Ok(())
 }
 
-/// Where in the writable memory of a process this text is: an environment that was read and dropped would show.
+/// Returns the writable mapping of a process that contains this text. An environment that was read and freed is still
+/// there.
 fn memory_that_holds(pid: i32, text: &str) -> Result<Option<String>> {
     use std::os::unix::fs::FileExt;
     let memory = std::fs::File::open(format!("/proc/{pid}/mem"))?;
@@ -90,7 +83,7 @@ fn memory_that_holds(pid: i32, text: &str) -> Result<Option<String>> {
             u64::from_str_radix(start, 16)?,
             u64::from_str_radix(end, 16)?,
         );
-        // A component's own memory is reserved by the gigabyte; what is not readable is not there.
+        // A component's memory is reserved by the gigabyte. Pages that cannot be read were never written.
         if !rights.starts_with("rw") || end - start > 256 << 20 {
             continue;
         }

@@ -1,4 +1,4 @@
-//! containerd's events, in the order in which subscribers see them.
+//! containerd's events in the order in which subscribers see them.
 
 use crate::ctr;
 use anyhow::{Context, Result};
@@ -7,7 +7,7 @@ use std::process::{Child, Stdio};
 use visits_tests::output::Output;
 use visits_tests::{DEADLINE, wait};
 
-/// A subscriber, from its start on.
+/// A subscription to the events of one container.
 #[derive(Debug)]
 pub(crate) struct Events {
     child: Child,
@@ -16,21 +16,21 @@ pub(crate) struct Events {
 }
 
 impl Events {
-    /// Subscribes to the events of this container, which must exist: that its events arrive is tried on it.
+    /// Subscribes to the events of an existing container and waits until they arrive.
     pub(crate) async fn of(container: &str) -> Result<Self> {
         let mut command = ctr::command(ctr::NAMESPACE, ["events"])?;
         command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::null());
-        let mut child = command.spawn().context("start ctr events")?;
-        let lines = Output::collect(child.stdout.take().context("its stdout")?);
+        let mut child = command.spawn().context("cannot start ctr events")?;
+        let lines = Output::collect(child.stdout.take().context("stdout is not piped")?);
         let events = Self {
             child,
             lines,
             container: container.to_owned(),
         };
-        // Nothing announces the subscription, so things happen until one is seen.
+        // Nothing reports that the subscription is active, so cause events until one is seen.
         wait::until("events arrive", DEADLINE, async || {
             ctr::run(["containers", "label", container, "seen=no"]).await?;
             Ok((!events.lines.lines().is_empty()).then_some(()))
@@ -39,7 +39,8 @@ impl Events {
         Ok(events)
     }
 
-    /// The events so far after the start of the container's task: the topic without its slashes, and the exec that it is about.
+    /// Returns the events since the start of the container's task: the topic's last part, and the id of the exec if it is
+    /// about one.
     pub(crate) fn seen(&self) -> Vec<String> {
         self.lines
             .lines()
@@ -48,8 +49,12 @@ impl Events {
             .collect()
     }
 
-    /// Waits until these are all there are, in this order.
-    pub(crate) async fn are(&self, expected: &[&str]) -> Result<()> {
+    /// Waits for these events, in this order and without others.
+    pub(crate) async fn are<T>(&self, expected: &[T]) -> Result<()>
+    where
+        T: AsRef<str> + std::fmt::Debug,
+        String: PartialEq<T>,
+    {
         let waited = wait::until("the events", DEADLINE, async || {
             Ok((self.seen().len() >= expected.len()).then_some(()))
         });
@@ -59,8 +64,8 @@ impl Events {
         Ok(())
     }
 
-    /// `exec-started e1` of a line `TIME NAMESPACE /tasks/exec-started {"container_id":"c1","exec_id":"e1"}`. The exit
-    /// of the first process is `exit`, that of an exec `exit e1`.
+    /// Returns `exec-started e1` for a line `TIME NAMESPACE /tasks/exec-started {"container_id":"c1","exec_id":"e1"}`.
+    /// The exit of the first process is `exit`, that of an exec `exit e1`.
     fn read(&self, line: &str) -> Option<String> {
         let (head, json) = line.split_at(line.find('{')?);
         let topic = head.trim().rsplit(' ').next()?.strip_prefix("/tasks/")?;
@@ -68,7 +73,7 @@ impl Events {
         if event["container_id"] != *self.container {
             return None;
         }
-        // Those of a start may come late.
+        // Events of the start may arrive after the subscription.
         if ["create", "start"].contains(&topic) {
             return None;
         }

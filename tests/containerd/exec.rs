@@ -1,4 +1,4 @@
-//! The toolbox: what a container that serves a component answers to names that it has no program for.
+//! The toolbox: the programs of a container that serves a component and has none of its own.
 
 use crate::container::Container;
 use crate::images;
@@ -8,20 +8,18 @@ use anyhow::{Context, Result, ensure};
 use futures::{StreamExt, TryStreamExt, stream};
 use visits_tests::load;
 
-/// The names that the toolbox answers to, a line each.
+/// The list of the toolbox's tools.
 const TOOLS: &str = concat!(
     env!("CARGO_MANIFEST_DIR"),
     "/../runtimeclass/toolbox/tools.txt"
 );
 
-/// The count as an operator reads it.
 #[tokio::test]
 #[ignore = "needs root"]
 async fn the_toolbox_reads_the_count_byte_for_byte() -> Result<()> {
     let node = Node::shared().await?;
     let volume = volume()?;
-    let builder = Container::of(images::VISITS).volume(volume.path(), "/app/persistent");
-    let container = builder.start(&node).await?;
+    let container = Container::visits(volume.path()).start(&node).await?;
     load::visits(container.address(), 4, 75).await?;
     let written = std::fs::read(volume.path().join("visits.bin"))?;
     assert_eq!(written, 300_u64.to_le_bytes());
@@ -40,7 +38,7 @@ async fn the_toolbox_reads_the_count_byte_for_byte() -> Result<()> {
         .exec(["cat", "visits.bin"])
         .flag("--cwd=/app/persistent");
     assert_eq!(there.run(&node).await?.stdout, written);
-    // It was read beside the component, which counts on.
+    // The component counts on while the count is read.
     assert_eq!(load::visits(container.address(), 1, 1).await?, [301]);
     let again = container.exec(["cat", "persistent/visits.bin"]);
     assert_eq!(again.run(&node).await?.stdout, 301_u64.to_le_bytes());
@@ -49,7 +47,7 @@ async fn the_toolbox_reads_the_count_byte_for_byte() -> Result<()> {
 
 #[tokio::test]
 #[ignore = "needs root"]
-async fn a_file_that_is_not_there_is_an_error_of_the_tool() -> Result<()> {
+async fn a_missing_file_is_an_error_of_the_tool() -> Result<()> {
     let node = Node::shared().await?;
     let container = Container::of(images::HELLO).start(&node).await?;
     let execed = container.exec(["cat", "/app/nope"]).run(&node).await?;
@@ -58,7 +56,7 @@ async fn a_file_that_is_not_there_is_an_error_of_the_tool() -> Result<()> {
     Ok(())
 }
 
-/// The names of the list.
+/// Returns the names of the tools.
 fn tools() -> Result<Vec<String>> {
     let text = std::fs::read_to_string(TOOLS).context(TOOLS)?;
     let lines = text.lines().map(str::trim);
@@ -89,7 +87,7 @@ async fn every_name_of_the_list_is_a_tool_and_help_lists_it() -> Result<()> {
             "help leaves out {name}: {listed:?}"
         );
     }
-    // What they do is theirs; here they have to be there, and to end without a trap.
+    // uutils tests what its tools do. Here each must be found and end without a trap.
     let tried = stream::iter(&tools).map(async |name| {
         let execed = container.exec([name, "--help"]).run(&node).await?;
         ensure!(execed.code < 126, "{name}: {execed:?}");
@@ -103,8 +101,7 @@ async fn every_name_of_the_list_is_a_tool_and_help_lists_it() -> Result<()> {
 async fn tools_write_to_the_volume_and_not_to_the_root() -> Result<()> {
     let node = Node::shared().await?;
     let volume = volume()?;
-    let builder = Container::of(images::VISITS).volume(volume.path(), "/app/persistent");
-    let container = builder.start(&node).await?;
+    let container = Container::visits(volume.path()).start(&node).await?;
     let copy = ["cp", "/app/spin.toml", "/app/persistent/copy"];
     assert_eq!(container.exec(copy).run(&node).await?.code, 0);
     let rename = ["mv", "persistent/copy", "persistent/moved"];
@@ -113,14 +110,8 @@ async fn tools_write_to_the_volume_and_not_to_the_root() -> Result<()> {
     ensure!(std::fs::read_to_string(&moved)?.contains("spin_manifest_version"));
     use std::os::unix::fs::MetadataExt;
     assert_eq!(std::fs::metadata(&moved)?.uid(), images::USER);
-    assert_eq!(
-        container
-            .exec(["rm", "/app/persistent/moved"])
-            .run(&node)
-            .await?
-            .code,
-        0
-    );
+    let remove = ["rm", "/app/persistent/moved"];
+    assert_eq!(container.exec(remove).run(&node).await?.code, 0);
     ensure!(!moved.exists());
     for path in ["/new", "/proc/new", "/app/new"] {
         let execed = container.exec(["touch", path]).run(&node).await?;
@@ -132,10 +123,10 @@ async fn tools_write_to_the_volume_and_not_to_the_root() -> Result<()> {
     Ok(())
 }
 
-/// `kubectl cp` uses nothing else.
+/// `kubectl cp` runs `tar` like this.
 #[tokio::test]
 #[ignore = "needs root"]
-async fn an_archive_goes_out_of_a_volume_and_into_another() -> Result<()> {
+async fn tar_copies_files_from_one_volume_to_another() -> Result<()> {
     let node = Node::shared().await?;
     let (one, other) = (volume()?, volume()?);
     let container = Container::of(images::PROBE)
@@ -147,10 +138,8 @@ async fn an_archive_goes_out_of_a_volume_and_into_another() -> Result<()> {
     std::fs::create_dir(one.path().join("below"))?;
     std::fs::write(one.path().join("below/large"), &bytes)?;
     std::fs::write(one.path().join("empty"), "")?;
-    let archive = container
-        .exec(["tar", "cf", "-", "/app/one"])
-        .run(&node)
-        .await?;
+    let pack = container.exec(["tar", "cf", "-", "/app/one"]);
+    let archive = pack.run(&node).await?;
     assert_eq!(archive.code, 0, "{}", archive.stderr);
     let unpack = container
         .exec(["tar", "-xmf", "-", "-C", "/app/two"])
@@ -160,14 +149,12 @@ async fn an_archive_goes_out_of_a_volume_and_into_another() -> Result<()> {
     let out = other.path().join("app/one");
     ensure!(
         std::fs::read(out.join("below/large"))? == bytes,
-        "other bytes"
+        "the bytes differ"
     );
     assert_eq!(std::fs::metadata(out.join("empty"))?.len(), 0);
     for (path, code) in [("/app/two/app/one/below", 0), ("/app/two/app/one/empty", 1)] {
-        assert_eq!(
-            container.exec(["test", "-d", path]).run(&node).await?.code,
-            code
-        );
+        let test = container.exec(["test", "-d", path]).run(&node).await?;
+        assert_eq!(test.code, code, "{path}");
     }
     Ok(())
 }

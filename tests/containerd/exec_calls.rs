@@ -1,31 +1,26 @@
-//! The task API's answers about execs in every state: the shim's against those of runc's shim, call by call.
+//! The task API's responses about execs in every state, compared with those of runc's shim call by call.
 
-use crate::container::{Container, Kind, Runtime};
+use crate::container::{Container, Runtime, Workload};
 use crate::images;
 use crate::node::Node;
-use crate::task_api::{Called, Shim};
-use anyhow::{Result, anyhow, ensure};
+use crate::task_api::{CallResult, Shim, succeeded};
+use anyhow::{Result, ensure};
 use containerd_shim_protos::api::Status;
 use containerd_shim_protos::ttrpc::Code;
 
 const TERM: u32 = 15;
 const KILL: u32 = 9;
 
-/// What a call came to, in a word: the code alone, for the messages are each shim's own.
-fn code<T>(called: &Called<T>) -> String {
-    match called {
+/// Returns the code of a call's result. Messages are not compared: each shim has its own.
+fn code<T>(result: &CallResult<T>) -> String {
+    match result {
         Ok(_) => "OK".to_owned(),
         Err((code, _)) => format!("{code:?}"),
     }
 }
 
-/// An error in spite of an expectation.
-fn done<T>(called: Called<T>) -> Result<T> {
-    called.map_err(|(code, message)| anyhow!("{code:?}: {message}"))
-}
-
-/// Every call on one exec, as far as it changes nothing.
-async fn asked(shim: &Shim, exec: &str) -> Vec<(&'static str, String)> {
+/// Makes every call that does not change the exec.
+async fn queried(shim: &Shim, exec: &str) -> Vec<(&'static str, String)> {
     let state = shim.state(exec).await;
     let status = state
         .as_ref()
@@ -40,14 +35,14 @@ async fn asked(shim: &Shim, exec: &str) -> Vec<(&'static str, String)> {
     ]
 }
 
-/// runc's shim passes many errors on without a code; a code is better than none.
-fn is_as_good(here: &str, runc: &str) -> bool {
+/// Whether this code is at least as specific as that of runc's shim, which passes many errors on as `UNKNOWN`.
+fn is_as_specific(here: &str, runc: &str) -> bool {
     here == runc || runc == "UNKNOWN" && here != "OK"
 }
 
-/// A second start fails. runc's shim miscounts its execs after one, and panics when the container ends.
-async fn started_again(shim: &Shim, kind: Kind) -> Result<()> {
-    if kind == Kind::Runc {
+/// Checks that a second start fails. Not under runc: its shim then miscounts its execs and panics when the container ends.
+async fn does_not_start_again(shim: &Shim, workload: Workload) -> Result<()> {
+    if workload == Workload::Runc {
         return Ok(());
     }
     let again = code(&shim.start("one").await);
@@ -58,8 +53,8 @@ async fn started_again(shim: &Shim, kind: Kind) -> Result<()> {
     Ok(())
 }
 
-/// A life with every call in every state, right and wrong ones.
-async fn life(shim: &Shim, kind: Kind) -> Result<Vec<(String, String)>> {
+/// Makes every call in every state of an exec, valid and invalid ones, and returns their codes.
+async fn every_call(shim: &Shim, workload: Workload) -> Result<Vec<(String, String)>> {
     let sleep = &["sleep", "1000"];
     let mut seen = Vec::new();
     let mut note = |state: &str, calls: Vec<(&'static str, String)>| {
@@ -74,7 +69,7 @@ async fn life(shim: &Shim, kind: Kind) -> Result<Vec<(String, String)>> {
         "an unknown exec",
         vec![
             ("Start", code(&shim.start(unknown).await)),
-            ("Kill", code(&shim.kill(unknown, TERM, false).await)),
+            ("Kill", code(&shim.kill(unknown, TERM).await)),
             ("Wait", code(&shim.wait(unknown).await)),
             ("Delete", code(&shim.delete(unknown).await)),
             ("State", code(&shim.state(unknown).await)),
@@ -86,7 +81,7 @@ async fn life(shim: &Shim, kind: Kind) -> Result<Vec<(String, String)>> {
         "an exec that is added",
         vec![("Exec", code(&shim.exec("one", sleep).await))],
     );
-    note("an exec that is added", asked(shim, "one").await);
+    note("an exec that is added", queried(shim, "one").await);
     note(
         "an exec that is added",
         vec![
@@ -99,23 +94,23 @@ async fn life(shim: &Shim, kind: Kind) -> Result<Vec<(String, String)>> {
             ("Start", code(&shim.start("one").await)),
         ],
     );
-    note("an exec that runs", asked(shim, "one").await);
-    started_again(shim, kind).await?;
+    note("an exec that runs", queried(shim, "one").await);
+    does_not_start_again(shim, workload).await?;
     note(
         "an exec that runs",
         vec![
             ("Delete", code(&shim.delete("one").await)),
-            ("Kill with 0", code(&shim.kill("one", 0, false).await)),
-            ("Kill", code(&shim.kill("one", KILL, false).await)),
+            ("Kill with 0", code(&shim.kill("one", 0).await)),
+            ("Kill", code(&shim.kill("one", KILL).await)),
             ("Wait", code(&shim.wait("one").await)),
         ],
     );
-    note("an exec that has ended", asked(shim, "one").await);
-    started_again(shim, kind).await?;
+    note("an exec that has ended", queried(shim, "one").await);
+    does_not_start_again(shim, workload).await?;
     note(
         "an exec that has ended",
         vec![
-            ("Kill", code(&shim.kill("one", KILL, false).await)),
+            ("Kill", code(&shim.kill("one", KILL).await)),
             ("Wait", code(&shim.wait("one").await)),
             ("Delete", code(&shim.delete("one").await)),
             ("Delete again", code(&shim.delete("one").await)),
@@ -144,24 +139,24 @@ async fn life(shim: &Shim, kind: Kind) -> Result<Vec<(String, String)>> {
 async fn every_call_in_every_state_has_the_code_of_runcs_shim() -> Result<()> {
     let node = Node::shared().await?;
     let mut seen = Vec::new();
-    for kind in Kind::ALL {
-        let container = kind.start(&node).await?;
+    for workload in Workload::ALL {
+        let container = workload.start(&node).await?;
         let shim = Shim::of(container.id()).await?;
-        seen.push(life(&shim, kind).await?);
-        ensure!(!container.has_exited(), "{kind:?}");
+        seen.push(every_call(&shim, workload).await?);
+        ensure!(!container.has_exited(), "{workload:?}");
     }
-    for (kind, calls) in [("native", &seen[1]), ("wasm", &seen[2])] {
+    for (workload, calls) in [("native", &seen[1]), ("wasm", &seen[2])] {
         let differ = calls
             .iter()
             .zip(&seen[0])
-            .filter(|(here, runc)| here.0 != runc.0 || !is_as_good(&here.1, &runc.1));
-        let told: Vec<String> = differ
+            .filter(|(here, runc)| here.0 != runc.0 || !is_as_specific(&here.1, &runc.1));
+        let lines: Vec<String> = differ
             .map(|((call, here), (_, runc))| format!("{call}: {here}, under runc {runc}"))
             .collect();
         ensure!(
-            told.is_empty() && calls.len() == seen[0].len(),
-            "{kind}:\n{}",
-            told.join("\n")
+            lines.is_empty() && calls.len() == seen[0].len(),
+            "{workload}:\n{}",
+            lines.join("\n")
         );
     }
     Ok(())
@@ -169,26 +164,26 @@ async fn every_call_in_every_state_has_the_code_of_runcs_shim() -> Result<()> {
 
 #[tokio::test]
 #[ignore = "needs root"]
-async fn an_exec_is_told_by_its_code_its_time_and_its_process() -> Result<()> {
+async fn the_task_api_reports_an_execs_process_state_exit_code_and_time() -> Result<()> {
     let node = Node::shared().await?;
-    for kind in Kind::ALL {
-        let container = kind.start(&node).await?;
+    for workload in Workload::ALL {
+        let container = workload.start(&node).await?;
         let init = container.runs().await?;
         let shim = Shim::of(container.id()).await?;
-        done(shim.exec("one", &["sleep", "1000"]).await)?;
-        let added = done(shim.state("one").await)?;
+        succeeded(shim.exec("one", &["sleep", "1000"]).await)?;
+        let added = succeeded(shim.state("one").await)?;
         assert_eq!(
             (added.pid, added.status.enum_value()),
             (0, Ok(Status::CREATED)),
             "{added}"
         );
-        let pid = done(shim.start("one").await)?.pid;
-        let running = done(shim.state("one").await)?;
+        let pid = succeeded(shim.start("one").await)?.pid;
+        let running = succeeded(shim.state("one").await)?;
         assert_eq!(
             (running.pid, running.status.enum_value()),
             (pid, Ok(Status::RUNNING))
         );
-        let pids = done(shim.pids().await)?.processes;
+        let pids = succeeded(shim.pids().await)?.processes;
         let named: Vec<bool> = pids.iter().map(|process| process.info.is_some()).collect();
         ensure!(
             pids.iter()
@@ -199,10 +194,10 @@ async fn an_exec_is_told_by_its_code_its_time_and_its_process() -> Result<()> {
                 .any(|process| process.pid == pid && process.info.is_some()),
             "{named:?}"
         );
-        done(shim.kill("one", TERM, false).await)?;
-        let waited = done(shim.wait("one").await)?;
-        let stopped = done(shim.state("one").await)?;
-        let deleted = done(shim.delete("one").await)?;
+        succeeded(shim.kill("one", TERM).await)?;
+        let waited = succeeded(shim.wait("one").await)?;
+        let stopped = succeeded(shim.state("one").await)?;
+        let deleted = succeeded(shim.delete("one").await)?;
         assert_eq!(waited.exit_status, 143);
         assert_eq!(
             (stopped.exit_status, stopped.status.enum_value()),
@@ -215,31 +210,27 @@ async fn an_exec_is_told_by_its_code_its_time_and_its_process() -> Result<()> {
     Ok(())
 }
 
-/// The ids are the container's own, and the init's calls stay the init's.
 #[tokio::test]
 #[ignore = "needs root"]
-async fn once_the_first_process_has_ended_no_exec_starts() -> Result<()> {
+async fn no_exec_starts_after_the_first_process_has_ended() -> Result<()> {
     let node = Node::shared().await?;
     let mut seen = Vec::new();
     for runtime in Runtime::BOTH {
-        let container = Container::native("sleep 1000").runtime(runtime);
-        // Detached, so that nobody removes the task when it ends.
-        let container = container.flag("--detach").spawn().await?;
+        // Detached, so that `ctr` does not remove the task at its end.
+        let container = Container::sleeping(runtime).flag("--detach");
+        let container = container.spawn().await?;
         let pid = container.runs().await?;
         let shim = Shim::of(container.id()).await?;
-        done(shim.exec("added", &["sleep", "1000"]).await)?;
-        done(shim.exec("runs", &["sleep", "1000"]).await)?;
-        done(shim.start("runs").await)?;
+        succeeded(shim.exec("added", &["sleep", "1000"]).await)?;
+        succeeded(shim.exec("runs", &["sleep", "1000"]).await)?;
+        succeeded(shim.start("runs").await)?;
         crate::process::kill(pid, visits_tests::Signal::KILL)?;
-        done(shim.wait("").await)?;
-        let exec = done(shim.wait("runs").await)?;
+        succeeded(shim.wait("").await)?;
+        let exec = succeeded(shim.wait("runs").await)?;
         assert_eq!(exec.exit_status, 137, "{runtime:?}");
         let calls = [
             ("Start", code(&shim.start("added").await)),
-            (
-                "Kill of the exec",
-                code(&shim.kill("runs", KILL, false).await),
-            ),
+            ("Kill of the exec", code(&shim.kill("runs", KILL).await)),
             ("State of the exec", code(&shim.state("runs").await)),
             ("Delete of the exec", code(&shim.delete("runs").await)),
             ("Delete of the added one", code(&shim.delete("added").await)),
@@ -257,10 +248,10 @@ async fn once_the_first_process_has_ended_no_exec_starts() -> Result<()> {
     Ok(())
 }
 
-/// Nothing that the library would answer for the shim looks like success.
+/// The library's default responses must not look like success.
 #[tokio::test]
 #[ignore = "needs root"]
-async fn what_the_shim_cannot_do_is_refused_with_a_message() -> Result<()> {
+async fn unsupported_calls_are_refused_with_a_message() -> Result<()> {
     let node = Node::shared().await?;
     let container = Container::of(images::HELLO).start(&node).await?;
     let shim = Shim::of(container.id()).await?;
@@ -276,10 +267,7 @@ async fn what_the_shim_cannot_do_is_refused_with_a_message() -> Result<()> {
     ensure!(std::fs::read_dir(directory.path())?.next().is_none());
     for resources in ["", "{", "7", "{\"memory\": {\"limit\": \"much\"}}"] {
         let updated = shim.update(resources).await;
-        ensure!(
-            updated.is_err(),
-            "an update to {resources:?} looks like success"
-        );
+        ensure!(updated.is_err(), "an update to {resources:?} succeeded");
     }
     assert_eq!(
         visits_tests::get(container.address(), "/").await?.status,

@@ -1,26 +1,25 @@
-//! Who an exec is: everything the kernel grants a process, held against the container's first process, and for native
-//! programs against runc's exec, field by field.
+//! The identity of an exec: its rights and namespaces are those of the container's first process, and for native programs
+//! also those of an exec under runc.
 
-use crate::container::{Builder, Container, Exec, ExecBuilder, Runtime};
-use crate::cri::{HANDLER, Pod, Setup};
+use crate::container::{Container, ContainerBuilder, Exec, ExecBuilder, Runtime, Workload};
+use crate::cri::{self, Pod};
 use crate::images;
 use crate::node::Node;
-use crate::rights::{Fields, descriptors, granted, place, same};
+use crate::rights::{Fields, descriptors, granted, memberships, same};
 use anyhow::{Context, Result, ensure};
 use std::collections::BTreeSet;
 use std::fs;
 use visits_tests::{DEADLINE, wait};
 
-/// A program that runs, and is not on its way to its start any more.
+/// Starts `cat` and waits until it runs, so that the process is no longer the runtime's own.
 async fn running(builder: ExecBuilder) -> Result<Exec> {
     let mut exec = builder.start()?;
-    exec.write(b"ready\n").await?;
-    exec.says("ready").await?;
+    exec.echoes("ready\n").await?;
     Ok(exec)
 }
 
-/// Setups that each change who a process of the container is.
-fn setups() -> Vec<(&'static str, Vec<&'static str>)> {
+/// Returns sets of flags that change the identity of a container's processes, each with a name.
+fn flag_sets() -> Vec<(&'static str, Vec<&'static str>)> {
     vec![
         ("as root", vec![]),
         ("as another user", vec!["--user=65532:65532"]),
@@ -44,23 +43,19 @@ fn setups() -> Vec<(&'static str, Vec<&'static str>)> {
 #[ignore = "needs root"]
 async fn a_native_exec_is_who_it_is_under_runc() -> Result<()> {
     let node = Node::shared().await?;
-    for (what, flags) in setups() {
+    for (what, flags) in flag_sets() {
         let mut seen = Vec::new();
         for runtime in Runtime::BOTH {
             let builder = Container::native("sleep 1000; true").runtime(runtime);
-            let builder = flags
-                .iter()
-                .fold(builder, |builder, flag| builder.flag(*flag));
-            let container = builder.spawn().await?;
+            let container = builder.flags(&flags).spawn().await?;
             let init = container.runs().await?;
             let exec = running(container.exec(["cat"])).await?;
             let pid = exec.pid().await?;
             let what = format!("{what}, {runtime:?}: the exec, and the first process");
-            same(&what, &place(pid)?, &place(init)?)?;
+            same(&what, &memberships(pid)?, &memberships(init)?)?;
             assert_eq!(descriptors(pid)?, BTreeSet::from([0, 1, 2]), "{what}");
             seen.push((granted(pid)?, granted(init)?));
-            exec.signal("SIGKILL").await?;
-            exec.ended(&node).await?;
+            exec.killed(&node).await?;
         }
         same(
             &format!("{what}: the exec, and runc's"),
@@ -81,16 +76,18 @@ async fn a_native_exec_is_who_it_is_under_runc() -> Result<()> {
 async fn a_native_exec_in_a_restricted_pod_is_who_it_is_under_runc() -> Result<()> {
     let node = Node::shared().await?;
     let mut seen = Vec::new();
-    for handler in ["runc", HANDLER] {
-        let pod = Pod::start(&node, handler).await?;
-        let setup = Setup::of(images::NATIVE).command(["/tools/sleep", "1000"]);
-        let container = pod.run(&node, setup).await?;
+    for workload in [Workload::Runc, Workload::Native] {
+        let (pod, container) = Pod::of(workload, &node).await?;
         let exec = running(container.exec(["cat"])).await?;
         let pid = exec.pid().await?;
-        same(handler, &place(pid)?, &place(container.pid().await?)?)?;
+        same(
+            cri::handler(workload),
+            &memberships(pid)?,
+            &memberships(container.pid().await?)?,
+        )?;
         let mut granted = granted(pid)?;
-        // The pod's own name.
-        let environment = granted.get_mut("environ").context("environ")?;
+        // HOSTNAME is the pod's own.
+        let environment = granted.get_mut("environ").context("no environment")?;
         *environment = environment.replace(pod.name(), "POD");
         seen.push(granted);
         exec.signal("SIGKILL").await?;
@@ -100,22 +97,23 @@ async fn a_native_exec_in_a_restricted_pod_is_who_it_is_under_runc() -> Result<(
     same("the exec, and runc's", &seen[1], &seen[0])
 }
 
-/// A command of wasm is in the shim's own program, which has nothing that the container does not give.
-async fn wasm(node: &Node, builder: Builder) -> Result<[Fields; 2]> {
+/// Returns the rights of a WASI command and of the component beside it, after checking that the command's process, which
+/// runs the shim's program, has nothing of the node.
+async fn wasm(node: &Node, builder: ContainerBuilder) -> Result<[Fields; 2]> {
     let container = builder.start(node).await?;
     let init = container.runs().await?;
     let exec = container.exec(["command", "loop"]).start()?;
-    exec.says("looping").await?;
+    exec.prints("looping").await?;
     let pid = exec.pid().await?;
     same(
         "the exec, and the first process",
-        &place(pid)?,
-        &place(init)?,
+        &memberships(pid)?,
+        &memberships(init)?,
     )?;
     for number in descriptors(pid)? {
         let target = fs::read_link(format!("/proc/{pid}/fd/{number}"))?;
         let target = target.display().to_string();
-        // Where the node keeps things. A deleted file of memory is shown with a slash before its name.
+        // Directories of the node. The name of a memfd is shown with a slash in front.
         let nodes = ["/run/", "/tmp/", "/var/", "/dev/pts", "/memfd:"];
         let foreign = nodes.iter().any(|start| target.starts_with(start));
         ensure!(number <= 2 || !foreign, "descriptor {number} is {target}");
@@ -129,12 +127,11 @@ async fn wasm(node: &Node, builder: Builder) -> Result<[Fields; 2]> {
         )?;
     }
     let fields = [granted(pid)?, granted(init)?];
-    exec.signal("SIGKILL").await?;
-    exec.ended(node).await?;
+    exec.killed(node).await?;
     Ok(fields)
 }
 
-/// What a process has that executes nothing but WebAssembly, instead of what a program has under runc.
+/// Makes the rights of a program under runc those of a process that executes only WebAssembly.
 fn stricter(mut native: Fields) -> Result<Fields> {
     let filters: u32 = native["Seccomp_filters"].parse()?;
     for (name, value) in [
@@ -148,7 +145,7 @@ fn stricter(mut native: Fields) -> Result<Fields> {
     Ok(native)
 }
 
-/// What a thread has of its own.
+/// Returns the rights that each thread has of its own.
 fn restrictions(pid: i32) -> Result<Fields> {
     let mut fields = granted(pid)?;
     let kept = ["Uid", "Gid", "Groups", "NoNewPrivs"];
@@ -162,20 +159,16 @@ fn restrictions(pid: i32) -> Result<Fields> {
 #[ignore = "needs root"]
 async fn a_wasm_exec_is_who_the_component_is_and_that_is_who_runc_would_make_it() -> Result<()> {
     let node = Node::shared().await?;
-    for (what, flags) in setups() {
-        let with = |builder: Builder| {
-            let builder = builder.flag("--env=PATH=/opt:/bin");
-            flags
-                .iter()
-                .fold(builder, |builder, flag| builder.flag(*flag))
+    for (what, flags) in flag_sets() {
+        let with = |builder: ContainerBuilder| {
+            let shared = ["--user=65532:65532", "--env=PATH=/opt:/bin"];
+            builder.flags(shared).flags(&flags)
         };
-        let flags = with(Container::of(images::COMMANDS).flag("--user=65532:65532"));
-        let [exec, init] = wasm(&node, flags)
-            .await
-            .map_err(|error| error.context(what))?;
+        let builder = with(Container::of(images::COMMANDS));
+        let [exec, init] = wasm(&node, builder).await.context(what)?;
         let differ = |fields: &Fields| -> Fields {
             let mut fields = fields.clone();
-            // A server has signals of its own making, and small pages.
+            // The server sets its own signal handling and disables huge pages.
             for name in ["SigBlk", "SigIgn", "THP_enabled"] {
                 fields.remove(name);
             }
@@ -191,7 +184,7 @@ async fn a_wasm_exec_is_who_the_component_is_and_that_is_who_runc_would_make_it(
                 assert_eq!(fields[set], "0000000000000000", "{what}: {set} of {who}");
             }
         }
-        let native = with(Container::native("sleep 1000; true").flag("--user=65532:65532"));
+        let native = with(Container::native("sleep 1000; true"));
         let native = native.runtime(Runtime::Runc).spawn().await?;
         let pid = native.runs().await?;
         wait::until("the program is executed", DEADLINE, async || {
@@ -215,18 +208,20 @@ async fn a_wasm_exec_is_who_the_component_is_and_that_is_who_runc_would_make_it(
 #[ignore = "needs root"]
 async fn a_wasm_exec_in_a_restricted_pod_has_nothing_that_the_pod_does_not_give() -> Result<()> {
     let node = Node::shared().await?;
-    let pod = Pod::start(&node, HANDLER).await?;
-    let container = pod.run(&node, Setup::of(images::COMMANDS)).await?;
-    container.listens(&pod, &node).await?;
+    let (_pod, container) = Pod::of(Workload::Wasm, &node).await?;
     let exec = container.exec(["command", "loop"]).start()?;
-    exec.says("looping").await?;
+    exec.prints("looping").await?;
     let (pid, init) = (exec.pid().await?, container.pid().await?);
     same(
         "the exec, and the component",
         &restrictions(pid)?,
         &restrictions(init)?,
     )?;
-    same("the exec, and the component", &place(pid)?, &place(init)?)?;
+    same(
+        "the exec, and the component",
+        &memberships(pid)?,
+        &memberships(init)?,
+    )?;
     let fields = granted(pid)?;
     for (name, value) in [
         ("CapBnd", "0000000000000000"),

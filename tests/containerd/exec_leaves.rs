@@ -1,4 +1,4 @@
-//! Many execs: at once, and one after the other, and nothing left of them.
+//! Many execs, at once and in sequence, leave nothing on the node.
 
 use crate::container::{Container, Runtime};
 use crate::images;
@@ -7,11 +7,11 @@ use crate::node::Node;
 use crate::process::parent;
 use crate::task_api::Shim;
 use crate::volumes::volume;
-use anyhow::{Result, anyhow, ensure};
+use anyhow::{Context, Result, ensure};
 use futures::{StreamExt, TryStreamExt, stream};
 use visits_tests::{DEADLINE, load, wait};
 
-/// How many calls are on their way at a time.
+/// The number of execs at a time.
 const AT_ONCE: usize = 10;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -19,8 +19,7 @@ const AT_ONCE: usize = 10;
 async fn two_hundred_execs_at_once_each_have_their_own_output_and_no_visit_is_lost() -> Result<()> {
     let node = Node::shared().await?;
     let volume = volume()?;
-    let builder = Container::of(images::VISITS).volume(volume.path(), "/app/persistent");
-    let container = builder.start(&node).await?;
+    let container = Container::visits(volume.path()).start(&node).await?;
     let execs = (0..200).map(async |number: u32| {
         let line = format!("line {number}");
         let execed = container.exec(["echo", &line]).run(&node).await?;
@@ -35,16 +34,14 @@ async fn two_hundred_execs_at_once_each_have_their_own_output_and_no_visit_is_lo
     let (execed, visits) = futures::join!(execs, load::visits(container.address(), 4, 100));
     let _: Vec<()> = execed?;
     load::assert_exactly(visits?, 1, 400);
-    let read = container
-        .exec(["cat", "/app/persistent/visits.bin"])
-        .run(&node)
-        .await?;
+    let read = container.exec(["cat", "/app/persistent/visits.bin"]);
+    let read = read.run(&node).await?;
     assert_eq!(read.stdout, 400_u64.to_le_bytes());
     Ok(())
 }
 
-/// What the kernel keeps of a process for itself: descriptors, and memory of its own in KiB.
-fn taken(pid: i32) -> Result<(usize, u64)> {
+/// Returns the number of descriptors of a process and its private memory in KiB.
+fn resources(pid: i32) -> Result<(usize, u64)> {
     let descriptors = std::fs::read_dir(format!("/proc/{pid}/fd"))?.count();
     let memory = crate::process::status(pid, "RssAnon")?;
     let memory = memory
@@ -56,17 +53,13 @@ fn taken(pid: i32) -> Result<(usize, u64)> {
 }
 
 async fn leave_nothing(container: &Container, node: &Node, words: &[&str]) -> Result<()> {
-    let server = parent(container.runs().await?)?;
+    let shim_pid = parent(container.runs().await?)?;
     let shim = Shim::of(container.id()).await?;
-    // Most of them without streams, by the shim alone; some as `ctr` makes them.
+    // Most without streams, through the task API alone; some with streams, through `ctr`.
     let round = async |count: u32| -> Result<()> {
         let bare = stream::iter(0..count).map(async |number| {
             let id = format!("bare{number}");
-            let failed = |(code, message)| anyhow!("{id}: {code:?}: {message}");
-            shim.exec(&id, words).await.map_err(failed)?;
-            shim.start(&id).await.map_err(failed)?;
-            let code = shim.wait(&id).await.map_err(failed)?.exit_status;
-            shim.delete(&id).await.map_err(failed)?;
+            let code = shim.run(&id, words).await.with_context(|| id.clone())?;
             ensure!(code == 0, "{id} ended with {code}");
             Ok(())
         });
@@ -74,7 +67,7 @@ async fn leave_nothing(container: &Container, node: &Node, words: &[&str]) -> Re
         let whole = stream::iter(0..count / 8).map(async |_| {
             let execed = container
                 .exec(words.iter().copied())
-                .input("read by nobody")
+                .input("not read")
                 .run(node)
                 .await?;
             ensure!(execed.code == 0, "{execed:?}");
@@ -82,17 +75,17 @@ async fn leave_nothing(container: &Container, node: &Node, words: &[&str]) -> Re
         });
         whole.buffer_unordered(AT_ONCE).try_collect().await
     };
-    // The first make what stays for all that follow.
+    // The first execs make directories that all of them use.
     round(16).await?;
     let before = Leftovers::now()?;
-    let (descriptors, memory) = taken(server)?;
+    let (descriptors, memory) = resources(shim_pid)?;
     round(448).await?;
-    before.are_all_there_is(node).await?;
+    before.nothing_added(node).await?;
     wait::until("the shim has closed what it opened", DEADLINE, async || {
-        Ok((taken(server)?.0 <= descriptors).then_some(()))
+        Ok((resources(shim_pid)?.0 <= descriptors).then_some(()))
     })
     .await?;
-    let (_, after) = taken(server)?;
+    let (_, after) = resources(shim_pid)?;
     ensure!(
         after < memory + (8 << 10),
         "the shim had {memory} KiB and has {after} KiB"
@@ -104,23 +97,15 @@ async fn leave_nothing(container: &Container, node: &Node, words: &[&str]) -> Re
 #[ignore = "needs root"]
 async fn under_runc_execs_leave_nothing_which_proves_the_harness() -> Result<()> {
     let node = Node::alone().await?;
-    let container = Container::native("sleep 1000")
-        .runtime(Runtime::Runc)
-        .spawn()
-        .await?;
-    container.runs().await?;
+    let container = Container::sleeping(Runtime::Runc).spawn_running().await?;
     let shim = Shim::of(container.id()).await?;
     let before = Leftovers::now()?;
     for number in 0..20 {
         let id = format!("bare{number}");
-        let failed = |(code, message)| anyhow!("{id}: {code:?}: {message}");
-        shim.exec(&id, &["true"]).await.map_err(failed)?;
-        shim.start(&id).await.map_err(failed)?;
-        shim.wait(&id).await.map_err(failed)?;
-        shim.delete(&id).await.map_err(failed)?;
+        assert_eq!(shim.run(&id, &["true"]).await?, 0, "{id}");
     }
     assert_eq!(container.exec(["true"]).run(&node).await?.code, 0);
-    before.are_all_there_is(&node).await
+    before.nothing_added(&node).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -137,6 +122,6 @@ async fn five_hundred_execs_of_wasm_leave_no_process_mount_cgroup_file_or_descri
 async fn five_hundred_native_execs_leave_no_process_mount_cgroup_file_or_descriptor() -> Result<()>
 {
     let node = Node::alone().await?;
-    let container = Container::native("sleep 1000").spawn().await?;
+    let container = Container::sleeping(Runtime::Preopen).spawn().await?;
     leave_nothing(&container, &node, &["true"]).await
 }

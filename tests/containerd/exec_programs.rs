@@ -1,4 +1,4 @@
-//! Which program an exec runs: found as runc finds it, or refused as runc refuses it.
+//! The program that an exec runs: found as under runc, or refused as under runc.
 
 use crate::container::{Container, Runtime};
 use crate::images;
@@ -6,10 +6,10 @@ use crate::node::Node;
 use anyhow::{Result, ensure};
 use std::collections::BTreeMap;
 
-/// What a shim with a component adds to the refusal of a name.
+/// The hint that the shim adds to a refusal if the container serves a component.
 const HINT: &str = "; this container serves a WebAssembly component and has no shell: run \"help\" for the tools it has";
 
-/// What runc reports of a program that it does not find.
+/// Returns runc's message for a program that it cannot run.
 fn refusal(name: &str, why: &str) -> String {
     format!(
         "OCI runtime exec failed: exec failed: unable to start container process: exec: {name:?}: {why}"
@@ -18,7 +18,7 @@ fn refusal(name: &str, why: &str) -> String {
 
 const NOT_FOUND: &str = "executable file not found in $PATH";
 
-/// Programs that cannot run. The toolbox has tools of the last names, which are for components alone.
+/// Programs that a native container cannot run. The last names are tools of the toolbox, which only components have.
 const REFUSED: [&str; 10] = [
     "nope",
     "/nope",
@@ -34,20 +34,16 @@ const REFUSED: [&str; 10] = [
 
 #[tokio::test]
 #[ignore = "needs root"]
-async fn a_native_container_refuses_a_program_in_the_words_of_runc() -> Result<()> {
+async fn a_native_container_refuses_a_program_with_runcs_message() -> Result<()> {
     let node = Node::shared().await?;
     let mut refusals = Vec::new();
     for runtime in Runtime::BOTH {
-        let container = Container::native("sleep 1000")
-            .runtime(runtime)
-            .spawn()
-            .await?;
-        container.runs().await?;
+        let container = Container::sleeping(runtime).spawn_running().await?;
         let mut words = BTreeMap::new();
         for name in REFUSED {
             words.insert(name, container.exec([name]).refused(&node).await?);
         }
-        // It goes on, and can still be executed in.
+        // The container keeps running and accepts execs.
         assert_eq!(container.shell("exit 9").run(&node).await?.code, 9);
         refusals.push(words);
     }
@@ -61,7 +57,7 @@ async fn a_native_container_refuses_a_program_in_the_words_of_runc() -> Result<(
 
 #[tokio::test]
 #[ignore = "needs root"]
-async fn a_container_with_a_component_adds_where_help_is() -> Result<()> {
+async fn a_container_with_a_component_adds_a_hint_to_help() -> Result<()> {
     let node = Node::shared().await?;
     let container = Container::of(images::COMMANDS).start(&node).await?;
     for (name, why) in [
@@ -77,9 +73,9 @@ async fn a_container_with_a_component_adds_where_help_is() -> Result<()> {
         let rest = refused.strip_prefix(&expected);
         ensure!(
             rest.is_some(),
-            "{refused:?} does not begin with {expected:?}"
+            "{refused:?} does not start with {expected:?}"
         );
-        // The hint is for those who looked for a program, and is allowed on no line of its own.
+        // A path may be refused without the hint, a name may not.
         let hinted = rest == Some(HINT);
         ensure!(
             hinted || why != NOT_FOUND && rest == Some(""),
@@ -95,13 +91,9 @@ async fn a_container_with_a_component_adds_where_help_is() -> Result<()> {
 async fn a_name_is_looked_up_along_the_path_of_the_exec() -> Result<()> {
     let node = Node::shared().await?;
     for runtime in Runtime::BOTH {
-        let container = Container::native("sleep 1000")
-            .env("PATH", "/nowhere:/app:/tools:/tmp")
-            .runtime(runtime)
-            .spawn()
-            .await?;
-        container.runs().await?;
-        // As it is now, and not as it was when the container began.
+        let container = Container::sleeping(runtime).env("PATH", "/nowhere:/app:/tools:/tmp");
+        let container = container.spawn_running().await?;
+        // The directories are searched as they are now, not as they were when the container started.
         let script = "printf '#!/tools/sh\\necho script $1' > /tmp/late";
         assert_eq!(container.shell(script).run(&node).await?.code, 0);
         let refused = container.exec(["late"]).refused(&node).await?;
@@ -109,16 +101,12 @@ async fn a_name_is_looked_up_along_the_path_of_the_exec() -> Result<()> {
         container.shell("chmod 755 /tmp/late").run(&node).await?;
         let late = container.exec(["late", "ran"]).run(&node).await?;
         assert_eq!(late.text(), "script ran\n", "{runtime:?}");
-        let execed = container
-            .exec(["cat", "/proc/self/cmdline"])
-            .run(&node)
-            .await?;
-        assert_eq!(execed.text(), "cat\0/proc/self/cmdline\0", "{runtime:?}");
-        let path = container
-            .exec(["readlink", "/proc/self/exe"])
-            .run(&node)
-            .await?;
-        assert_eq!(path.text(), "/tools/sh\n", "{runtime:?}");
+        let line = container.exec(["cat", "/proc/self/cmdline"]);
+        let line = line.run(&node).await?.text();
+        assert_eq!(line, "cat\0/proc/self/cmdline\0", "{runtime:?}");
+        let path = container.exec(["readlink", "/proc/self/exe"]);
+        let path = path.run(&node).await?.text();
+        assert_eq!(path, "/tools/sh\n", "{runtime:?}");
         let relative = container
             .exec(["./readlink", "/proc/self/exe"])
             .flag("--cwd=/tools");
@@ -133,7 +121,7 @@ async fn a_name_is_looked_up_along_the_path_of_the_exec() -> Result<()> {
 
 #[tokio::test]
 #[ignore = "needs root"]
-async fn beside_a_component_a_program_of_the_image_goes_before_the_toolbox() -> Result<()> {
+async fn a_program_of_the_image_takes_precedence_over_the_toolbox() -> Result<()> {
     let node = Node::shared().await?;
     let container = Container::of(images::COMMANDS).start(&node).await?;
     let busybox = container.exec(["busybox", "id", "-u"]).run(&node).await?;
@@ -142,7 +130,7 @@ async fn beside_a_component_a_program_of_the_image_goes_before_the_toolbox() -> 
         (0, "65532\n"),
         "{busybox:?}"
     );
-    // Busybox prints a version of its own; the toolbox has a `wc`, too, and it is another.
+    // The image has a `wc` of busybox, and the toolbox has one of its own.
     let own = container.exec(["wc", "--help"]).run(&node).await?;
     ensure!(own.stderr.contains("BusyBox"), "{own:?}");
     let toolbox = container.exec(["/usr/bin/wc", "--help"]).run(&node).await;
@@ -153,7 +141,7 @@ async fn beside_a_component_a_program_of_the_image_goes_before_the_toolbox() -> 
 
 #[tokio::test]
 #[ignore = "needs root"]
-async fn an_exec_has_the_directory_and_the_environment_that_it_is_given() -> Result<()> {
+async fn an_exec_has_the_directory_and_the_environment_it_is_given() -> Result<()> {
     let node = Node::shared().await?;
     let mut seen = Vec::new();
     for runtime in Runtime::BOTH {
@@ -161,15 +149,14 @@ async fn an_exec_has_the_directory_and_the_environment_that_it_is_given() -> Res
             .env("GIVEN", "to all")
             .flag("--cwd=/tools")
             .runtime(runtime)
-            .spawn()
+            .spawn_running()
             .await?;
-        container.runs().await?;
         let mut of_this = Vec::new();
-        for flags in [vec![], vec!["--cwd=/tmp"], vec!["--user=1000:2000"]] {
-            let builder = container.shell("id -u; id -g; id -G; pwd; env");
-            let builder = flags
-                .iter()
-                .fold(builder, |builder, flag| builder.flag(*flag));
+        for flag in [None, Some("--cwd=/tmp"), Some("--user=1000:2000")] {
+            let mut builder = container.shell("id -u; id -g; id -G; pwd; env");
+            if let Some(flag) = flag {
+                builder = builder.flag(flag);
+            }
             let execed = builder.run(&node).await?;
             ensure!(!execed.text().contains("HIDDEN"), "{execed:?}");
             ensure!(execed.text().contains("GIVEN=to all"), "{execed:?}");
@@ -185,22 +172,18 @@ async fn an_exec_has_the_directory_and_the_environment_that_it_is_given() -> Res
 
 #[tokio::test]
 #[ignore = "needs root"]
-async fn a_directory_that_is_not_there_is_refused_or_made_as_under_runc() -> Result<()> {
+async fn a_missing_working_directory_is_refused_or_made_as_under_runc() -> Result<()> {
     let node = Node::shared().await?;
-    let mut refused = Vec::new();
+    let mut outcomes = Vec::new();
     for runtime in Runtime::BOTH {
-        let container = Container::native("sleep 1000")
-            .runtime(runtime)
-            .spawn()
-            .await?;
-        container.runs().await?;
+        let container = Container::sleeping(runtime).spawn_running().await?;
         let exec = container.exec(["pwd"]).flag("--cwd=/nowhere");
-        let began = match exec.clone().run(&node).await {
+        let outcome = match exec.clone().run(&node).await {
             Ok(execed) => execed.text(),
             Err(_) => "refused".to_owned(),
         };
-        refused.push(began);
+        outcomes.push(outcome);
     }
-    assert_eq!(refused[1], refused[0]);
+    assert_eq!(outcomes[1], outcomes[0]);
     Ok(())
 }

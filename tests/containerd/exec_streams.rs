@@ -1,15 +1,15 @@
-//! The streams of an exec, its exit codes, and the signals that end it.
+//! The streams of an exec, its exit codes and its signals.
 
-use crate::container::{Container, ExecBuilder, Kind, Runtime};
+use crate::container::{Container, ExecBuilder, Runtime, Workload};
 use crate::images;
 use crate::node::Node;
-use crate::task_api::{Fifos, Shim};
+use crate::task_api::{Fifos, Shim, succeeded};
 use crate::{ctr, process};
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result, ensure};
 use std::io::{Read, Write};
 use visits_tests::{DEADLINE, wait};
 
-/// A mebibyte of every byte, in an order in which a piece that is lost, doubled or moved shows.
+/// Returns a mebibyte of pseudo-random bytes, in which a lost, repeated or moved piece is noticed.
 fn mebibyte() -> Vec<u8> {
     let mut state = 1_u64;
     let mut next = || {
@@ -26,16 +26,17 @@ fn mebibyte() -> Vec<u8> {
 async fn a_mebibyte_of_any_bytes_goes_in_and_comes_out() -> Result<()> {
     let node = Node::shared().await?;
     let bytes = mebibyte();
-    for kind in Kind::ALL {
-        let container = kind.start(&node).await?;
-        let execed = container
-            .exec(["cat"])
-            .input(bytes.clone())
-            .run(&node)
-            .await?;
-        assert_eq!((execed.code, execed.stderr.as_str()), (0, ""), "{kind:?}");
-        assert_eq!(execed.stdout.len(), bytes.len(), "{kind:?}");
-        ensure!(execed.stdout == bytes, "{kind:?}: other bytes");
+    for workload in Workload::ALL {
+        let container = workload.start(&node).await?;
+        let execed = container.exec(["cat"]).input(bytes.clone());
+        let execed = execed.run(&node).await?;
+        assert_eq!(
+            (execed.code, execed.stderr.as_str()),
+            (0, ""),
+            "{workload:?}"
+        );
+        assert_eq!(execed.stdout.len(), bytes.len(), "{workload:?}");
+        ensure!(execed.stdout == bytes, "{workload:?}: the bytes differ");
     }
     Ok(())
 }
@@ -44,10 +45,10 @@ async fn a_mebibyte_of_any_bytes_goes_in_and_comes_out() -> Result<()> {
 #[ignore = "needs root"]
 async fn a_short_input_arrives_every_time() -> Result<()> {
     let node = Node::shared().await?;
-    for kind in Kind::ALL {
-        let container = kind.start(&node).await?;
+    for workload in Workload::ALL {
+        let container = workload.start(&node).await?;
         for round in 0..10 {
-            let what = || format!("{kind:?}, round {round}");
+            let what = || format!("{workload:?}, round {round}");
             let line = format!("hello {round}\n");
             let execed = container.exec(["cat"]).input(line.clone());
             let execed = execed.run(&node).await.with_context(what)?;
@@ -60,41 +61,42 @@ async fn a_short_input_arrives_every_time() -> Result<()> {
     Ok(())
 }
 
-/// What is written before the process exists must not be lost, and an input that was closed by then must end. (runc's
-/// shim forgets that it was.)
+/// Input written before the process exists must not be lost, and input closed by then must end. Not under runc: its shim
+/// forgets that the input was closed.
 #[tokio::test]
 #[ignore = "needs root"]
 async fn an_input_that_is_closed_before_the_start_arrives_and_ends() -> Result<()> {
     let node = Node::shared().await?;
-    for kind in [Kind::Native, Kind::Wasm] {
-        let container = kind.start(&node).await?;
+    for workload in [Workload::Native, Workload::Wasm] {
+        let container = workload.start(&node).await?;
         let shim = Shim::of(container.id()).await?;
         for round in 0..10 {
-            let what = |(code, message)| anyhow!("{kind:?}, round {round}: {code:?}: {message}");
-            let id = format!("closed{round}");
-            let fifos = Fifos::new()?;
-            let exec = shim.exec_with(&id, &["cat"], fifos.stdin(), fifos.stdout());
-            exec.await.map_err(what)?;
-            let (mut stdin, mut stdout) = fifos.open()?;
-            stdin.write_all(b"before the start\n")?;
-            shim.close_io(&id).await.map_err(what)?;
-            shim.start(&id).await.map_err(what)?;
-            drop(stdin);
-            let waited = shim.wait(&id).await.map_err(what)?;
-            assert_eq!(waited.exit_status, 0, "{kind:?}, round {round}");
-            let mut text = [0; 100];
-            let read = wait::until("what it wrote", DEADLINE, async || {
-                Ok(stdout.read(&mut text).ok())
-            });
-            let read = read.await?;
-            assert_eq!(
-                &text[..read],
-                b"before the start\n",
-                "{kind:?}, round {round}"
-            );
-            shim.delete(&id).await.map_err(what)?;
+            let copied = copies_early_input(&shim, &format!("closed{round}")).await;
+            copied.with_context(|| format!("{workload:?}, round {round}"))?;
         }
     }
+    Ok(())
+}
+
+/// Writes to the input of `cat` and closes it before the start, and checks the copy.
+async fn copies_early_input(shim: &Shim, id: &str) -> Result<()> {
+    let fifos = Fifos::new()?;
+    let exec = shim.exec_with(id, &["cat"], fifos.stdin(), fifos.stdout());
+    succeeded(exec.await)?;
+    let (mut stdin, mut stdout) = fifos.open()?;
+    stdin.write_all(b"before the start\n")?;
+    succeeded(shim.close_io(id).await)?;
+    succeeded(shim.start(id).await)?;
+    drop(stdin);
+    let waited = succeeded(shim.wait(id).await)?;
+    assert_eq!(waited.exit_status, 0);
+    let mut text = [0; 100];
+    let read = wait::until("a copy of the input", DEADLINE, async || {
+        Ok(stdout.read(&mut text).ok())
+    });
+    let read = read.await?;
+    assert_eq!(&text[..read], b"before the start\n");
+    succeeded(shim.delete(id).await)?;
     Ok(())
 }
 
@@ -102,21 +104,19 @@ async fn an_input_that_is_closed_before_the_start_arrives_and_ends() -> Result<(
 #[ignore = "needs root"]
 async fn an_input_stays_open_until_it_is_closed() -> Result<()> {
     let node = Node::shared().await?;
-    for kind in Kind::ALL {
-        let container = kind.start(&node).await?;
+    for workload in Workload::ALL {
+        let container = workload.start(&node).await?;
         let mut exec = container.exec(["cat"]).start()?;
-        exec.write(b"early\n").await?;
-        exec.says("early\n").await?;
+        exec.echoes("early\n").await?;
         let pid = exec.pid().await?;
-        exec.write(b"late\n").await?;
-        exec.says("early\nlate\n").await?;
-        ensure!(process::exists(pid), "{kind:?}: it has ended");
+        exec.echoes("late\n").await?;
+        ensure!(process::exists(pid), "{workload:?}: the exec has ended");
         exec.close_stdin();
         let execed = exec.ended(&node).await?;
         assert_eq!(
             (execed.code, execed.text().as_str()),
             (0, "early\nlate\n"),
-            "{kind:?}"
+            "{workload:?}"
         );
     }
     Ok(())
@@ -124,27 +124,23 @@ async fn an_input_stays_open_until_it_is_closed() -> Result<()> {
 
 #[tokio::test]
 #[ignore = "needs root"]
-async fn an_exec_that_reads_no_input_ends_while_it_is_open() -> Result<()> {
+async fn an_exec_that_reads_no_input_ends_while_its_input_is_open() -> Result<()> {
     let node = Node::shared().await?;
-    for kind in Kind::ALL {
-        let container = kind.start(&node).await?;
+    for workload in Workload::ALL {
+        let container = workload.start(&node).await?;
         let mut exec = container.exec(["true"]).start()?;
-        exec.write(b"for nobody\n").await?;
-        assert_eq!(exec.ended(&node).await?.code, 0, "{kind:?}");
+        exec.write(b"not read\n").await?;
+        assert_eq!(exec.ended(&node).await?.code, 0, "{workload:?}");
     }
     Ok(())
 }
 
 #[tokio::test]
 #[ignore = "needs root"]
-async fn stdout_and_stderr_are_apart_and_codes_are_kept() -> Result<()> {
+async fn stdout_and_stderr_are_separate_and_exit_codes_are_kept() -> Result<()> {
     let node = Node::shared().await?;
     for runtime in Runtime::BOTH {
-        let container = Container::native("sleep 1000")
-            .runtime(runtime)
-            .spawn()
-            .await?;
-        container.runs().await?;
+        let container = Container::sleeping(runtime).spawn_running().await?;
         for code in [0, 1, 2, 42, 126, 127, 137, 143, 255] {
             let script = format!("echo out; echo err >&2; echo out; exit {code}");
             let execed = container.shell(&script).run(&node).await?;
@@ -171,8 +167,8 @@ async fn stdout_and_stderr_are_apart_and_codes_are_kept() -> Result<()> {
 #[ignore = "needs root"]
 async fn a_signal_ends_an_exec_and_no_other_process() -> Result<()> {
     let node = Node::shared().await?;
-    for kind in Kind::ALL {
-        let container = kind.start(&node).await?;
+    for workload in Workload::ALL {
+        let container = workload.start(&node).await?;
         for (signal, code) in [
             ("SIGTERM", 143),
             ("SIGKILL", 137),
@@ -184,28 +180,31 @@ async fn a_signal_ends_an_exec_and_no_other_process() -> Result<()> {
             exec.pid().await?;
             let kept = other.pid().await?;
             exec.signal(signal).await?;
-            assert_eq!(exec.ended(&node).await?.code, code, "{kind:?}: {signal}");
+            assert_eq!(
+                exec.ended(&node).await?.code,
+                code,
+                "{workload:?}: {signal}"
+            );
             ensure!(
                 process::exists(kept),
-                "{kind:?}: {signal} ended the other, too"
+                "{workload:?}: {signal} ended the other exec too"
             );
-            other.signal("SIGKILL").await?;
-            assert_eq!(other.ended(&node).await?.code, 137, "{kind:?}");
+            assert_eq!(other.killed(&node).await?.code, 137, "{workload:?}");
         }
-        ensure!(!container.has_exited(), "{kind:?}");
+        ensure!(!container.has_exited(), "{workload:?}");
     }
     Ok(())
 }
 
-/// Nothing but its end can interrupt it.
+/// It makes no system call at which a signal could be handled.
 #[tokio::test]
 #[ignore = "needs root"]
-async fn a_command_that_computes_for_ever_takes_signals() -> Result<()> {
+async fn a_signal_ends_a_command_that_computes_forever() -> Result<()> {
     let node = Node::shared().await?;
     let container = Container::of(images::COMMANDS).start(&node).await?;
     for (signal, code) in [("SIGTERM", 143), ("SIGKILL", 137)] {
         let exec = container.exec(["command", "loop"]).start()?;
-        exec.says("looping").await?;
+        exec.prints("looping").await?;
         exec.signal(signal).await?;
         assert_eq!(exec.ended(&node).await?.code, code, "{signal}");
     }
@@ -216,30 +215,26 @@ async fn a_command_that_computes_for_ever_takes_signals() -> Result<()> {
     Ok(())
 }
 
-/// `ctr` dies with a process that writes for ever. What becomes of its output is the same under every shim: nobody
-/// reads it; the process can still be ended and removed.
-async fn outlives_its_reader(
+/// Kills `ctr` while the process writes endlessly, and checks that the process can still be ended and deleted. Its output
+/// has no reader then, whichever shim it is.
+async fn can_be_ended_without_a_reader(
     node: &Node,
     container: &Container,
     endless: ExecBuilder,
 ) -> Result<()> {
     let mut exec = endless.start()?;
-    exec.says("y\n").await?;
+    exec.prints("y\n").await?;
     let pid = exec.pid().await?;
-    exec.abandon().await?;
-    // It may have ended meanwhile, of the pipe that nobody reads.
+    exec.kill_ctr().await?;
+    // The broken pipe may have ended it meanwhile.
     let _ = exec.signal("SIGKILL").await;
-    wait::until("its process is gone", DEADLINE, async || {
-        Ok((!process::exists(pid)).then_some(()))
-    })
-    .await
-    .map_err(|error| node.failed(&format!("{error:#}")))?;
-    wait::until("it can be deleted", DEADLINE, async || {
+    node.with_log(process::ends(pid).await)?;
+    wait::until("the exec can be deleted", DEADLINE, async || {
         let delete = ["tasks", "delete", "--exec-id", exec.id(), container.id()];
         let deleted = ctr::run(delete).await;
-        // Its exit code is that of `ctr`, then.
-        let told = deleted.map_or_else(|error| format!("{error:#}"), |_| String::new());
-        Ok((!told.contains("ctr: ")).then_some(()))
+        // `ctr` ends with the exit code of the exec, so only its own error is a failure.
+        let error = deleted.map_or_else(|error| format!("{error:#}"), |_| String::new());
+        Ok((!error.contains("ctr: ")).then_some(()))
     })
     .await?;
     let execed = container.exec(["echo", "still here"]).run(node).await?;
@@ -249,16 +244,16 @@ async fn outlives_its_reader(
 
 #[tokio::test]
 #[ignore = "needs root"]
-async fn an_exec_whose_reader_dies_can_be_ended_and_removed() -> Result<()> {
+async fn an_exec_whose_reader_dies_can_be_ended_and_deleted() -> Result<()> {
     let node = Node::shared().await?;
-    for kind in Kind::ALL {
-        let container = kind.start(&node).await?;
-        let endless = match kind {
-            Kind::Wasm => container.exec(["command", "repeat", "y"]),
+    for workload in Workload::ALL {
+        let container = workload.start(&node).await?;
+        let endless = match workload {
+            Workload::Wasm => container.exec(["command", "repeat", "y"]),
             _ => container.exec(["yes"]),
         };
-        let ended = outlives_its_reader(&node, &container, endless).await;
-        ended.map_err(|error| error.context(format!("{kind:?}")))?;
+        let ended = can_be_ended_without_a_reader(&node, &container, endless).await;
+        ended.with_context(|| format!("{workload:?}"))?;
     }
     Ok(())
 }
@@ -268,23 +263,24 @@ async fn an_exec_whose_reader_dies_can_be_ended_and_removed() -> Result<()> {
 async fn the_output_of_an_exec_can_go_to_a_file() -> Result<()> {
     let node = Node::shared().await?;
     let directory = tempfile::tempdir()?;
-    for kind in Kind::ALL {
-        let container = kind.start(&node).await?;
-        let file = directory.path().join(format!("{kind:?}"));
+    for workload in Workload::ALL {
+        let container = workload.start(&node).await?;
+        let file = directory.path().join(format!("{workload:?}"));
         let uri = format!("--log-uri=file://{}", file.display());
-        let execed = container
-            .exec(["echo", "logged"])
-            .flag(uri)
-            .run(&node)
-            .await?;
-        assert_eq!((execed.code, execed.text().as_str()), (0, ""), "{kind:?}");
-        // runc's shim copies it, and may not be done at the end.
+        let execed = container.exec(["echo", "logged"]).flag(uri);
+        let execed = execed.run(&node).await?;
+        assert_eq!(
+            (execed.code, execed.text().as_str()),
+            (0, ""),
+            "{workload:?}"
+        );
+        // runc's shim may still be copying after the end of the exec.
         wait::until("the line is in the file", DEADLINE, async || {
             let text = std::fs::read_to_string(&file).unwrap_or_default();
             Ok((text == "logged\n").then_some(()))
         })
         .await
-        .map_err(|error| error.context(format!("{kind:?}")))?;
+        .with_context(|| format!("{workload:?}"))?;
     }
     Ok(())
 }

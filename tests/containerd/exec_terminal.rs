@@ -1,27 +1,28 @@
-//! Terminals: of execs and of a container's first process, of native programs and of wasm.
+//! Terminals of execs and of first processes, for native programs and for WebAssembly.
 
-use crate::container::{Container, Kind, Runtime};
+use crate::container::{Container, Runtime, Workload};
 use crate::images;
 use crate::node::Node;
 use crate::process;
 use crate::terminal::Terminal;
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use visits_tests::{DEADLINE, wait};
 
-/// Reports its terminal, then its size whenever it reads a line, and ends with 7.
+/// Prints its terminal, then the terminal's size for every line it reads, and ends with 7.
 const SCRIPT: &str = "tty; ls -ln $(tty); echo opened > /dev/tty; \
                       while read line; do [ $line = end ] && exit 7; stty size; done";
 
-/// The terminal follows the size of the one that it is shown in, once it has noticed.
+/// Waits until the program sees this size. It may take a moment after a change.
 async fn shows_size(terminal: &mut Terminal, size: &str) -> Result<()> {
     wait::until(size, DEADLINE, async || {
-        terminal.type_("size\r")?;
+        terminal.type_keys("size\r")?;
         Ok(terminal.screen().contains(size).then_some(()))
     })
     .await
 }
 
-async fn is_a_terminal(node: &Node, terminal: &mut Terminal, user: u32) -> Result<()> {
+/// Checks the terminal of [`SCRIPT`]: its owner, its size and a change of its size.
+async fn owns_and_follows(node: &Node, terminal: &mut Terminal, user: u32) -> Result<()> {
     terminal.shows("opened\n").await?;
     let screen = terminal.screen();
     ensure!(screen.contains("/dev/pts/"), "{screen}");
@@ -29,12 +30,12 @@ async fn is_a_terminal(node: &Node, terminal: &mut Terminal, user: u32) -> Resul
     let listed = screen.lines().find(|line| line.starts_with('c'));
     ensure!(
         listed.is_some_and(|line| line.contains(&owner)),
-        "not {user}'s: {screen}"
+        "the terminal is not owned by {user}: {screen}"
     );
     shows_size(terminal, "33 101\n").await?;
     terminal.resize(77, 22)?;
     shows_size(terminal, "22 77\n").await?;
-    terminal.type_("end\r")?;
+    terminal.type_keys("end\r")?;
     assert_eq!(terminal.ended(node).await?, 7);
     Ok(())
 }
@@ -45,13 +46,11 @@ async fn an_exec_in_a_terminal_owns_it_and_follows_its_size() -> Result<()> {
     let node = Node::shared().await?;
     for runtime in Runtime::BOTH {
         for user in [0, 65532] {
-            let builder = Container::native("sleep 1000").flag(format!("--user={user}:{user}"));
-            let container = builder.runtime(runtime).spawn().await?;
-            container.runs().await?;
-            let exec = container.shell(SCRIPT).flag("--tty");
-            let mut terminal = Terminal::run(exec.command()?, 101, 33)?;
-            let is = is_a_terminal(&node, &mut terminal, user).await;
-            is.map_err(|error| error.context(format!("{runtime:?}, user {user}")))?;
+            let builder = Container::sleeping(runtime).flag(format!("--user={user}:{user}"));
+            let container = builder.spawn_running().await?;
+            let mut terminal = container.shell(SCRIPT).in_sized_terminal(101, 33)?;
+            let checked = owns_and_follows(&node, &mut terminal, user).await;
+            checked.with_context(|| format!("{runtime:?}, user {user}"))?;
         }
     }
     Ok(())
@@ -66,47 +65,41 @@ async fn a_container_in_a_terminal_owns_it_and_follows_its_size() -> Result<()> 
             let builder = Container::native(SCRIPT).flag(format!("--user={user}:{user}"));
             let (container, mut terminal) =
                 builder.runtime(runtime).spawn_in_terminal(101, 33).await?;
-            let is = is_a_terminal(&node, &mut terminal, user).await;
-            is.map_err(|error| error.context(format!("{runtime:?}, user {user}")))?;
+            let checked = owns_and_follows(&node, &mut terminal, user).await;
+            checked.with_context(|| format!("{runtime:?}, user {user}"))?;
             container.remove().await?;
         }
     }
     Ok(())
 }
 
-/// Control characters reach the process that reads, whatever kind of program it is.
+/// The terminal handles control characters, for native programs and for WebAssembly.
 #[tokio::test]
 #[ignore = "needs root"]
 async fn control_c_interrupts_and_control_d_ends_the_input() -> Result<()> {
     let node = Node::shared().await?;
-    for kind in Kind::ALL {
-        let container = kind.start(&node).await?;
+    for workload in Workload::ALL {
+        let container = workload.start(&node).await?;
         for (key, code) in [("\u{3}", 130), ("\u{4}", 0)] {
-            let exec = container.exec(["cat"]).flag("--tty");
-            let mut terminal = Terminal::run(exec.command()?, 80, 25)?;
-            // Typed before anybody reads, and echoed.
-            terminal.type_("hello\r")?;
-            terminal
-                .shows("hello\nhello\n")
-                .await
-                .map_err(|error| error.context(format!("{kind:?}")))?;
-            terminal.type_(key)?;
-            assert_eq!(terminal.ended(&node).await?, code, "{kind:?}: {key:?}");
+            let mut terminal = container.exec(["cat"]).in_terminal()?;
+            // The line is typed before the program reads, and echoed by the terminal.
+            let copied = terminal.is_copied().await;
+            copied.with_context(|| format!("{workload:?}"))?;
+            terminal.type_keys(key)?;
+            assert_eq!(terminal.ended(&node).await?, code, "{workload:?}: {key:?}");
         }
-        let exec = container.exec(["false"]).flag("--tty");
-        let mut terminal = Terminal::run(exec.command()?, 80, 25)?;
-        assert_eq!(terminal.ended(&node).await?, 1, "{kind:?}");
+        let mut terminal = container.exec(["false"]).in_terminal()?;
+        assert_eq!(terminal.ended(&node).await?, 1, "{workload:?}");
     }
     Ok(())
 }
 
 #[tokio::test]
 #[ignore = "needs root"]
-async fn a_command_of_wasm_knows_whether_it_has_a_terminal() -> Result<()> {
+async fn a_wasi_command_knows_whether_it_has_a_terminal() -> Result<()> {
     let node = Node::shared().await?;
     let container = Container::of(images::COMMANDS).start(&node).await?;
-    let exec = container.exec(["command", "terminals"]).flag("--tty");
-    let mut terminal = Terminal::run(exec.command()?, 80, 25)?;
+    let mut terminal = container.exec(["command", "terminals"]).in_terminal()?;
     terminal.shows("true true true\n").await?;
     assert_eq!(terminal.ended(&node).await?, 0);
     let execed = container.exec(["command", "terminals"]).run(&node).await?;
@@ -114,28 +107,23 @@ async fn a_command_of_wasm_knows_whether_it_has_a_terminal() -> Result<()> {
     Ok(())
 }
 
-/// The end of the first process of a terminal hangs up on those that it leaves behind in it.
+/// The kernel sends SIGHUP to the processes that the terminal's first process leaves behind.
 #[tokio::test]
 #[ignore = "needs root"]
 async fn the_end_of_an_exec_hangs_up_its_terminal() -> Result<()> {
     let node = Node::shared().await?;
     for runtime in Runtime::BOTH {
-        let container = Container::native("sleep 1000")
-            .runtime(runtime)
-            .spawn()
-            .await?;
-        container.runs().await?;
+        let container = Container::sleeping(runtime).spawn_running().await?;
         let left = format!("sleep 2718{}", runtime as u8);
         let script = format!("{left} & echo started; read line; exit 3");
-        let exec = container.shell(&script).flag("--tty");
-        let mut terminal = Terminal::run(exec.command()?, 80, 25)?;
+        let mut terminal = container.shell(&script).in_terminal()?;
         terminal.shows("started").await?;
         let is_there =
             || Ok::<_, anyhow::Error>(process::all()?.iter().any(|one| one.line == left));
-        ensure!(is_there()?, "it has not started");
-        terminal.type_("\r")?;
+        ensure!(is_there()?, "the background process has not started");
+        terminal.type_keys("\r")?;
         assert_eq!(terminal.ended(&node).await?, 3, "{runtime:?}");
-        wait::until("it is gone", DEADLINE, async || {
+        wait::until("the background process is gone", DEADLINE, async || {
             Ok((!is_there()?).then_some(()))
         })
         .await?;
@@ -148,36 +136,15 @@ async fn the_end_of_an_exec_hangs_up_its_terminal() -> Result<()> {
 async fn an_exec_whose_terminal_is_lost_can_be_ended() -> Result<()> {
     let node = Node::shared().await?;
     for runtime in Runtime::BOTH {
-        let container = Container::native("sleep 1000")
-            .runtime(runtime)
-            .spawn()
-            .await?;
-        container.runs().await?;
-        let exec = container.exec(["cat"]).flag("--tty");
-        let mut terminal = Terminal::run(exec.command()?, 80, 25)?;
-        terminal.type_("hello\r")?;
-        terminal.shows("hello\nhello\n").await?;
-        let id = exec.id().to_owned();
-        let pid = wait::until("it has a process", DEADLINE, async || {
-            crate::container::pid_of(crate::ctr::NAMESPACE, container.id(), &id).await
-        })
-        .await?;
-        terminal.abandon().await?;
-        let kill = [
-            "tasks",
-            "kill",
-            "--signal",
-            "SIGKILL",
-            "--exec-id",
-            &id,
-            container.id(),
-        ];
-        // What was lost may have ended it already.
-        let _ = crate::ctr::run(kill).await;
-        wait::until("it has ended", DEADLINE, async || {
-            Ok((!process::exists(pid)).then_some(()))
-        })
-        .await?;
+        let container = Container::sleeping(runtime).spawn_running().await?;
+        let exec = container.exec(["cat"]);
+        let mut terminal = exec.in_terminal()?;
+        terminal.is_copied().await?;
+        let pid = exec.listed().await?.context("the exec is not listed")?;
+        terminal.kill().await?;
+        // The lost terminal may have ended it already.
+        let _ = exec.signal("SIGKILL").await;
+        process::ends(pid).await?;
         assert_eq!(container.shell("exit 5").run(&node).await?.code, 5);
     }
     Ok(())

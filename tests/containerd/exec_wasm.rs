@@ -1,4 +1,4 @@
-//! WASI commands that an image brings: what they are given, what they can do, and what they cannot.
+//! WASI commands in an image: their arguments, environment, files, network and limits.
 
 use crate::container::Container;
 use crate::images::{self, CORE};
@@ -8,13 +8,20 @@ use anyhow::{Result, ensure};
 use std::collections::BTreeMap;
 use visits_tests::Ext4;
 
+/// Starts the container that has the commands.
 async fn commands(node: &Node) -> Result<Container> {
     Container::of(images::COMMANDS).start(node).await
 }
 
+/// Returns the exit code of these words in the container.
+async fn code(container: &Container, node: &Node, words: &[&str]) -> Result<i32> {
+    let exec = container.exec(words.iter().copied());
+    Ok(exec.run(node).await?.code)
+}
+
 #[tokio::test]
 #[ignore = "needs root"]
-async fn a_command_of_the_image_has_its_arguments_and_its_exit_code() -> Result<()> {
+async fn a_command_gets_its_arguments_and_its_exit_code_is_kept() -> Result<()> {
     let node = Node::shared().await?;
     let container = commands(&node).await?;
     let words = ["command", "arguments", "", "two words", "\u{fc}\"'$HOME"];
@@ -52,7 +59,7 @@ async fn a_command_of_the_image_has_its_arguments_and_its_exit_code() -> Result<
 
 #[tokio::test]
 #[ignore = "needs root"]
-async fn a_core_module_of_preview_1_runs_and_has_all_exit_codes() -> Result<()> {
+async fn a_core_module_of_preview_1_runs_and_can_end_with_any_exit_code() -> Result<()> {
     let node = Node::shared().await?;
     let container = commands(&node).await?;
     let execed = container.exec(["core"]).run(&node).await?;
@@ -67,38 +74,36 @@ async fn a_core_module_of_preview_1_runs_and_has_all_exit_codes() -> Result<()> 
 
 #[tokio::test]
 #[ignore = "needs root"]
-async fn wasm_that_is_no_command_is_refused_by_its_name() -> Result<()> {
+async fn wasm_that_is_not_a_command_is_refused_with_its_name() -> Result<()> {
     let node = Node::shared().await?;
     let container = commands(&node).await?;
     for (name, why) in [("broken", "/bin/broken"), ("server", "server: ")] {
         let execed = container.exec([name]).run(&node).await;
-        // Either its start fails, or it does with a message.
-        let told = match execed {
+        // Either its start fails, or it ends with a message.
+        let error = match execed {
             Ok(execed) => {
                 ensure!(execed.code != 0, "{execed:?}");
                 execed.stderr
             }
             Err(error) => format!("{error:#}"),
         };
-        ensure!(told.contains(why), "{name}: {told}");
+        ensure!(error.contains(why), "{name}: {error}");
     }
-    let again = container.exec(["command", "exit", "0"]).run(&node).await?;
-    assert_eq!(again.code, 0);
+    let exit = ["command", "exit", "0"];
+    assert_eq!(code(&container, &node, &exit).await?, 0);
     Ok(())
 }
 
 #[tokio::test]
 #[ignore = "needs root"]
-async fn a_command_has_the_environment_of_the_exec_and_no_other() -> Result<()> {
+async fn a_command_has_exactly_the_environment_of_the_exec() -> Result<()> {
     let node = Node::shared().await?;
     let container = Container::of(images::COMMANDS)
         .env("GREETING", "good morning")
         .start(&node)
         .await?;
-    let wasm = container
-        .exec(["command", "environment"])
-        .run(&node)
-        .await?;
+    let wasm = container.exec(["command", "environment"]);
+    let wasm = wasm.run(&node).await?;
     let native = container.exec(["busybox", "env"]).run(&node).await?;
     let variables = |text: String| -> BTreeMap<String, String> {
         let pairs = text.lines().filter_map(|line| line.split_once('='));
@@ -117,7 +122,7 @@ async fn a_command_has_the_environment_of_the_exec_and_no_other() -> Result<()> 
 
 #[tokio::test]
 #[ignore = "needs root"]
-async fn a_command_reads_what_the_container_holds_from_its_working_directory() -> Result<()> {
+async fn a_command_reads_the_containers_files_from_its_working_directory() -> Result<()> {
     let node = Node::shared().await?;
     let volume = volume()?;
     let builder = Container::of(images::COMMANDS).volume(volume.path(), "/app/data");
@@ -128,29 +133,24 @@ async fn a_command_reads_what_the_container_holds_from_its_working_directory() -
         ("data/note", "/app"),
         ("note", "/app/data"),
     ] {
-        let builder = container.exec(["command", "read", path]);
-        let execed = builder
-            .flag(format!("--cwd={directory}"))
-            .run(&node)
-            .await?;
+        let exec = container.exec(["command", "read", path]);
+        let exec = exec.flag(format!("--cwd={directory}"));
+        let execed = exec.run(&node).await?;
         assert_eq!(
             (execed.code, execed.text().as_str()),
             (0, "late\n"),
             "{path}: {execed:?}"
         );
     }
-    // A volume as it is mounted now, through the mount namespace that both share.
+    // A read-only volume is read-only for a command too.
     let small = tempfile::tempdir()?;
     let point = small.path().join("point");
     std::fs::create_dir(&point)?;
     let _mounted = Ext4::on(&point)?;
     let second = Container::of(images::COMMANDS).read_only_volume(&point, "/app/data");
     let second = second.start(&node).await?;
-    let execed = second
-        .exec(["command", "write", "/app/data/new", "x"])
-        .run(&node)
-        .await?;
-    assert_eq!(execed.code, 1, "{execed:?}");
+    let write = ["command", "write", "/app/data/new", "x"];
+    assert_eq!(code(&second, &node, &write).await?, 1);
     Ok(())
 }
 
@@ -159,21 +159,16 @@ async fn a_command_reads_what_the_container_holds_from_its_working_directory() -
 async fn a_command_is_in_the_network_of_the_component() -> Result<()> {
     let node = Node::shared().await?;
     let container = commands(&node).await?;
-    let execed = container
-        .exec(["command", "get", "127.0.0.1:5000"])
-        .run(&node)
-        .await?;
+    let execed = container.exec(["command", "get", "127.0.0.1:5000"]);
+    let execed = execed.run(&node).await?;
     ensure!(execed.text().starts_with("HTTP/1.1 200"), "{execed:?}");
-    // Nothing listens there but in the node's own network, if at all.
-    let refused = container
-        .exec(["command", "get", "127.0.0.1:1"])
-        .run(&node)
-        .await?;
-    assert_eq!(refused.code, 1, "{refused:?}");
+    // Nothing in the container's network listens there.
+    let other = ["command", "get", "127.0.0.1:1"];
+    assert_eq!(code(&container, &node, &other).await?, 1);
     Ok(())
 }
 
-/// A guest that could write there would be its own host.
+/// A guest that could write there could run native code.
 #[tokio::test]
 #[ignore = "needs root"]
 async fn a_command_of_root_cannot_write_to_the_memory_of_its_process() -> Result<()> {
@@ -188,7 +183,7 @@ async fn a_command_of_root_cannot_write_to_the_memory_of_its_process() -> Result
         "-c",
         "ln -s /proc/self/mem /app/data/mem; ln -s /proc /app/data/proc",
     ];
-    assert_eq!(container.exec(link).run(&node).await?.code, 0);
+    assert_eq!(code(&container, &node, &link).await?, 0);
     for path in [
         "/proc/self/mem",
         "/proc/1/mem",
@@ -202,44 +197,33 @@ async fn a_command_of_root_cannot_write_to_the_memory_of_its_process() -> Result
         "/proc/self/cwd/data/new",
         "/sys/kernel/mm/ksm/run",
     ] {
-        let execed = container
-            .exec(["command", "write", path, "0"])
-            .run(&node)
-            .await?;
-        assert_eq!(execed.code, 1, "{path}: {execed:?}");
-        let copy = container
-            .exec(["cp", "/app/spin.toml", path])
-            .run(&node)
-            .await?;
-        ensure!(copy.code != 0, "{path}: {copy:?}");
+        let write = ["command", "write", path, "0"];
+        assert_eq!(code(&container, &node, &write).await?, 1, "{path}");
+        let copy = ["cp", "/app/spin.toml", path];
+        assert_ne!(code(&container, &node, &copy).await?, 0, "{path}");
     }
-    let again = container.exec(["command", "exit", "0"]).run(&node).await?;
-    assert_eq!(again.code, 0);
+    let exit = ["command", "exit", "0"];
+    assert_eq!(code(&container, &node, &exit).await?, 0);
     Ok(())
 }
 
 #[tokio::test]
 #[ignore = "needs root"]
-async fn a_command_may_take_as_much_memory_as_the_container_has_left() -> Result<()> {
+async fn a_command_can_use_the_memory_that_the_container_has_left() -> Result<()> {
     let node = Node::shared().await?;
     let limit = 160 << 20;
     let builder = Container::of(images::COMMANDS).flag(format!("--memory-limit={limit}"));
     let container = builder.start(&node).await?;
-    let execed = container
-        .exec(["command", "allocate", "32"])
-        .run(&node)
-        .await?;
+    let execed = container.exec(["command", "allocate", "32"]);
+    let execed = execed.run(&node).await?;
     assert_eq!(
         (execed.code, execed.text().as_str()),
         (0, "32\n"),
         "{execed:?}"
     );
-    // Beyond the limit it fails or is killed; the server beside it stays.
-    let execed = container
-        .exec(["command", "allocate", "1000"])
-        .run(&node)
-        .await?;
-    ensure!(execed.code != 0, "{execed:?}");
+    // Beyond the limit it fails or is killed, and the server keeps running.
+    let allocate = ["command", "allocate", "1000"];
+    assert_ne!(code(&container, &node, &allocate).await?, 0);
     assert_eq!(
         visits_tests::get(container.address(), "/").await?.status,
         200

@@ -1,15 +1,15 @@
-//! Exit codes, and the reason beside each that is not 0.
+//! Exit codes, and the error message for each code other than 0.
 
 use crate::container::Container;
-use crate::cri::{HANDLER, Pod, Setup};
+use crate::cri::{Pod, Setup};
 use crate::images;
 use crate::node::Node;
 use anyhow::{Result, ensure};
 use oci_writer::Image;
 use visits_tests::artifacts::component_importing;
 
-/// A container of this image ends with 1 and one line on stderr that has all of `says`.
-async fn fails(image: Image, name: &str, says: &[&str]) -> Result<()> {
+/// Checks that a container of this image ends with 1 and one line on stderr that contains all of these texts.
+async fn fails(image: Image, name: &str, texts: &[&str]) -> Result<()> {
     let node = Node::shared().await?;
     images::import(&image).await?;
     let container = Container::of(name).env("RUST_LOG", "off").spawn().await?;
@@ -18,15 +18,15 @@ async fn fails(image: Image, name: &str, says: &[&str]) -> Result<()> {
     assert_eq!(ended.stderr.len(), 1, "{ended:?}");
     let line = &ended.stderr[0];
     ensure!(line.starts_with("error: "), "{line}");
-    for said in says {
-        ensure!(line.contains(said), "no {said:?} in: {line}");
+    for text in texts {
+        ensure!(line.contains(text), "no {text:?} in: {line}");
     }
     container.remove().await
 }
 
 #[tokio::test]
 #[ignore = "needs root"]
-async fn a_container_that_was_asked_to_stop_ends_with_0() -> Result<()> {
+async fn a_stopped_container_ends_with_0() -> Result<()> {
     let node = Node::shared().await?;
     let container = Container::of(images::HELLO).start(&node).await?;
     let ended = container.stop(&node).await?;
@@ -36,7 +36,7 @@ async fn a_container_that_was_asked_to_stop_ends_with_0() -> Result<()> {
 
 #[tokio::test]
 #[ignore = "needs root"]
-async fn a_manifest_that_is_none_is_named() -> Result<()> {
+async fn an_invalid_manifest_is_named_with_its_line() -> Result<()> {
     let name = "localhost/bad-manifest:test";
     let image = images::component(name, "spin_manifest_version = 2\n[application\n", b"");
     fails(image, name, &["/app/spin.toml:2: "]).await
@@ -44,7 +44,7 @@ async fn a_manifest_that_is_none_is_named() -> Result<()> {
 
 #[tokio::test]
 #[ignore = "needs root"]
-async fn a_manifest_that_is_not_there_is_named() -> Result<()> {
+async fn a_missing_manifest_is_named() -> Result<()> {
     let name = "localhost/no-manifest:test";
     let image = Image::new(name)
         .entrypoint(["/elsewhere/spin.toml"])
@@ -54,7 +54,7 @@ async fn a_manifest_that_is_not_there_is_named() -> Result<()> {
 
 #[tokio::test]
 #[ignore = "needs root"]
-async fn a_component_that_is_not_there_is_named() -> Result<()> {
+async fn a_missing_component_is_named() -> Result<()> {
     let name = "localhost/no-component:test";
     let manifest = images::manifest("").replace("component.wasm", "absent.wasm");
     let image = images::component(name, &manifest, b"");
@@ -63,7 +63,7 @@ async fn a_component_that_is_not_there_is_named() -> Result<()> {
 
 #[tokio::test]
 #[ignore = "needs root"]
-async fn a_component_of_a_release_candidate_is_told_what_to_do() -> Result<()> {
+async fn a_component_of_a_release_candidate_is_refused_with_its_version() -> Result<()> {
     let name = "localhost/old-component:test";
     let wasm = component_importing("a:b/c", "wasi:http/handler@0.3.0-rc-2026-03-15");
     let image = images::component(name, &images::manifest(""), &wasm);
@@ -72,7 +72,7 @@ async fn a_component_of_a_release_candidate_is_told_what_to_do() -> Result<()> {
 
 #[tokio::test]
 #[ignore = "needs root"]
-async fn what_is_no_component_is_told() -> Result<()> {
+async fn a_file_that_is_not_a_component_is_named() -> Result<()> {
     let name = "localhost/garbage:test";
     let image = images::component(name, &images::manifest(""), b"not wasm");
     fails(
@@ -87,9 +87,7 @@ async fn what_is_no_component_is_told() -> Result<()> {
 #[ignore = "needs root"]
 async fn an_address_that_is_in_use_is_named() -> Result<()> {
     let node = Node::shared().await?;
-    let pod = Pod::start(&node, HANDLER).await?;
-    let first = pod.run(&node, Setup::of(images::HELLO)).await?;
-    first.listens(&pod, &node).await?;
+    let (pod, _first) = Pod::serving(&node, Setup::of(images::HELLO)).await?;
     let second = pod.run(&node, Setup::of(images::HELLO)).await?;
     assert_eq!(
         second.ended(&node).await?["exitCode"],
@@ -107,7 +105,7 @@ async fn an_address_that_is_in_use_is_named() -> Result<()> {
 
 #[tokio::test]
 #[ignore = "needs root"]
-async fn an_option_that_does_not_exist_is_refused() -> Result<()> {
+async fn an_unknown_option_is_refused() -> Result<()> {
     let node = Node::shared().await?;
     let container = Container::of(images::HELLO).command(["/app/spin.toml", "--no-such-option"]);
     let ended = container.spawn().await?.ended(&node).await?;
@@ -121,16 +119,14 @@ async fn an_option_that_does_not_exist_is_refused() -> Result<()> {
 
 #[tokio::test]
 #[ignore = "needs root"]
-async fn a_program_that_is_not_there_cannot_be_created() -> Result<()> {
+async fn a_container_of_a_missing_program_is_not_created() -> Result<()> {
     let node = Node::shared().await?;
     let container = Container::of(images::HELLO).command(["/app/no-such-program"]);
-    let refused = container.spawn().await?.ended(&node).await;
-    let refused = refused
-        .map(|ended| format!("{ended:?}"))
-        .expect_err("it cannot run");
+    let ended = container.spawn().await?.ended(&node).await;
+    let error = ended.expect_err("there is no such program");
     ensure!(
-        format!("{refused:#}").contains("/app/no-such-program"),
-        "{refused:#}"
+        format!("{error:#}").contains("/app/no-such-program"),
+        "{error:#}"
     );
     Ok(())
 }

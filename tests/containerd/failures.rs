@@ -1,19 +1,22 @@
-//! Starts that fail half way, wherever that is: the container ends with a message, and can be removed.
+//! Starts that fail half-way: the container ends with a message and can be removed, and nothing hangs.
 //!
-//! Nothing may hang. Where the shim, libcontainer or the host stumbles is found by taking something away from the
-//! container: threads, or a system call.
+//! Each test takes something away from the container, such as threads or a system call, so that the shim, libcontainer or
+//! the host fails at another step.
 
-use crate::container::{Builder, Container};
+use crate::container::{Container, ContainerBuilder};
 use crate::cri::{HANDLER, Pod, Setup};
-use crate::leftovers::Leftovers;
+use crate::leftovers::{Leftovers, cycles_leave_nothing};
 use crate::node::Node;
 use crate::{cgroup, images};
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use serde_json::json;
 use visits_tests::{DEADLINE, get, load, wait};
 
-/// Either it serves and stops as usual, or it ends, or is refused, with a reason.
-async fn serves_or_says_why(node: &Node, builder: Builder) -> Result<bool> {
+/// A log to which nothing can be written.
+const FULL_LOG: [&str; 2] = ["--log-uri", "file:///dev/full"];
+
+/// Starts a container. Returns true if it serves; then it is stopped. Returns false if it ends or is refused, with a reason.
+async fn serves(node: &Node, builder: ContainerBuilder) -> Result<bool> {
     let container = builder.spawn().await?;
     let address = container.address();
     let served = wait::until("it answers or ends", DEADLINE, async || {
@@ -42,25 +45,21 @@ async fn serves_or_says_why(node: &Node, builder: Builder) -> Result<bool> {
 
 #[tokio::test]
 #[ignore = "needs root"]
-async fn a_hundred_containers_that_may_not_have_their_threads_end_with_a_message() -> Result<()> {
+async fn a_hundred_containers_without_enough_threads_end_with_a_message() -> Result<()> {
     let node = Node::alone().await?;
     let parent = format!("{}/threads", Node::cgroup()?);
-    let mut before = Leftovers::now()?;
     let (mut served, mut refused) = (0, 0);
-    for cycle in 0..=100_u32 {
-        if cycle == 1 {
-            // The first makes directories for all that follow.
-            before = Leftovers::now()?;
-        }
-        // Enough for more and more, until nothing is missing.
+    cycles_leave_nothing(&node, 100, &[], async |cycle| {
+        // One thread more in each of ten cycles, until there are enough.
         cgroup::limit_processes(&parent, 1 + cycle % 10)?;
         let builder = Container::of(images::HELLO).cgroup(&format!("threads/{cycle}"));
-        match serves_or_says_why(&node, builder).await? {
+        match serves(&node, builder).await? {
             true => served += 1,
             false => refused += 1,
         }
-    }
-    before.are_all_there_is(&node).await?;
+        Ok(())
+    })
+    .await?;
     ensure!(
         served > 0 && refused > 0,
         "{served} served, {refused} refused"
@@ -92,33 +91,28 @@ async fn a_hundred_hosts_that_panic_end_their_containers() -> Result<()> {
     let node = Node::alone().await?;
     let name = "localhost/panics:test";
     images::import(&images::component(name, "no manifest", b"")).await?;
-    let before = Leftovers::now()?;
-    for _ in 0..100 {
-        // Telling what is wrong with the manifest panics, for the log takes nothing.
-        let builder = Container::of(name)
-            .flag("--log-uri")
-            .flag("file:///dev/full");
+    cycles_leave_nothing(&node, 100, &[], async |_| {
+        // The host panics when it reports the invalid manifest, because the log cannot be written.
+        let builder = Container::of(name).flags(FULL_LOG);
         let container = builder.spawn().await?;
         assert_eq!(container.ended(&node).await?.code, 1);
-        container.remove().await?;
-    }
-    before.are_all_there_is(&node).await
+        container.remove().await
+    })
+    .await
 }
 
 #[tokio::test]
 #[ignore = "needs root"]
-async fn a_log_that_is_full_stops_no_visit() -> Result<()> {
+async fn visits_are_counted_while_the_log_is_full() -> Result<()> {
     let node = Node::shared().await?;
-    let builder = Container::of(images::VISITS)
-        .flag("--log-uri")
-        .flag("file:///dev/full");
-    let container = builder.start(&node).await?;
+    let container = Container::of(images::VISITS).flags(FULL_LOG);
+    let container = container.start(&node).await?;
     assert_eq!(load::visits(container.address(), 1, 3).await?, [1, 2, 3]);
     assert_eq!(container.stop(&node).await?.code, 0);
     Ok(())
 }
 
-/// Each set is taken away alone.
+/// Sets of system calls, each of which is taken away alone.
 const SYSTEM_CALLS: &[&[&str]] = &[
     &["clone", "clone3"],
     &["epoll_create1"],
@@ -154,15 +148,13 @@ async fn a_container_that_lacks_a_system_call_ends_with_a_message() -> Result<()
                 "syscalls": [{ "names": names, "action": action }],
             });
             std::fs::write(&file, profile.to_string())?;
-            let builder = Container::of(images::HELLO)
-                .flag("--seccomp")
-                .flag("--seccomp-profile")
-                .flag(&file);
-            let told = serves_or_says_why(&node, builder).await;
-            told.map_err(|error| error.context(format!("without {names:?}, by {action}")))?;
+            let builder = Container::of(images::HELLO).flag("--seccomp");
+            let builder = builder.flag("--seccomp-profile").flag(&file);
+            let ended = serves(&node, builder).await;
+            ended.with_context(|| format!("without {names:?}, by {action}"))?;
         }
     }
-    before.are_all_there_is(&node).await
+    before.nothing_added(&node).await
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! A component in a pod is reached by every address family that the pod has, without an option.
+//! A component listens on every address family of its pod, without an option.
 
 use crate::cri::{HANDLER, Pod, Setup};
 use crate::images;
@@ -14,18 +14,17 @@ async fn a_pod_with_both_families_answers_on_each_address() -> Result<()> {
     let other = pod.other_address().context("the pod has one address")?;
     ensure!(
         pod.address().is_ipv4() != other.is_ipv4(),
-        "{} and {other} are of one family",
+        "{} and {other} are of the same family",
         pod.address()
     );
     let setup = Setup::of(images::HELLO).command(["/app/spin.toml", "--access-log"]);
-    let container = pod.run(&node, setup).await?;
-    container.listens(&pod, &node).await?;
+    let container = pod.serve(&node, setup).await?;
     for address in [pod.address(), other] {
         ensure!(get(address, "/").await?.status == 200, "{address}");
     }
-    // A socket of both families gives an IPv4 client an IPv6 address: the log shows the client's own.
+    // A dual-stack socket reports an IPv4 client by an IPv6 address. The log must show the client's own.
     for peer in ["peer=10.89.0.1:", "peer=[fd00:10:89::1]:"] {
-        wait::until(&format!("the log names {peer}"), DEADLINE, async || {
+        wait::until(&format!("{peer} in the log"), DEADLINE, async || {
             let mut log = container.log().into_iter();
             Ok(log.find(|line| line.contains(peer)))
         })
@@ -40,10 +39,9 @@ async fn a_pod_with_ipv6_disabled_answers_by_ipv4() -> Result<()> {
     let node = Node::shared().await?;
     let sysctls = [("net.ipv6.conf.all.disable_ipv6", "1")];
     let pod = Pod::start_with_sysctls(&node, HANDLER, &sysctls).await?;
-    let container = pod.run(&node, Setup::of(images::HELLO)).await?;
-    container.listens(&pod, &node).await?;
+    pod.serve(&node, Setup::of(images::HELLO)).await?;
     ensure!(get(pod.address(), "/").await?.status == 200);
-    let other = pod.other_address().context("the pod had one address")?;
+    let other = pod.other_address().context("the pod has one address")?;
     ensure!(get(other, "/").await.is_err(), "{other} answers");
     Ok(())
 }

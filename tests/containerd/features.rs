@@ -1,4 +1,4 @@
-//! What the shim says it can do, as containerd hears it and kubelet gets it; and that it is true.
+//! The features that the shim reports to containerd and kubelet, and a check that they work.
 
 use crate::container::{Container, Runtime};
 use crate::cri;
@@ -18,16 +18,16 @@ async fn the_shim_describes_itself_to_containerd() -> Result<()> {
     info.arg("-info").stdin(Stdio::null());
     let output = tokio::task::spawn_blocking(move || info.output()).await??;
     ensure!(output.status.success(), "{output:?}");
-    // A protocol buffer whose last field is JSON.
+    // A protobuf message whose last field is JSON.
     let text = String::from_utf8_lossy(&output.stdout);
     ensure!(
         text.contains("runtime-spec/1/features/Features"),
-        "{text}: no features"
+        "no features in {text}"
     );
     let json = text
         .find("{\"hooks\"")
         .and_then(|start| Some(&text[start..=text.rfind('}')?]))
-        .with_context(|| format!("{text}: no JSON"))?;
+        .with_context(|| format!("no JSON in {text}"))?;
     let features: Value = serde_json::from_str(json)?;
     assert_eq!(features["linux"]["seccomp"]["enabled"], true);
     assert_eq!(features["linux"]["cgroup"]["systemd"], true);
@@ -36,7 +36,7 @@ async fn the_shim_describes_itself_to_containerd() -> Result<()> {
 
 #[tokio::test]
 #[ignore = "needs root"]
-async fn kubelet_hears_of_read_only_mounts_as_deep_as_they_go() -> Result<()> {
+async fn kubelet_is_offered_recursive_read_only_mounts() -> Result<()> {
     let _node = Node::shared().await?;
     let mut info = cri::crictl(["info"])?;
     info.stdin(Stdio::null());
@@ -44,7 +44,7 @@ async fn kubelet_hears_of_read_only_mounts_as_deep_as_they_go() -> Result<()> {
     let handlers = info["runtimeHandlers"].as_array();
     let handler = handlers
         .and_then(|handlers| handlers.iter().find(|one| one["name"] == cri::HANDLER))
-        .with_context(|| format!("{info}: no handler {}", cri::HANDLER))?;
+        .with_context(|| format!("no handler {} in {info}", cri::HANDLER))?;
     assert_eq!(
         handler["features"]["recursive_read_only_mounts"], true,
         "{handler}"
@@ -52,7 +52,7 @@ async fn kubelet_hears_of_read_only_mounts_as_deep_as_they_go() -> Result<()> {
     Ok(())
 }
 
-/// A file system mounted in a directory; unmounted on drop.
+/// A tmpfs on a directory. It is unmounted on drop.
 struct Inner(PathBuf);
 
 impl Inner {
@@ -69,26 +69,25 @@ impl Drop for Inner {
     }
 }
 
-/// With `ro` a file system that is mounted in the volume stays writable; with `rro` it does not.
+/// With `ro` a file system mounted in the volume stays writable; with `rro` it does not.
 #[tokio::test]
 #[ignore = "needs root"]
-async fn a_volume_can_be_read_only_with_all_that_is_mounted_in_it() -> Result<()> {
+async fn a_recursively_read_only_volume_includes_the_mounts_in_it() -> Result<()> {
     let node = Node::shared().await?;
     let volume = volume()?;
     let _inner = Inner::on(&volume.path().join("inner"))?;
-    for runtime in [Runtime::Runc, Runtime::Preopen] {
+    for runtime in Runtime::BOTH {
         for (option, writable) in [("ro", true), ("rro", false)] {
-            let mount = format!(
-                "type=bind,src={},dst=/volume,options=rbind:{option}",
-                volume.path().display()
-            );
             let script = "echo x > /volume/inner/file && echo written; echo x > /volume/file";
             let builder = Container::native(script).runtime(runtime);
-            let builder = builder.flag("--mount").flag(mount);
+            let builder = builder.mount(volume.path(), "/volume", &format!("rbind:{option}"));
             let ended = builder.spawn().await?.ended(&node).await?;
             let wrote = ended.stdout.concat() == "written";
             assert_eq!(wrote, writable, "{runtime:?}, {option}: {ended:?}");
-            assert_ne!(ended.code, 0, "{runtime:?}, {option}: the volume itself");
+            assert_ne!(
+                ended.code, 0,
+                "{runtime:?}, {option}: the volume is writable"
+            );
         }
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! A container that is held up while it is made is removed, with what holds it up.
+//! A container whose creation is blocked is removed, and the process that blocks it is killed.
 
 use crate::container::{Container, Runtime};
 use crate::node::Node;
@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use visits_tests::{DEADLINE, Signal, wait};
 
-/// Where the shim keeps a container while it is made.
+/// Returns the directory that containerd keeps for a container while it exists.
 fn bundle(id: &str) -> PathBuf {
     PathBuf::from("/run/containerd/io.containerd.runtime.v2.task/visits").join(id)
 }
@@ -22,16 +22,16 @@ async fn a_process_of_the_container_that_keeps_the_lock_is_killed_with_it() -> R
     let builder = Container::of(images::HELLO).runtime(Runtime::Preopen);
     let container = builder.start(&node).await?;
     let lock = bundle(container.id()).join("making");
-    ensure!(lock.exists(), "{} is there", lock.display());
-    // As the process would that a FIFO among the image's files holds up: in the cgroup, with the lock.
-    // Without a process of its own for `sleep`, which might start before the cgroup takes it in.
+    ensure!(lock.exists(), "{} does not exist", lock.display());
+    // In the cgroup and with the lock, as a process blocked by a FIFO in the image would be. `--no-fork`: a separate
+    // process for `sleep` might start before this one is moved to the cgroup.
     let mut holder = Command::new("flock")
         .arg("--no-fork")
         .arg(&lock)
         .args(["sleep", "1000"])
         .stdin(Stdio::null())
         .spawn()
-        .context("flock, of util-linux")?;
+        .context("cannot run flock, which is part of util-linux")?;
     let controllers: &[&str] = match cgroup::is_v2() {
         true => &[""],
         false => &["memory", "pids", "cpu", "devices", "freezer"],
@@ -58,10 +58,9 @@ async fn a_process_of_the_container_that_keeps_the_lock_is_killed_with_it() -> R
     })
     .await?;
     let state = PathBuf::from("/run/containerd/preopen/visits").join(&id);
-    wait::until("nothing is left of the container", DEADLINE, async || {
+    let gone = wait::until("nothing is left of the container", DEADLINE, async || {
         let mounts = fs::read_to_string("/proc/self/mountinfo")?;
         Ok((!state.exists() && !mounts.contains(&format!("/{id}/"))).then_some(()))
-    })
-    .await
-    .map_err(|error| node.failed(&format!("{error:#}")))
+    });
+    node.with_log(gone.await)
 }

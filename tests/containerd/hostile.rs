@@ -1,15 +1,14 @@
-//! Images that try to run code of their own before their container is confined.
+//! Images that try to run code in the shim's process before it has given up its rights.
 
-use crate::container::{Container, Runtime};
+use crate::container::Container;
 use crate::images;
 use crate::node::Node;
 use anyhow::{Context, Result, ensure};
-use std::path::Path;
 use std::process::Command;
 use tempfile::TempDir;
 use visits_tests::get;
 
-/// Leaves a file in /marker when it is loaded. Without the C library, so that it loads into any process.
+/// A library that makes a directory in /marker when it is loaded. It does not use the C library, so any process can load it.
 const LIBRARY: &str = r#"
 static long call(long number, long a, long b, long c) {
     long result;
@@ -21,7 +20,7 @@ __attribute__((constructor)) static void loaded(void) {
 }
 "#;
 
-/// An `/etc/nsswitch.conf` that names the library, the library, and the directory in which it would leave its mark.
+/// An `/etc/nsswitch.conf` that names the library, the library, and the directory in which it leaves its mark.
 struct Trap {
     directory: TempDir,
 }
@@ -39,12 +38,12 @@ impl Trap {
             .args(["-shared", "-nostdlib", "-fPIC", "-o"])
             .args([path("libnss_evil.so.2"), path("library.c")])
             .status()
-            .context("run the C compiler")?;
-        ensure!(built.success(), "the library is not built: {built}");
+            .context("cannot run cc: is a C compiler installed?")?;
+        ensure!(built.success(), "the library was not built: {built}");
         Ok(Self { directory })
     }
 
-    /// Returns the flags that mount it over a container's files.
+    /// Returns the flags that mount these files over a container's own.
     fn flags(&self) -> Vec<String> {
         let mount = |name: &str, to: &str| {
             let from = self.directory.path().join(name);
@@ -61,8 +60,9 @@ impl Trap {
         flags.into_iter().flatten().collect()
     }
 
+    /// Whether a process has loaded the library.
     fn sprung(&self) -> bool {
-        Path::new(&self.directory.path().join("marker/loaded")).exists()
+        self.directory.path().join("marker/loaded").exists()
     }
 }
 
@@ -78,15 +78,11 @@ async fn no_library_of_the_image_is_loaded_to_look_up_a_user() -> Result<()> {
         (images::VISITS, Some("--env=HOME=")),
     ] {
         let trap = Trap::set()?;
-        let mut builder = Container::of(image).runtime(Runtime::Preopen);
-        for flag in trap.flags().into_iter().chain(home.map(str::to_owned)) {
-            builder = builder.flag(flag);
-        }
+        let mut builder = Container::of(image).flags(trap.flags()).flags(home);
         if image == images::NATIVE {
             builder = builder.command(["/tools/sh", "-c", "exec sleep 1000"]);
         }
-        let container = builder.spawn().await?;
-        container.runs().await?;
+        let container = builder.spawn_running().await?;
         ensure!(!trap.sprung(), "{image}, {home:?}: the library was loaded");
         let program = if image == images::NATIVE {
             "/tools/true"
@@ -94,12 +90,15 @@ async fn no_library_of_the_image_is_loaded_to_look_up_a_user() -> Result<()> {
             "true"
         };
         container.exec([program]).run(&node).await?;
-        ensure!(!trap.sprung(), "{image}, {home:?}: by an exec");
+        ensure!(
+            !trap.sprung(),
+            "{image}, {home:?}: an exec loaded the library"
+        );
     }
     Ok(())
 }
 
-/// A component may send requests; the name of a host is looked up in the process that serves it.
+/// The process that serves a component looks up the host names of its outbound requests.
 #[cfg(target_arch = "x86_64")]
 #[tokio::test]
 #[ignore = "needs root"]
@@ -109,13 +108,13 @@ async fn no_library_of_the_image_is_loaded_to_look_up_a_host() -> Result<()> {
     let lines = "allowed_outbound_hosts = [\"http://*\"]";
     images::import(&images::probe_with(CALLER, lines)?).await?;
     let trap = Trap::set()?;
-    let mut builder = Container::of(CALLER);
-    for flag in trap.flags() {
-        builder = builder.flag(flag);
-    }
-    let container = builder.start(&node).await?;
+    let container = Container::of(CALLER).flags(trap.flags());
+    let container = container.start(&node).await?;
     let reply = get(container.address(), "/outbound?url=http://nowhere.test/").await?;
     ensure!(!trap.sprung(), "the library was loaded: {}", reply.text());
-    ensure!(reply.text() != "200\n", "there is no such host");
+    ensure!(
+        reply.text() != "200\n",
+        "a host that does not exist has answered"
+    );
     Ok(())
 }

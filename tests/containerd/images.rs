@@ -1,4 +1,4 @@
-//! The images of the tests, made by the crate that makes the counter's own.
+//! The images of the tests, made with the crate that makes the counter's image.
 
 use crate::ctr;
 use anyhow::{Context, Result};
@@ -6,26 +6,26 @@ use oci_writer::Image;
 use std::path::Path;
 use visits_tests::{artifacts, command};
 
-/// The counter, as the project ships it.
+/// The counter, laid out as in the project's image.
 pub(crate) const VISITS: &str = "localhost/visits:test";
-/// The component that misbehaves on request, with two volumes.
+/// A component that misbehaves on request, with two volumes.
 pub(crate) const PROBE: &str = "localhost/probe:test";
-/// The least a component can do.
+/// The smallest component: it answers `hello`.
 pub(crate) const HELLO: &str = "localhost/hello:test";
-/// Native code: busybox under several names. It runs its argument as a line of shell.
+/// Native code: busybox under several names. The entrypoint runs its argument as a line of shell.
 pub(crate) const NATIVE: &str = "localhost/native:test";
-/// The least component, with commands beside it, wasm and native ones.
+/// The smallest component, with WASI commands and native programs in the image.
 pub(crate) const COMMANDS: &str = "localhost/commands:test";
-/// What holds a pod's namespaces: it waits for SIGTERM.
+/// The pause container, which holds a pod's namespaces until SIGTERM.
 pub(crate) const PAUSE: &str = "localhost/pause:test";
 
-/// The user that the counter's image names.
+/// The user of the counter's image.
 pub(crate) const USER: u32 = 65532;
 
-/// The namespace of Kubernetes in containerd.
+/// The containerd namespace of Kubernetes.
 pub(crate) const KUBERNETES: &str = "k8s.io";
 
-/// Makes all images and gives them to containerd.
+/// Makes all images and imports them into containerd.
 pub(crate) async fn import_all() -> Result<()> {
     for image in [
         visits()?,
@@ -40,7 +40,7 @@ pub(crate) async fn import_all() -> Result<()> {
     Ok(())
 }
 
-/// Gives one image to containerd, in the namespaces of `ctr` and of pods.
+/// Imports an image into containerd, for `ctr` and for pods.
 pub(crate) async fn import(image: &Image) -> Result<()> {
     let directory = tempfile::tempdir()?;
     let tar = directory.path().join("image.tar");
@@ -53,7 +53,7 @@ pub(crate) async fn import(image: &Image) -> Result<()> {
     Ok(())
 }
 
-/// A component with this manifest in the usual place; its file is `component.wasm`.
+/// Returns an image with a component, `component.wasm`, and this manifest.
 pub(crate) fn component(name: &str, manifest: &str, wasm: &[u8]) -> Image {
     Image::new(name)
         .entrypoint(["/app/spin.toml"])
@@ -63,7 +63,7 @@ pub(crate) fn component(name: &str, manifest: &str, wasm: &[u8]) -> Image {
         .file("/app/component.wasm", wasm, 0o644)
 }
 
-/// A manifest of one component on every route, with these lines at the end of its table.
+/// Returns a manifest with one component on every route and these lines at the end of its table.
 pub(crate) fn manifest(lines: &str) -> String {
     format!(
         "spin_manifest_version = 2\n\n[application]\nname = \"app\"\n\n\
@@ -72,7 +72,7 @@ pub(crate) fn manifest(lines: &str) -> String {
     )
 }
 
-/// The counter, in the layout of its image.
+/// Returns the counter's image.
 pub(crate) fn visits() -> Result<Image> {
     let files = "files = [{ source = \"persistent\", destination = \"/app/persistent\" }]";
     let image = component(VISITS, &manifest(files), &read(&artifacts::visits_wasm()?)?);
@@ -89,7 +89,7 @@ fn probe() -> Result<Image> {
         .directory("/app/two", USER, USER, 0o755))
 }
 
-/// The component that misbehaves, with these lines in its manifest.
+/// Returns an image of the component that misbehaves, with these lines in its manifest.
 pub(crate) fn probe_with(name: &str, lines: &str) -> Result<Image> {
     Ok(component(
         name,
@@ -106,7 +106,7 @@ fn hello() -> Result<Image> {
     ))
 }
 
-/// What [`COMMANDS`] prints when its command of preview 1 is run, and the code that it ends with.
+/// The output and the exit code of the WASI preview 1 command in [`COMMANDS`].
 pub(crate) const CORE: (&str, u8) = ("a core module\n", 142);
 
 fn commands() -> Result<Image> {
@@ -125,12 +125,12 @@ fn commands() -> Result<Image> {
     Ok(image.env("PATH", "/opt:/bin"))
 }
 
-/// Copies of busybox, for each is the program that it is called by.
+/// Returns the native image. busybox takes the program from the name by which it is started.
 fn native() -> Result<Image> {
     native_as(NATIVE)
 }
 
-/// The same under another name, for a test to add to.
+/// Returns the native image under another name, so that a test can add to it.
 pub(crate) fn native_as(name: &str) -> Result<Image> {
     let busybox = read(&artifacts::busybox()?)?;
     let image = Image::new(name)
@@ -160,6 +160,7 @@ fn pause() -> Result<Image> {
         .file("/tools/sleep", busybox, 0o755))
 }
 
+/// Reads a file.
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>> {
-    std::fs::read(path).with_context(|| format!("read {}", path.display()))
+    std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))
 }

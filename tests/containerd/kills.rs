@@ -1,8 +1,8 @@
-//! kill -9 of what can be killed.
+//! SIGKILL to the component and to the shim, under load and at any moment.
 
-use crate::container::{Builder, Container, Runtime};
+use crate::container::{Container, ContainerBuilder, Runtime};
 use crate::images;
-use crate::leftovers::Leftovers;
+use crate::leftovers::{Leftovers, cycles_leave_nothing};
 use crate::node::Node;
 use crate::process::{self, Process, parent};
 use crate::volumes::volume;
@@ -19,8 +19,7 @@ async fn a_component_killed_under_load_loses_no_acknowledged_visit() -> Result<(
     let volume = volume()?;
     let mut acknowledged = 0;
     for _ in 0..5 {
-        let builder = Container::of(images::VISITS).volume(volume.path(), "/app/persistent");
-        let container = builder.start(&node).await?;
+        let container = Container::visits(volume.path()).start(&node).await?;
         let record = Record::default();
         let kill = async {
             until("visits are answered", DEADLINE, async || {
@@ -41,37 +40,27 @@ async fn a_component_killed_under_load_loses_no_acknowledged_visit() -> Result<(
         acknowledged = highest;
         container.remove().await?;
     }
-    let container = Container::of(images::VISITS).volume(volume.path(), "/app/persistent");
-    let container = container.start(&node).await?;
+    let container = Container::visits(volume.path()).start(&node).await?;
     let next = load::visits(container.address(), 1, 1).await?[0];
     ensure!(next > acknowledged, "{next} after {acknowledged}");
     Ok(())
 }
 
-/// Of a shim that was killed, `ctr` leaves the pipes and containerd the socket, whichever shim it was.
+/// After the kill of a shim, of runc's too, `ctr` leaves its pipes and containerd its socket.
 const PIPES: &str = "/run/containerd/fifo";
 const SOCKETS: &str = "/run/containerd/s";
 
-async fn ends_with_its_shim(builder: Builder) -> Result<()> {
+async fn ends_with_its_shim(builder: ContainerBuilder) -> Result<()> {
     let node = Node::alone().await?;
-    let mut before = Leftovers::now()?;
-    for cycle in 0..=10 {
-        if cycle == 1 {
-            // The first makes directories for all that follow.
-            before = Leftovers::now()?;
-        }
+    cycles_leave_nothing(&node, 10, &[PIPES, SOCKETS], async |_| {
         let container = builder.clone().start(&node).await?;
         let pid = container.pid().await?;
         process::kill(parent(pid)?, Signal::KILL)?;
-        until("the container's process is gone", DEADLINE, async || {
-            Ok((!process::exists(pid)).then_some(()))
-        })
-        .await
-        .map_err(|error| node.failed(&format!("{error:#}")))?;
+        node.with_log(process::ends(pid).await)?;
         container.exited(&node).await?;
-        container.remove().await?;
-    }
-    before.are_all_but(&node, &[PIPES, SOCKETS]).await
+        container.remove().await
+    })
+    .await
 }
 
 #[tokio::test]
@@ -89,12 +78,11 @@ async fn a_container_ends_with_its_shim_and_nothing_stays() -> Result<()> {
 
 #[tokio::test]
 #[ignore = "needs root"]
-async fn after_a_shim_was_killed_its_containers_volume_counts_on() -> Result<()> {
+async fn a_count_continues_after_its_shim_was_killed() -> Result<()> {
     let node = Node::shared().await?;
     let volume = volume()?;
     for first in [1, 11] {
-        let builder = Container::of(images::VISITS).volume(volume.path(), "/app/persistent");
-        let container = builder.start(&node).await?;
+        let container = Container::visits(volume.path()).start(&node).await?;
         let numbers = load::visits(container.address(), 1, 10).await?;
         load::assert_exactly(numbers, first, first + 9);
         process::kill(parent(container.pid().await?)?, Signal::KILL)?;
@@ -106,7 +94,7 @@ async fn after_a_shim_was_killed_its_containers_volume_counts_on() -> Result<()>
 
 #[tokio::test]
 #[ignore = "needs root"]
-async fn one_killed_shim_takes_no_other_container_with_it() -> Result<()> {
+async fn a_killed_shim_ends_no_other_container() -> Result<()> {
     let node = Node::shared().await?;
     let one = Container::of(images::HELLO).start(&node).await?;
     let other = Container::of(images::HELLO).start(&node).await?;
@@ -117,7 +105,7 @@ async fn one_killed_shim_takes_no_other_container_with_it() -> Result<()> {
     Ok(())
 }
 
-/// Looks at the shims of a container, but for those that clean up after another, until `enough`.
+/// Passes the container's shim processes to `enough` until it returns true. Those that only clean up are left out.
 async fn shims_of(
     container: &Container,
     what: &str,
@@ -134,8 +122,8 @@ async fn shims_of(
     .await
 }
 
-/// The shim dies while it makes or starts a container: a little later each time.
-async fn dies_at_any_moment(builder: Builder, ignored: &[&str]) -> Result<()> {
+/// Kills the shim while it creates or starts a container, a little later each time, and checks that nothing is left.
+async fn dies_at_any_moment(builder: ContainerBuilder, ignored: &[&str]) -> Result<()> {
     let node = Node::alone().await?;
     let first = builder.clone().start(&node).await?;
     first.signal("SIGKILL").await?;
@@ -144,15 +132,15 @@ async fn dies_at_any_moment(builder: Builder, ignored: &[&str]) -> Result<()> {
     let before = Leftovers::now()?;
     for cycle in 0..40 {
         let container = builder.clone().spawn().await?;
-        shims_of(&container, "it has a shim", async |shims| {
+        shims_of(&container, "the container has a shim", async |shims| {
             Ok(!shims.is_empty())
         })
         .await?;
         tokio::time::sleep(Duration::from_millis(3 * cycle)).await;
-        // More than once, for a shim hands over to another process when it starts.
-        shims_of(&container, "it ends", async |shims| {
+        // Repeatedly, because a starting shim hands over to another process.
+        shims_of(&container, "the container ends", async |shims| {
             for shim in shims {
-                // One that has ended meanwhile is as good.
+                // It may have ended meanwhile.
                 let _ = process::kill(shim.pid, Signal::KILL);
             }
             Ok(container.has_exited())
@@ -161,14 +149,14 @@ async fn dies_at_any_moment(builder: Builder, ignored: &[&str]) -> Result<()> {
         .map_err(|error| node.failed(&format!("cycle {cycle}: {error:#}")))?;
         container.remove().await?;
     }
-    before.are_all_but(&node, ignored).await
+    before.nothing_added_outside(&node, ignored).await
 }
 
 #[tokio::test]
 #[ignore = "needs root"]
 async fn under_runc_a_shim_may_die_at_any_moment_which_proves_the_harness() -> Result<()> {
     let native = Container::native("exec httpd -f -p 5000 -h /tmp").runtime(Runtime::Runc);
-    // It leaves empty cgroups, and what it writes beside them.
+    // runc leaves empty cgroups and its state directory.
     let ignored = [PIPES, SOCKETS, "/sys/fs/cgroup", "/run/containerd/runc"];
     dies_at_any_moment(native, &ignored).await
 }

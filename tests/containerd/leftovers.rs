@@ -1,18 +1,18 @@
-//! What is on the node apart from containers: what a container must not add to.
+//! Checks that containers leave nothing on the node: no process, mount, cgroup or file.
 
 use crate::cgroup;
 use crate::node::Node;
 use crate::process::{self, Process};
-use anyhow::Result;
+use anyhow::{Context, Result};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use visits_tests::DEADLINE;
 use visits_tests::wait::until;
 
-/// Where containerd and the shims keep what lives as long as a container.
+/// The directory in which containerd and the shims keep what lives as long as a container.
 const STATE: &str = "/run/containerd";
 
-/// Processes, mounts, cgroups and files at one moment.
+/// The node's processes, mounts, cgroups and files at one moment.
 #[derive(Debug)]
 pub(crate) struct Leftovers {
     processes: BTreeSet<Process>,
@@ -22,7 +22,7 @@ pub(crate) struct Leftovers {
 }
 
 impl Leftovers {
-    /// What there is now.
+    /// Records what is there now.
     pub(crate) fn now() -> Result<Self> {
         let mounts = std::fs::read_to_string("/proc/self/mountinfo")?;
         let mut files = BTreeSet::new();
@@ -35,13 +35,13 @@ impl Leftovers {
         })
     }
 
-    /// Waits until there is nothing beyond this.
-    pub(crate) async fn are_all_there_is(&self, node: &Node) -> Result<()> {
-        self.are_all_but(node, &[]).await
+    /// Waits until nothing has been added since.
+    pub(crate) async fn nothing_added(&self, node: &Node) -> Result<()> {
+        self.nothing_added_outside(node, &[]).await
     }
 
-    /// The same without looking at what is below these directories.
-    pub(crate) async fn are_all_but(&self, node: &Node, ignored: &[&str]) -> Result<()> {
+    /// Waits until nothing has been added since, except below these directories.
+    pub(crate) async fn nothing_added_outside(&self, node: &Node, ignored: &[&str]) -> Result<()> {
         let mut more = Vec::new();
         let waited = until("nothing is left behind", DEADLINE, async || {
             let mut now = Self::now()?;
@@ -52,7 +52,7 @@ impl Leftovers {
             Ok(more.is_empty().then_some(()))
         })
         .await;
-        waited.map_err(|_| node.failed(&format!("left behind:\n{}", more.join("\n"))))
+        waited.map_err(|error| node.failed(&format!("{error:#}:\n{}", more.join("\n"))))
     }
 
     fn more(&self, now: &Self) -> Vec<String> {
@@ -71,7 +71,25 @@ impl Leftovers {
     }
 }
 
-/// All files below a directory, but for those in containers' root file systems.
+/// Runs a test's cycle once and then `cycles` more times, and waits until the later ones have left nothing outside the
+/// `ignored` directories. The first makes directories that all of them use.
+pub(crate) async fn cycles_leave_nothing(
+    node: &Node,
+    cycles: u32,
+    ignored: &[&str],
+    mut cycle: impl AsyncFnMut(u32) -> Result<()>,
+) -> Result<()> {
+    cycle(0).await?;
+    let before = Leftovers::now()?;
+    for number in 1..=cycles {
+        cycle(number)
+            .await
+            .with_context(|| format!("cycle {number}"))?;
+    }
+    before.nothing_added_outside(node, ignored).await
+}
+
+/// Lists all files below a directory, except those in root file systems of containers.
 fn list(directory: &Path, files: &mut BTreeSet<PathBuf>) {
     for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
         let path = entry.path();

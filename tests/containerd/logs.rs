@@ -1,7 +1,7 @@
-//! What component and host write, where `ctr` and `kubectl logs` find it.
+//! The output of component and host, as `ctr` and `kubectl logs` find it.
 
 use crate::container::Container;
-use crate::cri::{HANDLER, Pod, Setup};
+use crate::cri::{Pod, Setup};
 use crate::images;
 use crate::node::Node;
 use anyhow::{Context, Result, ensure};
@@ -12,7 +12,7 @@ const STDERR: &str = "the probe's stderr: \u{1b}[1mbold";
 
 #[tokio::test]
 #[ignore = "needs root"]
-async fn what_the_component_prints_arrives_unchanged() -> Result<()> {
+async fn the_output_of_a_component_arrives_unchanged() -> Result<()> {
     let node = Node::shared().await?;
     let container = Container::of(images::PROBE).start(&node).await?;
     get(container.address(), "/print").await?;
@@ -26,9 +26,7 @@ async fn what_the_component_prints_arrives_unchanged() -> Result<()> {
 #[ignore = "needs root"]
 async fn a_pods_log_has_every_line_of_the_component_and_of_the_host() -> Result<()> {
     let node = Node::shared().await?;
-    let pod = Pod::start(&node, HANDLER).await?;
-    let container = pod.run(&node, Setup::of(images::PROBE)).await?;
-    container.listens(&pod, &node).await?;
+    let (pod, container) = Pod::serving(&node, Setup::of(images::PROBE)).await?;
     get(pod.address(), "/print").await?;
     container.stop(30).await?;
     let log = container.log();
@@ -40,34 +38,25 @@ async fn a_pods_log_has_every_line_of_the_component_and_of_the_host() -> Result<
 
 #[tokio::test]
 #[ignore = "needs root"]
-async fn the_hosts_lines_are_json_when_asked_for() -> Result<()> {
+async fn the_hosts_log_is_json_with_log_format_json() -> Result<()> {
     let node = Node::shared().await?;
     let command = ["/app/spin.toml", "--log-format", "json", "--access-log"];
-    let container = Container::of(images::HELLO)
-        .command(command)
-        .start(&node)
-        .await?;
+    let container = Container::of(images::HELLO).command(command);
+    let container = container.start(&node).await?;
     get(container.address(), "/").await?;
     let ended = container.stop(&node).await?;
     let mut messages = Vec::new();
     for line in &ended.stderr {
         let log: serde_json::Value = serde_json::from_str(line).with_context(|| line.clone())?;
-        messages.push(
-            log["fields"]["message"]
-                .as_str()
-                .unwrap_or_default()
-                .to_owned(),
-        );
+        messages.push(log["fields"]["message"].clone());
     }
     ensure!(
         messages.iter().any(|message| message == "listening"),
         "{messages:?}"
     );
+    let status = "\"status\":200";
     ensure!(
-        ended
-            .stderr
-            .iter()
-            .any(|line| line.contains("\"status\":200")),
+        ended.stderr.iter().any(|line| line.contains(status)),
         "{ended:?}"
     );
     Ok(())

@@ -1,16 +1,18 @@
-//! The shim under a real containerd: every claim about it, tried on containers as `ctr` and Kubernetes make them.
+//! The shim under a real containerd, with containers as `ctr` and Kubernetes make them.
 //!
-//! The suite runs inside `contained` (see tests/contained), as root on Linux. What it stands on:
+//! The suite runs inside `contained` (see tests/contained), as root on Linux. Its modules without tests:
 //!
-//! - [`node`]: one containerd for all tests, its configuration, its log
-//! - [`ctr`], [`cri`]: programs with deadlines: `ctr`, and pods through `crictl`
-//! - [`images`]: the images, made here
-//! - [`network`]: a bridge, and a network namespace for each container
-//! - [`container`]: one container under guard, as [`visits_tests::Host`] is one process
-//! - [`terminal`], [`events`], [`task_api`]: a terminal, what containerd reports, and a shim without containerd
-//! - [`process`], [`rights`], [`cgroup`], [`leftovers`]: what the kernel says
+//! - [`node`]: one containerd for all tests, with its configuration and its log
+//! - [`ctr`], [`cri`]: the programs `ctr` and `crictl`, with deadlines; pods
+//! - [`images`]: the images of the tests
+//! - [`network`]: a bridge and a network namespace for each container of `ctr`
+//! - [`container`]: one container, removed on drop
+//! - [`terminal`], [`events`], [`task_api`]: a terminal, containerd's events, and a shim's API without containerd
+//! - [`process`], [`rights`], [`cgroup`], [`leftovers`]: the kernel's view of processes, cgroups and mounts
 //!
-//! Every test is ignored unless asked for, because it needs root; `cargo xtask test containerd` asks where it can.
+//! Many tests have a control that runs the same steps under runc: if the control fails, the test itself is wrong.
+//!
+//! Every test is `#[ignore]`d because it needs root. `cargo xtask test containerd` runs them if it can.
 #![cfg(target_os = "linux")]
 
 mod cgroup;

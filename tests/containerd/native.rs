@@ -1,9 +1,9 @@
-//! Native containers: programs that are no wasm run as they would under runc.
+//! Native containers: programs that are not WebAssembly run as they would under runc.
 
 use crate::container::{Container, Runtime};
 use crate::node::Node;
 use crate::process;
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use visits_tests::get;
 
 #[tokio::test]
@@ -21,10 +21,8 @@ async fn a_native_container_answers() -> Result<()> {
 async fn answers(runtime: Runtime) -> Result<()> {
     let node = Node::shared().await?;
     let script = "echo native > /tmp/page && exec httpd -f -p 5000 -h /tmp";
-    let container = Container::native(script)
-        .runtime(runtime)
-        .start(&node)
-        .await?;
+    let container = Container::native(script).runtime(runtime);
+    let container = container.start(&node).await?;
     let reply = get(container.address(), "/page").await?;
     assert_eq!(reply.text(), "native\n");
     container.signal("SIGKILL").await?;
@@ -32,7 +30,7 @@ async fn answers(runtime: Runtime) -> Result<()> {
     container.remove().await
 }
 
-/// Many programs log to /dev/stdout, which they open anew, as whoever they are.
+/// Many programs open /dev/stdout to log, whoever their user is.
 async fn opens_its_output(runtime: Runtime) -> Result<()> {
     let node = Node::shared().await?;
     let script = "echo out > /dev/stdout; echo err > /dev/stderr; exit 3";
@@ -62,24 +60,25 @@ async fn a_program_that_is_not_root_opens_its_output() -> Result<()> {
 
 #[tokio::test]
 #[ignore = "needs root"]
-async fn a_program_that_its_parent_left_behind_is_gone_with_the_container() -> Result<()> {
+async fn a_background_program_ends_with_its_container() -> Result<()> {
     let node = Node::shared().await?;
-    let container = Container::native("sleep 31415 & httpd -f -p 5000 -h /tmp")
-        .start(&node)
-        .await?;
-    let left =
-        || Ok::<_, anyhow::Error>(process::all()?.iter().any(|one| one.line == "sleep 31415"));
-    anyhow::ensure!(left()?, "it has not started");
+    let container = Container::native("sleep 31415 & httpd -f -p 5000 -h /tmp");
+    let container = container.start(&node).await?;
+    let runs = || -> Result<bool> {
+        let all = process::all()?;
+        Ok(all.iter().any(|one| one.line == "sleep 31415"))
+    };
+    ensure!(runs()?, "the background program has not started");
     container.signal("SIGKILL").await?;
     assert_eq!(container.ended(&node).await?.code, 137);
     container.remove().await?;
-    anyhow::ensure!(!left()?, "it is still there");
+    ensure!(!runs()?, "the background program still runs");
     Ok(())
 }
 
 #[tokio::test]
 #[ignore = "needs root"]
-async fn a_program_is_found_on_the_containers_path_and_told_its_exit_code() -> Result<()> {
+async fn a_program_is_found_on_the_containers_path_and_its_exit_code_is_kept() -> Result<()> {
     let node = Node::shared().await?;
     let builder = Container::of(crate::images::NATIVE).command(["sh", "-c", "exit 42"]);
     assert_eq!(builder.spawn().await?.ended(&node).await?.code, 42);

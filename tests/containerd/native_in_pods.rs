@@ -1,30 +1,29 @@
-//! Native containers in pods: init containers and sidecars, beside wasm and as under runc.
+//! Native containers in pods, such as init containers and sidecars, compared with runc.
 
-use crate::cri::{HANDLER, Pod, Setup};
-use crate::images::{self, USER};
+use crate::cri::{HANDLER, Pod, RUNC, Setup};
+use crate::images::USER;
 use crate::node::{Node, PLANTED};
 use crate::volumes::volume;
 use anyhow::{Result, ensure};
 use visits_tests::load;
 
-/// Prints the environment, and uses it.
+/// Prints the environment and uses two of its variables.
 const SCRIPT: &str = "env; echo \"greeting: $GREETING, $WHO\"; exit 7";
 
 #[tokio::test]
 #[ignore = "needs root"]
 async fn under_runc_a_container_has_the_pods_environment_which_proves_the_harness() -> Result<()> {
-    has_the_pods_environment("runc").await
+    has_the_pods_environment(RUNC).await
 }
 
-/// A program and, where the handler can, a component beside it, which see each other and share a volume.
+/// Checks that a program sees the pod's processes. Under the shim a component runs beside it and shares a volume with it.
 async fn share_processes(handler: &str) -> Result<()> {
     let node = Node::shared().await?;
     let pod = Pod::start_sharing_processes(&node, handler).await?;
     let volume = volume()?;
     if handler == HANDLER {
-        let visits = Setup::of(images::VISITS).volume(volume.path(), "/app/persistent");
-        let visits = pod.run(&node, visits.sharing_processes()).await?;
-        visits.listens(&pod, &node).await?;
+        let visits = Setup::visits(volume.path()).sharing_processes();
+        pod.serve(&node, visits).await?;
         assert_eq!(load::visits(pod.address(), 1, 1).await?, [1]);
     }
     let script = "cat /proc/1/cmdline; echo; ls /volume";
@@ -40,7 +39,7 @@ async fn share_processes(handler: &str) -> Result<()> {
     );
     ensure!(
         other.log().concat().contains("trap"),
-        "it does not see the pause: {:?}",
+        "the pause process is not visible: {:?}",
         other.log()
     );
     Ok(())
@@ -49,7 +48,7 @@ async fn share_processes(handler: &str) -> Result<()> {
 #[tokio::test]
 #[ignore = "needs root"]
 async fn under_runc_a_pods_containers_can_share_processes_which_proves_the_harness() -> Result<()> {
-    share_processes("runc").await
+    share_processes(RUNC).await
 }
 
 #[tokio::test]
@@ -84,7 +83,7 @@ async fn has_the_pods_environment(handler: &str) -> Result<()> {
         .map(|(name, _)| name)
         .collect();
     names.sort_unstable();
-    // HOME is the runtime's, PWD and SHLVL are the shell's.
+    // The runtime sets HOME; the shell sets PWD and SHLVL.
     let expected = [
         "GREETING", "HOME", "HOSTNAME", "PATH", "PWD", "SHLVL", "WHO",
     ];
@@ -96,7 +95,7 @@ async fn has_the_pods_environment(handler: &str) -> Result<()> {
 
 #[tokio::test]
 #[ignore = "needs root"]
-async fn an_init_container_prepares_the_volume_that_wasm_counts_on() -> Result<()> {
+async fn an_init_container_prepares_the_volume_of_a_component() -> Result<()> {
     let node = Node::shared().await?;
     let pod = Pod::start(&node, HANDLER).await?;
     let volume = tempfile::tempdir()?;
@@ -104,9 +103,7 @@ async fn an_init_container_prepares_the_volume_that_wasm_counts_on() -> Result<(
     let init = Setup::native(&script).volume(volume.path(), "/volume");
     let init = pod.run(&node, init).await?;
     assert_eq!(init.ended(&node).await?["exitCode"], 0, "{:?}", init.log());
-    let visits = Setup::of(images::VISITS).volume(volume.path(), "/app/persistent");
-    let visits = pod.run(&node, visits).await?;
-    visits.listens(&pod, &node).await?;
+    let visits = pod.serve(&node, Setup::visits(volume.path())).await?;
     assert_eq!(load::visits(pod.address(), 1, 2).await?, [1, 2]);
     visits.stop(30).await?;
     assert_eq!(visits.ended(&node).await?["exitCode"], 0);

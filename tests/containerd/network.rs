@@ -1,5 +1,4 @@
-//! A bridge and a network namespace for each container: what a network plugin does for a pod. Done by hand for
-//! `ctr`, so that a container can be tried without Kubernetes' interface; pods get the real plugin.
+//! A bridge, and a network namespace for each container of `ctr`. For pods a network plugin makes both.
 
 use anyhow::{Context, Result};
 use std::net::{IpAddr, Ipv4Addr};
@@ -8,21 +7,20 @@ use std::process::Command;
 use std::sync::atomic::{AtomicU16, Ordering};
 use visits_tests::command::run;
 
-/// The bridge, whose address the containers see as the tests'.
+/// The bridge. The tests reach the containers through it.
 const BRIDGE: &str = "visits0";
 
-/// A network namespace with one address on the bridge; removed on drop.
+/// A network namespace with one address on the bridge. It is removed on drop.
 #[derive(Debug)]
 pub(crate) struct Network {
     name: String,
     address: Ipv4Addr,
 }
 
-/// The kernel's setting that makes new interfaces look for their IPv6 addresses elsewhere before they use them, which
-/// takes a second or two.
+/// The sysctl for duplicate address detection of new interfaces, which delays their IPv6 addresses by one or two seconds.
 const DETECT_DUPLICATES: &str = "/proc/sys/net/ipv6/conf/default/accept_dad";
 
-/// Makes the bridge. Every address of these networks is given once, so no interface looks for duplicates.
+/// Makes the bridge and disables duplicate address detection: no address of these networks is used twice.
 pub(crate) fn bridge() -> Result<()> {
     std::fs::write(DETECT_DUPLICATES, "0").context(DETECT_DUPLICATES)?;
     ip(&["link", "add", BRIDGE, "type", "bridge"])?;
@@ -31,7 +29,7 @@ pub(crate) fn bridge() -> Result<()> {
 }
 
 impl Network {
-    /// A namespace with an address that no other container of this run has had.
+    /// Makes a namespace with an address that no other container of this run has had.
     pub(crate) fn new() -> Result<Self> {
         static LAST: AtomicU16 = AtomicU16::new(1);
         let number = LAST.fetch_add(1, Ordering::Relaxed) + 1;
@@ -53,12 +51,12 @@ impl Network {
         Ok(network)
     }
 
-    /// Its address.
+    /// Returns its address.
     pub(crate) fn address(&self) -> IpAddr {
         self.address.into()
     }
 
-    /// The file that stands for it.
+    /// Returns the file by which it is entered.
     pub(crate) fn path(&self) -> PathBuf {
         PathBuf::from("/run/netns").join(&self.name)
     }
@@ -66,7 +64,7 @@ impl Network {
 
 impl Drop for Network {
     fn drop(&mut self) {
-        // Its interfaces go with it. What stays in spite of this goes with the tests' own namespaces.
+        // Its interfaces vanish with it. If this fails, they vanish with the namespaces of the tests.
         let _ = ip(&["netns", "delete", &self.name]);
     }
 }

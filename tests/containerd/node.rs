@@ -1,7 +1,7 @@
-//! One containerd for all tests of the suite, with its own everything (see tests/contained).
+//! One containerd for all tests of the suite. `contained` gives it file systems and namespaces of its own (see
+//! tests/contained).
 //!
-//! A test holds the node shared while it runs. One that breaks containerd itself holds it alone, so that the others
-//! wait instead of failing.
+//! A test holds the node shared while it runs. A test that breaks containerd itself holds it alone, and the others wait.
 
 mod config;
 
@@ -16,16 +16,16 @@ use std::time::Duration;
 use tokio::sync::{OnceCell, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use visits_tests::{artifacts, wait};
 
-/// A variable in containerd's own environment, which no container may ever see.
+/// A variable in containerd's own environment. No container may see it.
 pub(crate) const PLANTED: (&str, &str) = ("PLANTED_SECRET", "the-secret-of-the-node");
 
-/// Where this suite keeps what is its own.
+/// The directory of this suite's own files.
 pub(crate) const DIRECTORY: &str = "/run/visits";
 
-/// How long containerd may take to start.
+/// The time that containerd may take to start.
 const START: Duration = Duration::from_secs(60);
 
-/// The shared one. Never dropped: it ends with the namespaces that it is in.
+/// The shared node. It is never dropped; its processes end with the namespaces they are in.
 static NODE: OnceCell<RwLock<Node>> = OnceCell::const_new();
 
 /// A running containerd.
@@ -35,50 +35,55 @@ pub(crate) struct Node {
 }
 
 impl Node {
-    /// The node, beside other tests.
+    /// Returns the node, which other tests use at the same time.
     pub(crate) async fn shared() -> Result<RwLockReadGuard<'static, Node>> {
         Ok(node().await?.read().await)
     }
 
-    /// The node, with no other test on it.
+    /// Waits until no other test uses the node and returns it.
     pub(crate) async fn alone() -> Result<RwLockWriteGuard<'static, Node>> {
         Ok(node().await?.write().await)
     }
 
-    /// The cgroup that is to hold all containers of this run, as a path in each hierarchy.
+    /// Returns the cgroup above all containers of this run: the path in every hierarchy.
     pub(crate) fn cgroup() -> Result<String> {
         let name = std::env::var("CONTAINERD_TEST_CGROUP")
             .context("CONTAINERD_TEST_CGROUP is not set: run `cargo xtask test containerd`")?;
         Ok(format!("/{name}"))
     }
 
-    /// Kills containerd as a crash would, and its containers live on.
+    /// Kills containerd as a crash would. Its containers keep running.
     pub(crate) fn kill9(&mut self) -> Result<()> {
-        self.containerd.kill().context("kill containerd")?;
+        self.containerd.kill().context("cannot kill containerd")?;
         self.containerd
             .wait()
-            .context("wait for the end of containerd")?;
+            .context("cannot wait for the end of containerd")?;
         Ok(())
     }
 
-    /// Starts it again.
+    /// Starts containerd again.
     pub(crate) async fn start_again(&mut self) -> Result<()> {
         self.containerd = spawn(&self.log)?;
         self.ready().await
     }
 
-    /// Everything that containerd and the shims have logged.
+    /// Returns everything that containerd and the shims have logged.
     pub(crate) fn log(&self) -> String {
         fs::read_to_string(&self.log).unwrap_or_else(|error| format!("(no log: {error})"))
     }
 
-    /// An error that carries the end of the log.
+    /// Returns an error with the end of the log.
     pub(crate) fn failed(&self, what: &str) -> anyhow::Error {
         let log = self.log();
         let lines: Vec<&str> = log.lines().collect();
         let last = lines[lines.len().saturating_sub(40)..].join("\n");
         let path = self.log.display();
         anyhow!("{what}\n--- the end of containerd's log, {path} ---\n{last}\n---")
+    }
+
+    /// Adds the end of the log to an error.
+    pub(crate) fn with_log<T>(&self, result: Result<T>) -> Result<T> {
+        result.map_err(|error| self.failed(&format!("{error:#}")))
     }
 
     async fn ready(&mut self) -> Result<()> {
@@ -89,7 +94,7 @@ impl Node {
             if ctr::run(["version"]).await.is_err() {
                 return Ok(None);
             }
-            // What serves Kubernetes takes a moment more, to recover the pods.
+            // The CRI plugin needs a moment more to recover the pods.
             Ok(cri::answers().await.ok())
         });
         answers.await.map(drop)
@@ -104,30 +109,27 @@ async fn node() -> Result<&'static RwLock<Node>> {
             containerd: spawn(&log)?,
             log,
         };
-        node.ready()
-            .await
-            .map_err(|error| node.failed(&format!("{error:#}")))?;
-        images::import_all()
-            .await
-            .map_err(|error| node.failed(&format!("{error:#}")))?;
+        let ready = node.ready().await;
+        node.with_log(ready)?;
+        node.with_log(images::import_all().await)?;
         Ok(RwLock::new(node))
     })
     .await
 }
 
-/// Where containerd logs: outside of what vanishes with the run, so that it can be read afterwards.
+/// Makes containerd's log file. It is outside the file systems that vanish with the run, so it can be read afterwards.
 fn log_file() -> Result<PathBuf> {
     let file = std::env::var_os("CONTAINERD_TEST_LOG").map(PathBuf::from);
     let file = file.context("CONTAINERD_TEST_LOG is not set: run `cargo xtask test containerd`")?;
-    File::create(&file).with_context(|| format!("make {}", file.display()))?;
+    File::create(&file).with_context(|| format!("cannot make {}", file.display()))?;
     Ok(file)
 }
 
-/// Makes what containerd and the containers need to find.
+/// Makes the files and the bridge that containerd and the containers need.
 fn furnish() -> Result<()> {
     ensure!(
         fs::read_dir("/run")?.count() <= 1,
-        "/run is in use: this suite runs inside `contained`, as `cargo xtask test containerd` does it"
+        "/run is in use: run this suite with `cargo xtask test containerd`, which gives it a /run of its own"
     );
     fs::create_dir_all(config::binaries())?;
     fs::create_dir_all(config::networks())?;
@@ -151,9 +153,16 @@ fn furnish() -> Result<()> {
 }
 
 fn link(program: &Path, directory: &Path) -> Result<()> {
-    let name = program.file_name().context("a program has a name")?;
-    std::os::unix::fs::symlink(program, directory.join(name))
-        .with_context(|| format!("link {} into {}", program.display(), directory.display()))
+    let name = program
+        .file_name()
+        .context("the path of a program has no file name")?;
+    std::os::unix::fs::symlink(program, directory.join(name)).with_context(|| {
+        format!(
+            "cannot link {} into {}",
+            program.display(),
+            directory.display()
+        )
+    })
 }
 
 /// Starts containerd with a `PATH` on which it finds the shims, and a secret in its environment.
@@ -163,7 +172,7 @@ fn spawn(log: &Path) -> Result<Child> {
             .create(true)
             .append(true)
             .open(log)
-            .with_context(|| log.display().to_string())
+            .with_context(|| format!("cannot open {}", log.display()))
     };
     let mut path = config::binaries().into_os_string();
     path.push(":");
@@ -177,5 +186,5 @@ fn spawn(log: &Path) -> Result<Child> {
         .stdout(append()?)
         .stderr(append()?)
         .spawn()
-        .context("start containerd")
+        .context("cannot start containerd")
 }

@@ -1,14 +1,14 @@
-//! Processes as the kernel describes them in /proc.
+//! Processes as `/proc` describes them.
 
 use anyhow::{Context, Result};
 use rustix::process::{Pid, kill_process};
 use std::path::PathBuf;
-use visits_tests::Signal;
+use visits_tests::{DEADLINE, Signal, wait};
 
-/// A line of `/proc/PID/status` without its name: `Uid`, `CapEff`, `Seccomp`.
+/// Returns a field of `/proc/PID/status`: `Uid`, `CapEff`, `Seccomp`.
 pub(crate) fn status(pid: i32, name: &str) -> Result<String> {
     let path = format!("/proc/{pid}/status");
-    let text = std::fs::read_to_string(&path).with_context(|| format!("read {path}"))?;
+    let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
     let value = text
         .lines()
         .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
@@ -18,16 +18,16 @@ pub(crate) fn status(pid: i32, name: &str) -> Result<String> {
         .to_owned())
 }
 
-/// A process whose executable has this name.
+/// A process and its command line.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Process {
-    /// Its id.
+    /// The process id.
     pub(crate) pid: i32,
-    /// Its command line.
+    /// The words of the command line, joined by spaces.
     pub(crate) line: String,
 }
 
-/// All processes there are, but for the kernel's own. Those that end meanwhile are left out.
+/// Returns all processes. Those that end meanwhile are left out.
 pub(crate) fn all() -> Result<Vec<Process>> {
     let mut processes = Vec::new();
     for entry in std::fs::read_dir("/proc")? {
@@ -52,18 +52,24 @@ pub(crate) fn all() -> Result<Vec<Process>> {
     Ok(processes)
 }
 
-/// The process that has to wait for this one's end: of a container's first process, its shim.
+/// Returns the parent of a process. The parent of a container's first process is its shim.
 pub(crate) fn parent(pid: i32) -> Result<i32> {
-    status(pid, "PPid")?.parse().context("PPid is a number")
+    status(pid, "PPid")?.parse().context("PPid is not a number")
 }
 
-/// Whether there is such a process that has not ended.
+/// Whether this process exists and has not ended.
 pub(crate) fn exists(pid: i32) -> bool {
     status(pid, "State").is_ok_and(|state| !state.starts_with('Z'))
 }
 
-/// Sends a signal past containerd and shim.
+/// Waits until this process has ended.
+pub(crate) async fn ends(pid: i32) -> Result<()> {
+    let what = format!("the end of process {pid}");
+    wait::until(&what, DEADLINE, async || Ok((!exists(pid)).then_some(()))).await
+}
+
+/// Sends a signal directly, not through containerd and the shim.
 pub(crate) fn kill(pid: i32, signal: Signal) -> Result<()> {
-    let pid = Pid::from_raw(pid).context("0 is no process")?;
-    kill_process(pid, signal).with_context(|| format!("send {pid:?} a signal"))
+    let pid = Pid::from_raw(pid).context("0 is not a process id")?;
+    kill_process(pid, signal).with_context(|| format!("cannot send a signal to {pid:?}"))
 }

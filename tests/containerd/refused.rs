@@ -1,17 +1,15 @@
-//! What this runtime cannot do, it refuses by its name; it leaves nothing out in silence.
+//! Unsupported settings: the runtime refuses them by name instead of ignoring them.
 
 use crate::container::Container;
-use crate::cri::{HANDLER, Pod};
+use crate::cri::{HANDLER, Pod, RUNC};
 use crate::images;
 use crate::node::Node;
 use anyhow::{Result, ensure};
 use std::path::Path;
 
+/// Starts a container of this image with these flags, which must fail, and returns the error.
 async fn refusal(node: &Node, image: &str, flags: &[&str]) -> Result<String> {
-    let builder = Container::of(image);
-    let builder = flags
-        .iter()
-        .fold(builder, |builder, flag| builder.flag(*flag));
+    let builder = Container::of(image).flags(flags);
     let builder = match image {
         images::NATIVE => builder.command(["/tools/true"]),
         _ => builder,
@@ -26,10 +24,10 @@ async fn refusal(node: &Node, image: &str, flags: &[&str]) -> Result<String> {
 #[ignore = "needs root"]
 async fn a_user_namespace_is_refused() -> Result<()> {
     let node = Node::shared().await?;
-    // That a pod of runc's can have one proves the harness.
-    Pod::start_in_user_namespace(&node, "runc").await?;
+    // runc accepts it, which proves the harness.
+    Pod::start_in_user_namespace(&node, RUNC).await?;
     let refused = Pod::start_in_user_namespace(&node, HANDLER).await;
-    let error = format!("{:#}", refused.expect_err("it is refused"));
+    let error = format!("{:#}", refused.expect_err("user namespaces are refused"));
     ensure!(error.contains("user namespaces"), "{error}");
     Ok(())
 }

@@ -1,6 +1,7 @@
-//! A container as restricted as its pod says: held against the same setup under runc, line by line.
+//! A restricted pod: a container has exactly the rights that the pod gives, compared with runc field by field.
 
-use crate::cri::{HANDLER, Pod, PodContainer, Setup};
+use crate::container::Workload;
+use crate::cri::{HANDLER, Pod, PodContainer, RUNC, Setup};
 use crate::node::Node;
 use crate::rights::{Fields, as_strict, mounts, same};
 use crate::{images, process};
@@ -10,7 +11,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use visits_tests::get;
 
-/// What the kernel grants a process, by the names of its status file.
+/// The fields of the status file that describe the rights of a process.
 const GRANTED: [&str; 12] = [
     "Uid",
     "Gid",
@@ -26,12 +27,13 @@ const GRANTED: [&str; 12] = [
     "NSpid",
 ];
 
+/// Returns the rights of a process, with the limits and the OOM score.
 fn granted(pid: i32) -> Result<BTreeMap<String, String>> {
     let mut granted = BTreeMap::new();
     for name in GRANTED {
         let mut value = process::status(pid, name)?;
         if name == "NSpid" {
-            // The node's number differs; the container's own is what counts.
+            // The process id in the container, not the one on the node.
             value = value
                 .split_whitespace()
                 .last()
@@ -50,22 +52,21 @@ fn granted(pid: i32) -> Result<BTreeMap<String, String>> {
     Ok(granted)
 }
 
-/// The mounts of a pod's process. containerd asks for a stricter /dev/shm than runc leaves there, which this runtime keeps.
+/// Returns the mounts of a pod's process without /dev/shm: containerd configures stricter options for it, which runc loses
+/// and this runtime keeps.
 fn pod_mounts(pid: i32) -> Result<Fields> {
     let mut mounts = mounts(pid)?;
-    mounts.remove("/dev/shm").context("/dev/shm")?;
+    mounts
+        .remove("/dev/shm")
+        .context("/dev/shm is not mounted")?;
     Ok(mounts)
 }
 
-/// The same container setup under the shim with a component, and under runc with a program.
+/// Starts a component under the shim and a program under runc, with the same restrictions.
 async fn both(node: &Node) -> Result<[(Pod, PodContainer); 2]> {
-    let pod = Pod::start(node, HANDLER).await?;
-    let wasm = pod.run(node, Setup::of(images::VISITS)).await?;
-    wasm.listens(&pod, node).await?;
-    let other_pod = Pod::start(node, "runc").await?;
-    let setup = Setup::of(images::NATIVE).command(["/tools/sleep", "1000"]);
-    let native = other_pod.run(node, setup).await?;
-    Ok([(pod, wasm), (other_pod, native)])
+    let wasm = Pod::serving(node, Setup::of(images::VISITS)).await?;
+    let native = Pod::of(Workload::Runc, node).await?;
+    Ok([wasm, native])
 }
 
 #[tokio::test]
@@ -81,7 +82,7 @@ async fn a_component_has_no_right_that_the_pod_does_not_give() -> Result<()> {
     assert_eq!(wasm["CapBnd"], "0000000000000000");
     assert_eq!(wasm["NoNewPrivs"], "1");
     assert_eq!(wasm["Seccomp"], "2");
-    // The pod's filter and the shim's own.
+    // The component has the pod's filter and the shim's own.
     assert_eq!(native["Seccomp_filters"], "1");
     native.insert("Seccomp_filters".into(), "2".into());
     same("the component, and a program under runc", &wasm, &native)
@@ -92,10 +93,10 @@ async fn a_component_has_no_right_that_the_pod_does_not_give() -> Result<()> {
 async fn a_native_program_has_the_rights_and_mounts_that_it_has_under_runc() -> Result<()> {
     let node = Node::shared().await?;
     let as_root = Setup::native("sleep 1000");
-    let as_user = Setup::of(images::NATIVE).command(["/tools/sleep", "1000"]);
+    let as_user = Setup::of_workload(Workload::Native);
     for setup in [as_root, as_user] {
         let mut seen = Vec::new();
-        for handler in [HANDLER, "runc"] {
+        for handler in [HANDLER, RUNC] {
             let pod = Pod::start(&node, handler).await?;
             let pid = pod.run(&node, setup.clone()).await?.pid().await?;
             seen.push((granted(pid)?, pod_mounts(pid)?));
@@ -110,9 +111,7 @@ async fn a_native_program_has_the_rights_and_mounts_that_it_has_under_runc() -> 
 #[ignore = "needs root"]
 async fn every_thread_of_a_component_is_as_restricted_as_its_first() -> Result<()> {
     let node = Node::shared().await?;
-    let pod = Pod::start(&node, HANDLER).await?;
-    let container = pod.run(&node, Setup::of(images::VISITS)).await?;
-    container.listens(&pod, &node).await?;
+    let (_pod, container) = Pod::serving(&node, Setup::of(images::VISITS)).await?;
     let pid = container.pid().await?;
     let mut threads = 0;
     for thread in std::fs::read_dir(format!("/proc/{pid}/task"))? {
@@ -127,7 +126,7 @@ async fn every_thread_of_a_component_is_as_restricted_as_its_first() -> Result<(
         }
         threads += 1;
     }
-    ensure!(threads > 1, "{threads} thread");
+    ensure!(threads > 1, "the component has {threads} threads");
     Ok(())
 }
 
@@ -144,11 +143,9 @@ async fn a_component_sees_the_mounts_that_runc_would_make() -> Result<()> {
 
 #[tokio::test]
 #[ignore = "needs root"]
-async fn on_a_read_only_root_the_image_s_own_directory_refuses_visits() -> Result<()> {
+async fn without_a_volume_visits_are_refused_on_a_read_only_root() -> Result<()> {
     let node = Node::shared().await?;
-    let pod = Pod::start(&node, HANDLER).await?;
-    let container = pod.run(&node, Setup::of(images::VISITS)).await?;
-    container.listens(&pod, &node).await?;
+    let (pod, _container) = Pod::serving(&node, Setup::of(images::VISITS)).await?;
     let reply = get(pod.address(), "/").await?;
     assert_eq!(reply.status, 503);
     ensure!(reply.text().contains("read-only"), "{}", reply.text());
@@ -156,6 +153,7 @@ async fn on_a_read_only_root_the_image_s_own_directory_refuses_visits() -> Resul
     Ok(())
 }
 
+/// Whether this is a file on a read-only mount.
 fn is_read_only_file(path: &Path) -> Result<bool> {
     let mount = rustix::fs::statvfs(path)?.f_flag;
     Ok(std::fs::metadata(path)?.is_file() && mount.contains(StatVfsMountFlags::RDONLY))
@@ -165,9 +163,7 @@ fn is_read_only_file(path: &Path) -> Result<bool> {
 #[ignore = "needs root"]
 async fn a_component_holds_no_descriptor_of_the_nodes() -> Result<()> {
     let node = Node::shared().await?;
-    let pod = Pod::start(&node, HANDLER).await?;
-    let container = pod.run(&node, Setup::of(images::VISITS)).await?;
-    container.listens(&pod, &node).await?;
+    let (_pod, container) = Pod::serving(&node, Setup::of(images::VISITS)).await?;
     let pid = container.pid().await?;
     for entry in std::fs::read_dir(format!("/proc/{pid}/fd"))? {
         let entry = entry?;
@@ -179,7 +175,7 @@ async fn a_component_holds_no_descriptor_of_the_nodes() -> Result<()> {
             || target.starts_with("anon_inode:")
             || target.starts_with("pipe:")
             || target.starts_with("/app/")
-            // The component's code, alone on a mount of its own.
+            // The component's code, on a mount of its own.
             || (target == "/" && is_read_only_file(&entry.path())?);
         ensure!(own, "descriptor {number} is {target}");
     }

@@ -1,10 +1,10 @@
-//! What the kernel grants a process, for comparisons field by field.
+//! The rights of a process as `/proc` shows them, compared field by field.
 
 use anyhow::{Context, Result, ensure};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
-/// Fields of the status file that differ between any two processes: names, numbers, and what they have used.
+/// Fields of the status file that differ between any two processes: names, ids and counters.
 const OWN: [&str; 21] = [
     "Name",
     "State",
@@ -29,14 +29,14 @@ const OWN: [&str; 21] = [
     "untag_mask",
 ];
 
-/// What a process is, one field a key.
+/// Properties of a process by name.
 pub(crate) type Fields = BTreeMap<String, String>;
 
-/// What the kernel grants a process, one field a key.
+/// Returns the rights of a process: users, capabilities, filters, limits, environment, directories, priority.
 pub(crate) fn granted(pid: i32) -> Result<Fields> {
     let read = |name: &str| {
         let path = format!("/proc/{pid}/{name}");
-        fs::read(&path).with_context(|| path)
+        fs::read(&path).with_context(|| format!("cannot read {path}"))
     };
     let text =
         |name: &str| Ok::<_, anyhow::Error>(String::from_utf8_lossy(&read(name)?).into_owned());
@@ -50,7 +50,7 @@ pub(crate) fn granted(pid: i32) -> Result<Fields> {
         }
         let mut value = value.trim().to_owned();
         if name == "SigIgn" {
-            // Without 32 and 33, which the C library has for itself, and leaves ignored in what it spawns.
+            // Without 32 and 33: the C library uses them itself and leaves them ignored in its children.
             let signals = u64::from_str_radix(&value, 16)? & !(0b11 << 31);
             value = format!("{signals:016x}");
         }
@@ -70,7 +70,7 @@ pub(crate) fn granted(pid: i32) -> Result<Fields> {
         "coredump_filter",
         "loginuid",
     ] {
-        // Not every kernel has all of them.
+        // Not every kernel has all of these.
         if let Ok(value) = text(name) {
             fields.insert(name.into(), value.trim().to_owned());
         }
@@ -91,13 +91,13 @@ pub(crate) fn granted(pid: i32) -> Result<Fields> {
     });
     fields.insert(
         "priority, nice, realtime priority, policy".into(),
-        nice.context("stat")?,
+        nice.context("stat has no fields")?,
     );
     Ok(fields)
 }
 
-/// Where a process is: its namespaces by their inodes, its cgroup in every hierarchy.
-pub(crate) fn place(pid: i32) -> Result<Fields> {
+/// Returns the namespaces of a process by their inodes, and its cgroup in every hierarchy.
+pub(crate) fn memberships(pid: i32) -> Result<Fields> {
     let mut fields = Fields::new();
     for entry in fs::read_dir(format!("/proc/{pid}/ns"))? {
         let entry = entry?;
@@ -107,27 +107,29 @@ pub(crate) fn place(pid: i32) -> Result<Fields> {
     }
     let cgroups = fs::read_to_string(format!("/proc/{pid}/cgroup"))?;
     for line in cgroups.lines() {
-        let (hierarchy, path) = line.rsplit_once(':').context("a line of cgroup")?;
+        let (hierarchy, path) = line
+            .rsplit_once(':')
+            .context("a line of cgroup has no colon")?;
         fields.insert(format!("cgroup {hierarchy}"), path.to_owned());
     }
     ensure!(fields.len() > 8, "{fields:?}");
     Ok(fields)
 }
 
-/// The differences are named, one a line.
+/// Fails if two processes differ, and lists the differences, one per line.
 pub(crate) fn same(what: &str, here: &Fields, there: &Fields) -> Result<()> {
     let keys: BTreeSet<&String> = here.keys().chain(there.keys()).collect();
     let differences = keys
         .into_iter()
         .filter(|key| here.get(*key) != there.get(*key));
-    let told: Vec<String> = differences
+    let lines: Vec<String> = differences
         .map(|key| format!("{key}: {:?}, and {:?}", here.get(key), there.get(key)))
         .collect();
-    ensure!(told.is_empty(), "{what}:\n{}", told.join("\n"));
+    ensure!(lines.is_empty(), "{what}:\n{}", lines.join("\n"));
     Ok(())
 }
 
-/// The numbers of a process's descriptors.
+/// Returns the open descriptors of a process.
 pub(crate) fn descriptors(pid: i32) -> Result<BTreeSet<u32>> {
     let entries = fs::read_dir(format!("/proc/{pid}/fd"))?;
     entries
@@ -135,10 +137,10 @@ pub(crate) fn descriptors(pid: i32) -> Result<BTreeSet<u32>> {
         .collect()
 }
 
-/// Mount points and their options, without what names the container.
+/// Returns the mount points of a process with their file systems and options, without the names of sources.
 pub(crate) fn mounts(pid: i32) -> Result<Fields> {
     let path = format!("/proc/{pid}/mountinfo");
-    let text = std::fs::read_to_string(&path).with_context(|| path.clone())?;
+    let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
     let mounts = text.lines().filter_map(|line| {
         let (first, second) = line.split_once(" - ")?;
         let first: Vec<&str> = first.split(' ').collect();
@@ -151,7 +153,7 @@ pub(crate) fn mounts(pid: i32) -> Result<Fields> {
     Ok(mounts.collect())
 }
 
-/// The same mounts, each with every restriction that it has under runc.
+/// Fails if the mount points differ from those under runc or have other restrictions (`ro`, `nosuid`, `nodev`, `noexec`).
 pub(crate) fn as_strict(here: &Fields, runc: &Fields) -> Result<()> {
     let strict = |mounts: &Fields| -> Fields {
         let words = ["ro", "nosuid", "nodev", "noexec"];
@@ -167,7 +169,7 @@ pub(crate) fn as_strict(here: &Fields, runc: &Fields) -> Result<()> {
             .collect()
     };
     let (mut here, mut runc) = (strict(here), strict(runc));
-    // A hierarchy of cgroups that has no controller; to leave it out takes nothing from anyone.
+    // This cgroup hierarchy has no controller, so a container loses nothing without it.
     runc.remove("/sys/fs/cgroup/systemd");
     here.remove("/sys/fs/cgroup/systemd");
     same("the mounts, and under runc", &here, &runc)

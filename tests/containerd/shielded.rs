@@ -1,4 +1,4 @@
-//! The node's own files and sockets, as processes in containers and users of the node reach them.
+//! The node's files and sockets are out of reach for processes in containers and for other users.
 
 use crate::container::Container;
 use crate::node::Node;
@@ -9,7 +9,7 @@ use rustix::io::Errno;
 use std::fs;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 
-/// Whether the file that a process executes is on a mount through which it cannot be written.
+/// Whether the executable of a process is on a read-only mount.
 fn executes_read_only(pid: i32) -> Result<bool> {
     let status = rustix::fs::statvfs(format!("/proc/{pid}/exe"))?;
     Ok(status.f_flag.contains(StatVfsMountFlags::RDONLY))
@@ -22,18 +22,20 @@ async fn the_shims_program_in_a_container_is_on_a_read_only_mount() -> Result<()
     let container = Container::of(images::COMMANDS).env("PATH", "/opt:/bin");
     let container = container.start(&node).await?;
     let pid = container.pid().await?;
-    ensure!(executes_read_only(pid)?, "the component's process");
+    ensure!(
+        executes_read_only(pid)?,
+        "the component's program is writable"
+    );
     let exec = container.exec(["command", "loop"]).start()?;
-    exec.says("looping").await?;
+    exec.prints("looping").await?;
     ensure!(
         executes_read_only(exec.pid().await?)?,
-        "a command's process"
+        "a command's program is writable"
     );
-    let server = process::parent(pid)?;
-    ensure!(!executes_read_only(server)?, "which proves the harness");
-    exec.signal("SIGKILL").await?;
-    exec.ended(&node).await?;
-    Ok(())
+    // The shim on the node is on an ordinary mount, which proves the harness.
+    let shim = process::parent(pid)?;
+    ensure!(!executes_read_only(shim)?, "the node's mount is read-only");
+    exec.killed(&node).await.map(drop)
 }
 
 #[tokio::test]
@@ -46,19 +48,19 @@ async fn no_descriptor_of_a_component_can_be_opened_for_writing_to_the_node() ->
     let entries = |name: &str| fs::read_dir(format!("/proc/{pid}/{name}"));
     for entry in entries("map_files")?.chain(entries("fd")?) {
         let path = entry?.path();
-        // Alone on its mount, a file has no other name.
+        // A file that is a mount of its own is shown as `/`.
         if fs::read_link(&path)?.as_os_str() == "/" && fs::metadata(&path)?.is_file() {
             seen += 1;
             let error = fs::OpenOptions::new().write(true).open(&path);
-            let error = error.expect_err("a file of the node");
-            // The program itself is busy, too.
+            let error = error.expect_err("a file of the node cannot be opened for writing");
+            // The program itself may be reported as busy first.
             let refused = [Errno::ROFS, Errno::TXTBSY].map(Errno::raw_os_error);
             ensure!(refused.map(Some).contains(&error.raw_os_error()), "{error}");
         }
     }
     ensure!(
         seen > 1,
-        "the program and the component's code are mapped: {seen}"
+        "{seen} files found, not the program and the component's code"
     );
     Ok(())
 }
@@ -72,7 +74,7 @@ async fn the_sockets_of_shims_are_for_root_alone() -> Result<()> {
     for entry in fs::read_dir("/run/containerd/s")? {
         let entry = entry?;
         let Ok(metadata) = entry.metadata() else {
-            // Another test's, gone by now.
+            // The socket of another test, removed meanwhile.
             continue;
         };
         if metadata.file_type().is_socket() {
@@ -81,6 +83,6 @@ async fn the_sockets_of_shims_are_for_root_alone() -> Result<()> {
             ensure!(mode & 0o077 == 0, "{}: {mode:o}", entry.path().display());
         }
     }
-    ensure!(sockets > 0, "there is a shim");
+    ensure!(sockets > 0, "no socket was found");
     Ok(())
 }

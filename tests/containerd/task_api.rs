@@ -1,8 +1,7 @@
-//! A shim's task API without containerd in between: calls that `ctr` cannot make, such as an exec that is never
-//! started.
+//! A shim's task API, called without containerd: for calls that `ctr` cannot make, such as an exec that is never started.
 
 use crate::ctr;
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use containerd_shim_protos::api::{
     CheckpointTaskRequest, CloseIORequest, DeleteRequest, DeleteResponse, Empty,
     ExecProcessRequest, KillRequest, PauseRequest, PidsRequest, PidsResponse, ResizePtyRequest,
@@ -21,14 +20,19 @@ use std::path::PathBuf;
 use tempfile::TempDir;
 use visits_tests::DEADLINE;
 
-/// What a call came to: its response, or the code and the message of its refusal.
-pub(crate) type Called<T> = std::result::Result<T, (Code, String)>;
+/// The response to a call, or the code and the message of its error.
+pub(crate) type CallResult<T> = std::result::Result<T, (Code, String)>;
+
+/// Makes an error of a call an error of the test.
+pub(crate) fn succeeded<T>(result: CallResult<T>) -> Result<T> {
+    result.map_err(|(code, message)| anyhow!("{code:?}: {message}"))
+}
 
 /// The named pipes of an exec, as containerd makes them.
 pub(crate) struct Fifos(TempDir);
 
 impl Fifos {
-    /// Makes them.
+    /// Makes the pipes.
     pub(crate) fn new() -> Result<Self> {
         let fifos = Self(tempfile::tempdir()?);
         for path in [fifos.stdin(), fifos.stdout()] {
@@ -37,23 +41,34 @@ impl Fifos {
         Ok(fifos)
     }
 
-    /// What the process reads.
+    /// Returns the pipe that the process reads.
     pub(crate) fn stdin(&self) -> String {
         self.0.path().join("stdin").display().to_string()
     }
 
-    /// What it writes to.
+    /// Returns the pipe that the process writes to.
     pub(crate) fn stdout(&self) -> String {
         self.0.path().join("stdout").display().to_string()
     }
 
-    /// Opens the other ends, without waiting for the process to open its own.
+    /// Opens the other ends without waiting for the process to open its own.
     pub(crate) fn open(&self) -> Result<(File, File)> {
         let mut both = OpenOptions::new();
         let flags = OFlags::NONBLOCK.bits().cast_signed();
         both.read(true).write(true).custom_flags(flags);
         Ok((both.open(self.stdin())?, both.open(self.stdout())?))
     }
+}
+
+/// Makes a request about the container of a [`Shim`].
+macro_rules! request {
+    ($shim:expr, $Request:ident { $($field:ident: $value:expr),* }) => {
+        $Request {
+            id: $shim.container.clone(),
+            $($field: $value,)*
+            ..Default::default()
+        }
+    };
 }
 
 /// A connection to the shim of one container.
@@ -65,195 +80,192 @@ pub(crate) struct Shim {
 }
 
 impl Shim {
-    /// Connects to the shim of a container that `ctr` made.
+    /// Connects to the shim of a container that `ctr` has made.
     pub(crate) async fn of(container: &str) -> Result<Self> {
         let bundle = PathBuf::from("/run/containerd/io.containerd.runtime.v2.task")
             .join(ctr::NAMESPACE)
             .join(container);
         let read = |name: &str| -> Result<Value> {
             let path = bundle.join(name);
-            let text =
-                std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
-            serde_json::from_str(&text).with_context(|| text.clone())
+            let text = std::fs::read_to_string(&path)
+                .with_context(|| format!("cannot read {}", path.display()))?;
+            serde_json::from_str(&text)
+                .with_context(|| format!("{} is no JSON: {text}", path.display()))
         };
         let bootstrap = read("bootstrap.json")?;
         ensure!(bootstrap["protocol"] == "ttrpc", "{bootstrap}");
-        let address = bootstrap["address"].as_str().context("its address")?;
+        let address = bootstrap["address"]
+            .as_str()
+            .context("bootstrap.json has no address")?;
         let client = Client::connect(address).await;
         Ok(Self {
-            client: client.with_context(|| format!("connect to {address}"))?,
+            client: client.with_context(|| format!("cannot connect to {address}"))?,
             service: format!("containerd.task.v{}.Task", bootstrap["version"]),
             container: container.to_owned(),
             process: read("config.json")?["process"].take(),
         })
     }
 
-    /// Adds an exec without streams that runs these words as the container's first process is run.
-    pub(crate) async fn exec(&self, id: &str, words: &[&str]) -> Called<Empty> {
+    /// Adds an exec without streams. It runs these words with the settings of the container's first process.
+    pub(crate) async fn exec(&self, id: &str, words: &[&str]) -> CallResult<Empty> {
         self.exec_with(id, words, String::new(), String::new())
             .await
     }
 
-    /// The same with a stdin and a stdout.
+    /// Adds an exec with a stdin and a stdout.
     pub(crate) async fn exec_with(
         &self,
         id: &str,
         words: &[&str],
         stdin: String,
         stdout: String,
-    ) -> Called<Empty> {
+    ) -> CallResult<Empty> {
         let mut process = self.process.clone();
         process["args"] = json!(words);
         process["terminal"] = false.into();
-        let spec = Any {
-            type_url: "types.containerd.io/opencontainers/runtime-spec/1/Process".into(),
-            value: process.to_string().into_bytes(),
-            ..Default::default()
-        };
-        let request = ExecProcessRequest {
-            id: self.container.clone(),
-            exec_id: id.into(),
-            stdin,
-            stdout,
-            spec: Some(spec).into(),
-            ..Default::default()
-        };
+        let spec = any("Process", &process.to_string());
+        let request = request!(
+            self,
+            ExecProcessRequest {
+                exec_id: id.into(),
+                stdin: stdin,
+                stdout: stdout,
+                spec: Some(spec).into()
+            }
+        );
         self.call("Exec", request).await
     }
 
     /// Starts an exec.
-    pub(crate) async fn start(&self, exec_id: &str) -> Called<StartResponse> {
-        let request = StartRequest {
-            id: self.container.clone(),
-            exec_id: exec_id.into(),
-            ..Default::default()
-        };
+    pub(crate) async fn start(&self, exec: &str) -> CallResult<StartResponse> {
+        let request = request!(
+            self,
+            StartRequest {
+                exec_id: exec.into()
+            }
+        );
         self.call("Start", request).await
     }
 
+    /// Runs these words in an exec without streams, deletes it and returns its exit code.
+    pub(crate) async fn run(&self, id: &str, words: &[&str]) -> Result<u32> {
+        succeeded(self.exec(id, words).await)?;
+        succeeded(self.start(id).await)?;
+        let code = succeeded(self.wait(id).await)?.exit_status;
+        succeeded(self.delete(id).await)?;
+        Ok(code)
+    }
+
     /// Sends a process a signal.
-    pub(crate) async fn kill(&self, exec_id: &str, signal: u32, all: bool) -> Called<Empty> {
-        let request = KillRequest {
-            id: self.container.clone(),
-            exec_id: exec_id.into(),
-            signal,
-            all,
-            ..Default::default()
-        };
+    pub(crate) async fn kill(&self, exec: &str, signal: u32) -> CallResult<Empty> {
+        let request = request!(
+            self,
+            KillRequest {
+                exec_id: exec.into(),
+                signal: signal
+            }
+        );
         self.call("Kill", request).await
     }
 
     /// Waits for the end of a process.
-    pub(crate) async fn wait(&self, exec_id: &str) -> Called<WaitResponse> {
-        let request = WaitRequest {
-            id: self.container.clone(),
-            exec_id: exec_id.into(),
-            ..Default::default()
-        };
+    pub(crate) async fn wait(&self, exec: &str) -> CallResult<WaitResponse> {
+        let request = request!(
+            self,
+            WaitRequest {
+                exec_id: exec.into()
+            }
+        );
         self.call("Wait", request).await
     }
 
-    /// Removes a process that has ended, or was never started.
-    pub(crate) async fn delete(&self, exec_id: &str) -> Called<DeleteResponse> {
-        let request = DeleteRequest {
-            id: self.container.clone(),
-            exec_id: exec_id.into(),
-            ..Default::default()
-        };
+    /// Deletes a process that has ended or was never started.
+    pub(crate) async fn delete(&self, exec: &str) -> CallResult<DeleteResponse> {
+        let request = request!(
+            self,
+            DeleteRequest {
+                exec_id: exec.into()
+            }
+        );
         self.call("Delete", request).await
     }
 
-    /// The state of a process.
-    pub(crate) async fn state(&self, exec_id: &str) -> Called<StateResponse> {
-        let request = StateRequest {
-            id: self.container.clone(),
-            exec_id: exec_id.into(),
-            ..Default::default()
-        };
+    /// Returns the state of a process.
+    pub(crate) async fn state(&self, exec: &str) -> CallResult<StateResponse> {
+        let request = request!(
+            self,
+            StateRequest {
+                exec_id: exec.into()
+            }
+        );
         self.call("State", request).await
     }
 
-    /// Closes the input of a process.
-    pub(crate) async fn close_io(&self, exec_id: &str) -> Called<Empty> {
-        let request = CloseIORequest {
-            id: self.container.clone(),
-            exec_id: exec_id.into(),
-            stdin: true,
-            ..Default::default()
-        };
+    /// Closes the stdin of a process.
+    pub(crate) async fn close_io(&self, exec: &str) -> CallResult<Empty> {
+        let request = request!(
+            self,
+            CloseIORequest {
+                exec_id: exec.into(),
+                stdin: true
+            }
+        );
         self.call("CloseIO", request).await
     }
 
-    /// Gives the terminal of a process another size.
-    pub(crate) async fn resize(&self, exec_id: &str) -> Called<Empty> {
-        let request = ResizePtyRequest {
-            id: self.container.clone(),
-            exec_id: exec_id.into(),
-            width: 80,
-            height: 25,
-            ..Default::default()
-        };
+    /// Sets the terminal of a process to 80 columns and 25 rows.
+    pub(crate) async fn resize(&self, exec: &str) -> CallResult<Empty> {
+        let request = request!(
+            self,
+            ResizePtyRequest {
+                exec_id: exec.into(),
+                width: 80,
+                height: 25
+            }
+        );
         self.call("ResizePty", request).await
     }
 
-    /// The processes of the container.
-    pub(crate) async fn pids(&self) -> Called<PidsResponse> {
-        let request = PidsRequest {
-            id: self.container.clone(),
-            ..Default::default()
-        };
-        self.call("Pids", request).await
+    /// Returns the processes of the container.
+    pub(crate) async fn pids(&self) -> CallResult<PidsResponse> {
+        self.call("Pids", request!(self, PidsRequest {})).await
     }
 
     /// Freezes the container.
-    pub(crate) async fn pause(&self) -> Called<Empty> {
-        let request = PauseRequest {
-            id: self.container.clone(),
-            ..Default::default()
-        };
-        self.call("Pause", request).await
+    pub(crate) async fn pause(&self) -> CallResult<Empty> {
+        self.call("Pause", request!(self, PauseRequest {})).await
     }
 
-    /// Lets it run again.
-    pub(crate) async fn resume(&self) -> Called<Empty> {
-        let request = ResumeRequest {
-            id: self.container.clone(),
-            ..Default::default()
-        };
-        self.call("Resume", request).await
+    /// Thaws the container.
+    pub(crate) async fn resume(&self) -> CallResult<Empty> {
+        self.call("Resume", request!(self, ResumeRequest {})).await
     }
 
-    /// What the container uses.
-    pub(crate) async fn stats(&self) -> Called<StatsResponse> {
-        let request = StatsRequest {
-            id: self.container.clone(),
-            ..Default::default()
-        };
-        self.call("Stats", request).await
+    /// Returns the container's metrics.
+    pub(crate) async fn stats(&self) -> CallResult<StatsResponse> {
+        self.call("Stats", request!(self, StatsRequest {})).await
     }
 
-    /// Keeps the container's state in a directory.
-    pub(crate) async fn checkpoint(&self, directory: &str) -> Called<Empty> {
-        let request = CheckpointTaskRequest {
-            id: self.container.clone(),
-            path: directory.into(),
-            ..Default::default()
-        };
+    /// Writes the container's state to a directory.
+    pub(crate) async fn checkpoint(&self, directory: &str) -> CallResult<Empty> {
+        let request = request!(
+            self,
+            CheckpointTaskRequest {
+                path: directory.into()
+            }
+        );
         self.call("Checkpoint", request).await
     }
 
-    /// Gives the container other limits: an OCI `LinuxResources`, or what is none.
-    pub(crate) async fn update(&self, resources: &str) -> Called<Empty> {
-        let resources = Any {
-            type_url: "types.containerd.io/opencontainers/runtime-spec/1/LinuxResources".into(),
-            value: resources.into(),
-            ..Default::default()
-        };
-        let request = UpdateTaskRequest {
-            id: self.container.clone(),
-            resources: Some(resources).into(),
-            ..Default::default()
-        };
+    /// Changes the container's limits to an OCI `LinuxResources`, or to text that is not one.
+    pub(crate) async fn update(&self, resources: &str) -> CallResult<Empty> {
+        let resources = any("LinuxResources", resources);
+        let request = request!(
+            self,
+            UpdateTaskRequest {
+                resources: Some(resources).into()
+            }
+        );
         self.call("Update", request).await
     }
 
@@ -261,7 +273,7 @@ impl Shim {
         &self,
         method: &str,
         request: impl Message,
-    ) -> Called<T> {
+    ) -> CallResult<T> {
         let broken = |error: String| (Code::UNKNOWN, error);
         let payload = request
             .write_to_bytes()
@@ -280,5 +292,14 @@ impl Shim {
             Err(ttrpc::Error::RpcStatus(status)) => Err((status.code(), status.message)),
             Err(error) => Err(broken(format!("{method}: {error}"))),
         }
+    }
+}
+
+/// Returns a message of the OCI runtime specification as containerd packs it.
+fn any(kind: &str, json: &str) -> Any {
+    Any {
+        type_url: format!("types.containerd.io/opencontainers/runtime-spec/1/{kind}"),
+        value: json.into(),
+        ..Default::default()
     }
 }

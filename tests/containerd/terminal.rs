@@ -1,4 +1,4 @@
-//! A terminal as a person has one, with a program of the node in it: `ctr tasks exec -t`.
+//! A pseudo-terminal that runs a program of the node, such as `ctr tasks exec --tty`.
 
 use crate::node::Node;
 use crate::process;
@@ -15,7 +15,7 @@ use std::thread::JoinHandle;
 use tokio::process::Child;
 use visits_tests::{DEADLINE, Signal, wait};
 
-/// A program that runs in a terminal. On drop the program is killed.
+/// A program in a terminal. It is killed on drop.
 #[derive(Debug)]
 pub(crate) struct Terminal {
     keyboard: File,
@@ -25,19 +25,24 @@ pub(crate) struct Terminal {
 }
 
 impl Terminal {
-    /// Runs this in a terminal of so many columns and rows.
-    pub(crate) fn run(command: Command, columns: u16, rows: u16) -> Result<Self> {
+    /// Runs a command in a terminal of the usual size.
+    pub(crate) fn run(command: Command) -> Result<Self> {
+        Self::sized(command, 80, 25)
+    }
+
+    /// Runs a command in a terminal of this size.
+    pub(crate) fn sized(command: Command, columns: u16, rows: u16) -> Result<Self> {
         let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)?;
         grantpt(&master)?;
         unlockpt(&master)?;
         let path = ptsname(&master, Vec::new())?;
-        // Without O_NOCTTY it would become the terminal of the tests themselves.
+        // Without O_NOCTTY it would become the controlling terminal of the tests.
         let slave = OpenOptions::new()
             .read(true)
             .write(true)
             .custom_flags(OFlags::NOCTTY.bits().cast_signed())
             .open(path.to_str()?)
-            .context("open a terminal")?;
+            .context("cannot open a terminal")?;
         let keyboard = File::from(master);
         resize(&keyboard, columns, rows)?;
         let mut command = tokio::process::Command::from(command);
@@ -46,7 +51,9 @@ impl Terminal {
             .stdout(slave.try_clone()?)
             .stderr(slave)
             .kill_on_drop(true);
-        let child = command.spawn().context("start a program in a terminal")?;
+        let child = command
+            .spawn()
+            .context("cannot start a program in a terminal")?;
         let (screen, reader) = collect(keyboard.try_clone()?);
         Ok(Self {
             keyboard,
@@ -56,19 +63,19 @@ impl Terminal {
         })
     }
 
-    /// Everything that was shown. A line ends as it does in a file: how often the cursor returns before it depends
-    /// on the terminals that it has passed through.
+    /// Returns everything shown so far, without carriage returns: their number depends on how many terminals the text has
+    /// passed through.
     pub(crate) fn screen(&self) -> String {
         let bytes = self.screen.lock().expect("no reader panics");
         String::from_utf8_lossy(&bytes).replace('\r', "")
     }
 
-    /// Types this.
-    pub(crate) fn type_(&mut self, keys: &str) -> Result<()> {
+    /// Types these keys.
+    pub(crate) fn type_keys(&mut self, keys: &str) -> Result<()> {
         Ok(self.keyboard.write_all(keys.as_bytes())?)
     }
 
-    /// Waits until this is shown.
+    /// Waits until the screen contains this text.
     pub(crate) async fn shows(&self, wanted: &str) -> Result<()> {
         let what = format!("{wanted:?} on the screen");
         let shown = wait::until(&what, DEADLINE, async || {
@@ -80,31 +87,37 @@ impl Terminal {
         shown.await.map_err(|error| self.failed(&error))
     }
 
-    /// Gives it another size, which the program notices by a signal.
+    /// Types a line into `cat` and waits for the terminal's echo and the program's copy.
+    pub(crate) async fn is_copied(&mut self) -> Result<()> {
+        self.type_keys("hello\r")?;
+        self.shows("hello\nhello\n").await
+    }
+
+    /// Changes its size and sends the program the signal for that.
     pub(crate) fn resize(&self, columns: u16, rows: u16) -> Result<()> {
         resize(&self.keyboard, columns, rows)?;
-        // The kernel sends it to the processes whose controlling terminal this is, and it is nobody's.
+        // The kernel sends SIGWINCH only to processes whose controlling terminal this is. There are none.
         process::kill(self.child_pid()?, Signal::WINCH)
     }
 
-    /// Kills the program, as the loss of a connection would.
-    pub(crate) async fn abandon(&mut self) -> Result<()> {
+    /// Kills the program, as a lost connection would.
+    pub(crate) async fn kill(&mut self) -> Result<()> {
         Ok(self.child.kill().await?)
     }
 
     /// Waits for the program's end and returns its exit code.
     pub(crate) async fn ended(&mut self, node: &Node) -> Result<i32> {
         match tokio::time::timeout(DEADLINE, self.child.wait()).await {
-            Ok(status) => status?.code().context("it was killed"),
+            Ok(status) => status?.code().context("the program was killed"),
             Err(_) => {
-                let error = self.failed(&anyhow!("it has not ended within {DEADLINE:?}"));
-                Err(node.failed(&format!("{error:#}")))
+                let error = self.failed(&anyhow!("the program has not ended within {DEADLINE:?}"));
+                node.with_log(Err(error))
             }
         }
     }
 
     fn child_pid(&self) -> Result<i32> {
-        let pid = self.child.id().context("it has ended")?;
+        let pid = self.child.id().context("the program has ended")?;
         Ok(i32::try_from(pid)?)
     }
 
@@ -123,7 +136,7 @@ fn resize(terminal: &File, columns: u16, rows: u16) -> Result<()> {
     Ok(tcsetwinsize(terminal, size)?)
 }
 
-/// Reads on a thread of its own, until the last program has closed the terminal.
+/// Collects the output on a thread of its own until the last program has closed the terminal.
 fn collect(mut master: File) -> (Arc<Mutex<Vec<u8>>>, JoinHandle<()>) {
     let screen = Arc::new(Mutex::new(Vec::new()));
     let shown = screen.clone();

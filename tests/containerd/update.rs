@@ -1,22 +1,23 @@
-//! Limits that change while a container runs, as kubelet changes them when a pod is resized in place.
+//! Limits that are changed while a container runs, as kubelet does for an in-place resize of a pod.
 
-use crate::cri::{HANDLER, Pod, PodContainer, Setup};
+use crate::cri::{HANDLER, Pod, PodContainer, RUNC, Setup};
 use crate::node::Node;
 use crate::volumes::volume;
 use crate::{cgroup, images};
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use visits_tests::load::{self, visits_bin};
 use visits_tests::{DEADLINE, get, wait};
 
 const MIB: u64 = 1 << 20;
 
+/// Returns the flag of `crictl update` for this memory limit.
 fn memory(mebibytes: u64) -> String {
     format!("--memory={}", mebibytes * MIB)
 }
 
 #[tokio::test]
 #[ignore = "needs root"]
-async fn limits_are_in_the_cgroup_as_runc_writes_them() -> Result<()> {
+async fn updated_limits_are_written_to_the_cgroup_as_under_runc() -> Result<()> {
     let node = Node::shared().await?;
     let steps: [&[&str]; 5] = [
         &["--memory=100663296"],
@@ -34,17 +35,15 @@ async fn limits_are_in_the_cgroup_as_runc_writes_them() -> Result<()> {
         &["--cpu-share=2", "--cpu-period=100000", "--cpu-quota=-1"],
     ];
     let mut seen = Vec::new();
-    for handler in ["runc", HANDLER] {
+    for handler in [RUNC, HANDLER] {
         let pod = Pod::start(&node, handler).await?;
         let setup = Setup::native("exec sleep 1000").memory(64 * MIB);
         let container = pod.run(&node, setup).await?;
         let own = cgroup::of(container.pid().await?, "memory")?;
         let mut limits = vec![cgroup::limits(&own)?];
         for step in steps {
-            container
-                .update(step)
-                .await
-                .map_err(|error| error.context(format!("{handler}: {step:?}")))?;
+            let updated = container.update(step).await;
+            updated.with_context(|| format!("{handler}: {step:?}"))?;
             limits.push(cgroup::limits(&own)?);
         }
         ensure!(
@@ -57,7 +56,7 @@ async fn limits_are_in_the_cgroup_as_runc_writes_them() -> Result<()> {
     Ok(())
 }
 
-/// A probe in a pod, and whether it can take so much memory.
+/// A component in a pod that allocates memory on request.
 struct Probe {
     pod: Pod,
     container: PodContainer,
@@ -67,9 +66,7 @@ struct Probe {
 
 impl Probe {
     async fn start(node: &Node, setup: Setup) -> Result<Self> {
-        let pod = Pod::start(node, HANDLER).await?;
-        let container = pod.run(node, setup).await?;
-        container.listens(&pod, node).await?;
+        let (pod, container) = Pod::serving(node, setup).await?;
         let pid = container.pid().await?;
         let cgroup = cgroup::of(pid, "memory")?;
         Ok(Self {
@@ -80,7 +77,8 @@ impl Probe {
         })
     }
 
-    /// Asks until the answer is one of an instance: the one before may have ended at its ceiling.
+    /// Whether the component can allocate this much. Retries while the response is 503: the last instance may have ended at
+    /// its limit.
     async fn takes(&self, mebibytes: u64) -> Result<bool> {
         let path = format!("/take?mebibytes={mebibytes}");
         let reply = wait::until("the probe answers", DEADLINE, async || {
@@ -98,29 +96,34 @@ impl Probe {
         Ok(reply.status == 200)
     }
 
-    /// Ends the instance, which gives its memory back.
-    async fn forget(&self) -> Result<()> {
+    /// Ends the instance, which frees its memory.
+    async fn trap(&self) -> Result<()> {
         get(self.pod.address(), "/trap").await.map(drop)
     }
 
+    /// Changes the memory limit and checks it in the cgroup.
     async fn update(&self, mebibytes: u64) -> Result<()> {
         self.container.update(&[&memory(mebibytes)]).await?;
         assert_eq!(cgroup::memory_limit(&self.cgroup)?, mebibytes * MIB);
         Ok(())
     }
 
+    /// Fails if the container was restarted.
     async fn is_the_same(&self) -> Result<()> {
-        assert_eq!(self.container.pid().await?, self.pid, "it was started anew");
-        assert_eq!(self.container.status().await?["state"], "CONTAINER_RUNNING");
-        Ok(())
+        assert_eq!(
+            self.container.pid().await?,
+            self.pid,
+            "the container was restarted"
+        );
+        self.container.is_running().await
     }
 }
 
 #[tokio::test]
 #[ignore = "needs root"]
-async fn a_components_ceiling_follows_the_limit_up_and_down_without_a_restart() -> Result<()> {
+async fn a_components_memory_limit_follows_the_containers_without_a_restart() -> Result<()> {
     let node = Node::shared().await?;
-    // A ceiling of 48 MiB, three quarters of the limit; then 96, the instance that runs included; then 48 again.
+    // The component's limit is three quarters of the container's: 48 MiB, then 96, also for the running instance, then 48.
     let probe = Probe::start(&node, Setup::of(images::PROBE).memory(64 * MIB)).await?;
     ensure!(probe.takes(30).await?, "30 MiB with a limit of 64");
     ensure!(!probe.takes(60).await?, "60 MiB with a limit of 64");
@@ -128,8 +131,8 @@ async fn a_components_ceiling_follows_the_limit_up_and_down_without_a_restart() 
     probe.update(128).await?;
     ensure!(probe.takes(80).await?, "80 MiB with a limit of 128");
     ensure!(!probe.takes(110).await?, "110 MiB with a limit of 128");
-    probe.forget().await?;
-    // What the instance had may take a moment to be given back.
+    probe.trap().await?;
+    // The instance's memory may be freed a moment later.
     wait::until("the limit goes down", DEADLINE, async || {
         Ok(probe.update(64).await.ok())
     })
@@ -141,13 +144,13 @@ async fn a_components_ceiling_follows_the_limit_up_and_down_without_a_restart() 
 
 #[tokio::test]
 #[ignore = "needs root"]
-async fn a_limit_below_what_is_used_is_refused_and_nothing_changes() -> Result<()> {
+async fn a_limit_below_the_usage_is_refused_and_changes_nothing() -> Result<()> {
     let node = Node::shared().await?;
     let probe = Probe::start(&node, Setup::of(images::PROBE).memory(128 * MIB)).await?;
     ensure!(probe.takes(80).await?, "80 MiB with a limit of 128");
     let before = cgroup::limits(&probe.cgroup)?;
     let used = cgroup::memory(&probe.cgroup)?;
-    ensure!(used > 80 * MIB, "it uses {used}");
+    ensure!(used > 80 * MIB, "the container uses only {used} bytes");
     let updated = probe
         .container
         .update(&[&memory(48), "--cpu-share=512"])
@@ -156,7 +159,7 @@ async fn a_limit_below_what_is_used_is_refused_and_nothing_changes() -> Result<(
         .err()
         .map(|error| format!("{error:#}"))
         .unwrap_or_default();
-    // containerd passes the reason on, in the words of the shim.
+    // containerd passes on the shim's message.
     ensure!(
         refused.contains("use") && refused.contains("memory"),
         "not refused with a reason: {refused:?}"
@@ -169,7 +172,7 @@ async fn a_limit_below_what_is_used_is_refused_and_nothing_changes() -> Result<(
 
 #[tokio::test]
 #[ignore = "needs root"]
-async fn a_ceiling_that_the_operator_has_set_stays_where_it_is() -> Result<()> {
+async fn a_component_limit_set_by_the_operator_does_not_change() -> Result<()> {
     let node = Node::shared().await?;
     let command = ["/app/spin.toml", "--memory-limit", "32MiB"];
     let setup = Setup::of(images::PROBE).command(command).memory(64 * MIB);
@@ -184,15 +187,11 @@ async fn a_ceiling_that_the_operator_has_set_stays_where_it_is() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs root"]
-async fn a_counter_that_is_resized_under_load_loses_no_visit() -> Result<()> {
+async fn a_counter_resized_under_load_loses_no_visit() -> Result<()> {
     let node = Node::shared().await?;
     let volume = volume()?;
-    let pod = Pod::start(&node, HANDLER).await?;
-    let setup = Setup::of(images::VISITS)
-        .volume(volume.path(), "/app/persistent")
-        .memory(64 * MIB);
-    let container = pod.run(&node, setup).await?;
-    container.listens(&pod, &node).await?;
+    let setup = Setup::visits(volume.path()).memory(64 * MIB);
+    let (pod, container) = Pod::serving(&node, setup).await?;
     let pid = container.pid().await?;
     let resize = async {
         for round in 0..10 {

@@ -1,4 +1,4 @@
-//! Volumes: the node's directories, in place of the component's.
+//! Volumes: directories of the node mounted over those of the image.
 
 use crate::container::Container;
 use crate::images::{self, USER};
@@ -9,9 +9,7 @@ use tempfile::TempDir;
 use visits_tests::load::{self, visits_bin};
 use visits_tests::{Ext4, get};
 
-const IN_CONTAINER: &str = "/app/persistent";
-
-/// A directory that the image's user may write to.
+/// Makes a directory that the image's user can write to.
 pub(crate) fn volume() -> Result<TempDir> {
     let volume = tempfile::tempdir()?;
     give_to_user(volume.path())?;
@@ -22,12 +20,11 @@ fn give_to_user(directory: &Path) -> Result<()> {
     Ok(std::os::unix::fs::chown(directory, Some(USER), Some(USER))?)
 }
 
-/// Three containers, one after the other, count on.
+/// Checks that the count continues over three containers in sequence.
 async fn outlives_its_containers(volume: &Path) -> Result<()> {
     let node = Node::shared().await?;
     for first in [1, 101, 201] {
-        let builder = Container::of(images::VISITS).volume(volume, IN_CONTAINER);
-        let container = builder.start(&node).await?;
+        let container = Container::visits(volume).start(&node).await?;
         let numbers = load::visits(container.address(), 4, 25).await?;
         load::assert_exactly(numbers, first, first + 99);
         assert_eq!(container.stop(&node).await?.code, 0);
@@ -39,13 +36,13 @@ async fn outlives_its_containers(volume: &Path) -> Result<()> {
 
 #[tokio::test]
 #[ignore = "needs root"]
-async fn a_count_outlives_the_container_on_a_directory_of_the_node() -> Result<()> {
+async fn a_count_outlives_its_container_on_a_directory_of_the_node() -> Result<()> {
     outlives_its_containers(volume()?.path()).await
 }
 
 #[tokio::test]
 #[ignore = "needs root"]
-async fn a_count_outlives_the_container_on_a_file_system_of_one_mebibyte() -> Result<()> {
+async fn a_count_outlives_its_container_on_a_file_system_of_one_mebibyte() -> Result<()> {
     let directory = tempfile::tempdir()?;
     let point = directory.path().join("volume");
     std::fs::create_dir(&point)?;
@@ -56,14 +53,14 @@ async fn a_count_outlives_the_container_on_a_file_system_of_one_mebibyte() -> Re
 
 #[tokio::test]
 #[ignore = "needs root"]
-async fn a_volume_that_the_pod_mounts_read_only_is_read_only_to_the_component() -> Result<()> {
+async fn a_volume_mounted_read_only_is_read_only_for_the_component() -> Result<()> {
     let node = Node::shared().await?;
     let volume = volume()?;
-    let first = Container::of(images::VISITS).volume(volume.path(), IN_CONTAINER);
-    let first = first.start(&node).await?;
+    let first = Container::visits(volume.path()).start(&node).await?;
     load::visits(first.address(), 1, 7).await?;
     first.stop(&node).await?;
-    let reader = Container::of(images::VISITS).read_only_volume(volume.path(), IN_CONTAINER);
+    let reader = Container::of(images::VISITS);
+    let reader = reader.read_only_volume(volume.path(), "/app/persistent");
     let reader = reader.start(&node).await?;
     for path in ["/", "/healthz"] {
         let reply = get(reader.address(), path).await?;
@@ -76,15 +73,14 @@ async fn a_volume_that_the_pod_mounts_read_only_is_read_only_to_the_component() 
     }
     assert_eq!(get(reader.address(), "/visits").await?.text(), "7\n");
     reader.stop(&node).await?;
-    let again = Container::of(images::VISITS).volume(volume.path(), IN_CONTAINER);
-    let again = again.start(&node).await?;
+    let again = Container::visits(volume.path()).start(&node).await?;
     assert_eq!(load::visits(again.address(), 1, 1).await?, [8]);
     Ok(())
 }
 
 #[tokio::test]
 #[ignore = "needs root"]
-async fn two_volumes_are_each_where_the_manifest_says() -> Result<()> {
+async fn each_of_two_volumes_is_where_the_manifest_puts_it() -> Result<()> {
     let node = Node::shared().await?;
     let (one, two) = (volume()?, volume()?);
     let container = Container::of(images::PROBE)
@@ -106,7 +102,7 @@ async fn two_volumes_are_each_where_the_manifest_says() -> Result<()> {
 
 #[tokio::test]
 #[ignore = "needs root"]
-async fn a_volume_that_is_missing_is_an_error_that_names_it() -> Result<()> {
+async fn a_missing_volume_is_an_error_that_names_it() -> Result<()> {
     let node = Node::shared().await?;
     let name = "localhost/missing-volume:test";
     let lines = "files = [{ source = \"ledger\", destination = \"/ledger\" }]";

@@ -1,5 +1,5 @@
-//! A component of WASI 0.2 in a container: it answers more requests at once than it has instances, writes to its volume
-//! and drains.
+//! A WASI 0.2 component in a container: it answers more requests at once than it has instances, writes to its volume and
+//! drains.
 
 use crate::container::Container;
 use crate::images::{self, USER};

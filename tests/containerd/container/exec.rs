@@ -1,8 +1,9 @@
-//! A process beside a container's first one: `ctr tasks exec`, attached to it, so that its streams and its exit code
-//! are those of the process.
+//! A process started in a container by `ctr tasks exec`. `ctr` stays attached, so its streams and its exit code are those
+//! of the process.
 
 use crate::ctr;
 use crate::node::Node;
+use crate::terminal::Terminal;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use std::ffi::OsString;
 use std::process::{Command, Stdio};
@@ -12,9 +13,10 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStdin};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
+use visits_tests::command::run_beside;
 use visits_tests::{DEADLINE, wait};
 
-/// How a process is started in a container. Made by `exec` of a container.
+/// The command line of a process that is not started yet. Made by `exec` of a container.
 #[derive(Clone, Debug)]
 pub(crate) struct ExecBuilder {
     namespace: &'static str,
@@ -25,24 +27,24 @@ pub(crate) struct ExecBuilder {
     input: Option<Vec<u8>>,
 }
 
-/// How a process ended.
+/// The exit code and the output of an exec that has ended.
 #[derive(Clone, Debug)]
-pub(crate) struct Execed {
-    /// Its exit code; 128 and the signal's number when a signal ended it.
+pub(crate) struct ExecOutcome {
+    /// The exit code; 128 plus the signal's number if a signal ended the process.
     pub(crate) code: i32,
-    /// What it wrote to stdout.
+    /// The bytes on stdout.
     pub(crate) stdout: Vec<u8>,
-    /// What it wrote to stderr.
+    /// The text on stderr, without the warnings of `ctr`.
     pub(crate) stderr: String,
 }
 
-impl Execed {
-    /// What it wrote to stdout, as text.
+impl ExecOutcome {
+    /// Returns stdout as text.
     pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.stdout).into_owned()
     }
 
-    /// The error of `ctr` itself, which ends with 1, too, if it is one.
+    /// Returns the error of `ctr` itself, if there is one. Its exit code is 1, as that of many programs.
     fn refusal(&self) -> Option<&str> {
         let mut lines = self.stderr.lines();
         lines.find_map(|line| line.strip_prefix("ctr: "))
@@ -50,7 +52,7 @@ impl Execed {
 }
 
 impl ExecBuilder {
-    /// Runs these words in this container of containerd.
+    /// Describes a process that runs these words in a container of this containerd namespace.
     pub(crate) fn new<'a>(
         namespace: &'static str,
         container: &str,
@@ -67,25 +69,25 @@ impl ExecBuilder {
         }
     }
 
-    /// A flag of `ctr tasks exec`, such as `--cwd=/app`.
+    /// Adds a flag of `ctr tasks exec`, such as `--cwd=/app`.
     pub(crate) fn flag(mut self, flag: impl Into<OsString>) -> Self {
         self.flags.push(flag.into());
         self
     }
 
-    /// What it reads on stdin before that ends. Without a call stdin stays open.
+    /// Sets the bytes on stdin, which ends after them. Without this call stdin stays open.
     pub(crate) fn input(mut self, bytes: impl Into<Vec<u8>>) -> Self {
         self.input = Some(bytes.into());
         self
     }
 
-    /// Its id in the container.
+    /// Returns its id in the container.
     pub(crate) fn id(&self) -> &str {
         &self.id
     }
 
-    /// The command line of `ctr`.
-    pub(crate) fn command(&self) -> Result<Command> {
+    /// Returns the command line of `ctr`.
+    fn command(&self) -> Result<Command> {
         let mut command = ctr::command(self.namespace, ["tasks", "exec", "--exec-id", &self.id])?;
         command
             .args(&self.flags)
@@ -94,35 +96,35 @@ impl ExecBuilder {
         Ok(command)
     }
 
-    /// Runs it to its end.
-    pub(crate) async fn run(self, node: &Node) -> Result<Execed> {
-        let execed = self.clone().end(node).await?;
-        match execed.refusal() {
-            Some(_) => Err(node.failed(&format!("{:?}: {}", self.words, execed.stderr))),
-            None => Ok(execed),
+    /// Runs it to its end. Fails if it does not start.
+    pub(crate) async fn run(self, node: &Node) -> Result<ExecOutcome> {
+        let outcome = self.clone().end(node).await?;
+        match outcome.refusal() {
+            Some(_) => Err(node.failed(&format!("{:?}: {}", self.words, outcome.stderr))),
+            None => Ok(outcome),
         }
     }
 
-    /// Returns why it does not start.
+    /// Returns the reason why it does not start. Fails if it starts.
     pub(crate) async fn refused(self, node: &Node) -> Result<String> {
-        let execed = self.clone().end(node).await?;
-        match execed.refusal() {
+        let outcome = self.clone().end(node).await?;
+        match outcome.refusal() {
             Some(refusal) => Ok(refusal.to_owned()),
-            None => bail!("{:?} ran: {execed:?}", self.words),
+            None => bail!("{:?} ran: {outcome:?}", self.words),
         }
     }
 
-    async fn end(mut self, node: &Node) -> Result<Execed> {
+    async fn end(mut self, node: &Node) -> Result<ExecOutcome> {
         let input = self.input.take();
         let mut exec = self.start()?;
         let Some(input) = input else {
             return exec.ended(node).await;
         };
-        // Something that ends before it has read all must not keep the test from its end.
-        let mut stdin = exec.stdin.take().context("its stdin")?;
+        // In a task of its own: a process that ends without reading all of its input must not block the test.
+        let mut stdin = exec.stdin.take().context("stdin is not piped")?;
         let write = tokio::spawn(async move { stdin.write_all(&input).await.map(|()| stdin) });
-        // `ctr` forgets to close the input of an exec if it ends before `ctr` has added the exec.
-        exec.has_begun().await?;
+        // `ctr` does not close the input of an exec if the input ends before `ctr` has added the exec.
+        exec.has_started().await?;
         let close = tokio::spawn(async move { drop(write.await) });
         let ended = exec.ended(node).await;
         close.abort();
@@ -137,18 +139,46 @@ impl ExecBuilder {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .kill_on_drop(true);
-        let mut child = command.spawn().context("start ctr")?;
+        let mut child = command.spawn().context("cannot start ctr")?;
         Ok(Exec {
             stdin: child.stdin.take(),
-            stdout: Stream::collect(child.stdout.take().context("its stdout")?),
-            stderr: Stream::collect(child.stderr.take().context("its stderr")?),
+            stdout: Stream::collect(child.stdout.take().context("stdout is not piped")?),
+            stderr: Stream::collect(child.stderr.take().context("stderr is not piped")?),
             child,
             builder: self,
         })
     }
+
+    /// Starts it in a terminal of the usual size.
+    pub(crate) fn in_terminal(&self) -> Result<Terminal> {
+        Terminal::run(self.clone().flag("--tty").command()?)
+    }
+
+    /// Starts it in a terminal of this size.
+    pub(crate) fn in_sized_terminal(&self, columns: u16, rows: u16) -> Result<Terminal> {
+        Terminal::sized(self.clone().flag("--tty").command()?, columns, rows)
+    }
+
+    /// Returns its process as the node sees it, if the container's list of processes has it.
+    pub(crate) async fn listed(&self) -> Result<Option<i32>> {
+        let list = ctr::command(self.namespace, ["tasks", "ps", &self.container])?;
+        let list = run_beside(list).await?;
+        let name = format!("exec_id:\"{}\"", self.id);
+        let line = list.lines().find(|line| line.contains(&name));
+        let pid = line.and_then(|line| line.split_whitespace().next());
+        Ok(pid.map(str::parse).transpose()?)
+    }
+
+    /// Sends its process a signal through the shim: `SIGTERM`.
+    pub(crate) async fn signal(&self, signal: &str) -> Result<()> {
+        let kill = ["tasks", "kill", "--signal", signal, "--exec-id", &self.id];
+        let mut kill = ctr::command(self.namespace, kill)?;
+        kill.arg(&self.container);
+        run_beside(kill).await.map(drop)
+    }
 }
 
-/// A process in a container, while `ctr` is attached to it. On drop `ctr` is killed, and the process stays.
+/// A process in a container while `ctr` is attached to it. On drop `ctr` is killed and the process stays.
 #[derive(Debug)]
 pub(crate) struct Exec {
     builder: ExecBuilder,
@@ -159,139 +189,133 @@ pub(crate) struct Exec {
 }
 
 impl Exec {
-    /// Its id in the container.
+    /// Returns its id in the container.
     pub(crate) fn id(&self) -> &str {
         &self.builder.id
     }
 
-    /// Its process as the node sees it, as soon as it runs.
+    /// Waits until it runs and returns its process as the node sees it.
     pub(crate) async fn pid(&self) -> Result<i32> {
         let found = wait::until("the exec has a process", DEADLINE, async || {
             ensure!(!self.stderr.reader.is_finished(), "ctr has ended");
-            pid_of(self.builder.namespace, &self.builder.container, self.id()).await
+            self.builder.listed().await
         });
-        found
-            .await
-            .map_err(|error| self.failed(&format!("{error:#}")))
+        self.with_output(found.await)
     }
 
-    /// Waits until it runs, or has ended already.
-    async fn has_begun(&self) -> Result<()> {
-        wait::until("the exec begins", DEADLINE, async || {
+    /// Returns its process, if the container's list of processes has it.
+    pub(crate) async fn listed(&self) -> Result<Option<i32>> {
+        self.builder.listed().await
+    }
+
+    /// Waits until it runs or has ended.
+    async fn has_started(&self) -> Result<()> {
+        let started = wait::until("the exec starts", DEADLINE, async || {
             if self.has_ended() {
                 return Ok(Some(()));
             }
-            let pid = pid_of(self.builder.namespace, &self.builder.container, self.id()).await?;
-            Ok(pid.map(drop))
-        })
-        .await
-        .map_err(|error| self.failed(&format!("{error:#}")))
+            Ok(self.builder.listed().await?.map(drop))
+        });
+        self.with_output(started.await)
     }
 
-    /// Writes this to its stdin.
+    /// Writes these bytes to its stdin.
     pub(crate) async fn write(&mut self, bytes: &[u8]) -> Result<()> {
         let stdin = self.stdin.as_mut().context("stdin is closed")?;
         timeout(DEADLINE, stdin.write_all(bytes))
             .await
-            .map_err(|_| anyhow!("nobody reads its stdin"))??;
+            .context("stdin is not read")??;
         Ok(())
     }
 
-    /// Ends its stdin.
+    /// Closes its stdin.
     pub(crate) fn close_stdin(&mut self) {
         self.stdin = None;
     }
 
-    /// Waits until it has written this to stdout.
-    pub(crate) async fn says(&self, wanted: &str) -> Result<()> {
+    /// Waits until its stdout contains this text.
+    pub(crate) async fn prints(&self, wanted: &str) -> Result<()> {
         let what = format!("{wanted:?} on stdout");
-        let said = wait::until(&what, DEADLINE, async || {
+        let printed = wait::until(&what, DEADLINE, async || {
             let ended = self.stdout.reader.is_finished();
-            let said = String::from_utf8_lossy(&self.stdout.bytes()).contains(wanted);
-            ensure!(said || !ended, "its stdout has ended without {wanted:?}");
-            Ok(said.then_some(()))
+            let printed = String::from_utf8_lossy(&self.stdout.bytes()).contains(wanted);
+            ensure!(printed || !ended, "stdout has ended without {wanted:?}");
+            Ok(printed.then_some(()))
         });
-        said.await
-            .map_err(|error| self.failed(&format!("{error:#}")))
+        self.with_output(printed.await)
+    }
+
+    /// Writes a line to a process that copies its input, and waits until it comes back.
+    pub(crate) async fn echoes(&mut self, line: &str) -> Result<()> {
+        self.write(line.as_bytes()).await?;
+        self.prints(line).await
     }
 
     /// Sends it a signal through the shim: `SIGTERM`.
     pub(crate) async fn signal(&self, signal: &str) -> Result<()> {
-        let builder = &self.builder;
-        let line = [
-            "tasks",
-            "kill",
-            "--signal",
-            signal,
-            "--exec-id",
-            self.id(),
-            &builder.container,
-        ];
-        let kill = visits_tests::command::run_beside(ctr::command(builder.namespace, line)?);
-        kill.await.map(drop)
+        self.builder.signal(signal).await
     }
 
-    /// Whether `ctr` has nothing more to print.
+    /// Kills it and waits for its end.
+    pub(crate) async fn killed(self, node: &Node) -> Result<ExecOutcome> {
+        self.signal("SIGKILL").await?;
+        self.ended(node).await
+    }
+
+    /// Whether both output streams have ended.
     pub(crate) fn has_ended(&self) -> bool {
         self.stdout.reader.is_finished() && self.stderr.reader.is_finished()
     }
 
-    /// Kills `ctr`, which reads its output and waits for its end.
-    pub(crate) async fn abandon(&mut self) -> Result<()> {
+    /// Kills `ctr`, which reads the output of the process and waits for its end.
+    pub(crate) async fn kill_ctr(&mut self) -> Result<()> {
         Ok(self.child.kill().await?)
     }
 
     /// Waits for its end.
-    pub(crate) async fn ended(mut self, node: &Node) -> Result<Execed> {
-        // Open until then: a process whose end depends on its input is ended by the test.
+    pub(crate) async fn ended(mut self, node: &Node) -> Result<ExecOutcome> {
+        // Kept open while the process runs: a test that wants its input to end closes it.
         let stdin = self.stdin.take();
         let ended = timeout(DEADLINE, self.child.wait()).await;
         drop(stdin);
         let Ok(status) = ended else {
-            let what = self.failed(&format!("it has not ended within {DEADLINE:?}"));
-            return Err(node.failed(&format!("{what:#}")));
+            let error = anyhow!("the exec has not ended within {DEADLINE:?}");
+            return node.with_log(self.with_output(Err(error)));
         };
         let status = status?;
         self.stdout.ended().await?;
         self.stderr.ended().await?;
-        Ok(Execed {
+        Ok(ExecOutcome {
             code: status.code().with_context(|| format!("ctr: {status}"))?,
             stdout: self.stdout.bytes(),
             stderr: without_warnings(&self.stderr.bytes()),
         })
     }
 
-    fn failed(&self, what: &str) -> anyhow::Error {
-        anyhow!(
-            "{what}; exec {} of {}: {:?}\n--- its stderr ---\n{}\n--- its stdout ---\n{}\n---",
-            self.id(),
-            self.builder.container,
-            self.builder.words,
-            String::from_utf8_lossy(&self.stderr.bytes()),
-            String::from_utf8_lossy(&self.stdout.bytes())
-        )
+    /// Adds everything that the process has written to an error.
+    fn with_output<T>(&self, result: Result<T>) -> Result<T> {
+        result.map_err(|error| {
+            anyhow!(
+                "{error:#}; exec {} of {}: {:?}\n--- its stderr ---\n{}\n--- its stdout ---\n{}\n---",
+                self.id(),
+                self.builder.container,
+                self.builder.words,
+                String::from_utf8_lossy(&self.stderr.bytes()),
+                String::from_utf8_lossy(&self.stdout.bytes())
+            )
+        })
     }
 }
 
-/// The process of an exec, from the list of the container's processes, where the shim names it.
-pub(crate) async fn pid_of(namespace: &str, container: &str, id: &str) -> Result<Option<i32>> {
-    let list = ctr::command(namespace, ["tasks", "ps", container])?;
-    let list = visits_tests::command::run_beside(list).await?;
-    let name = format!("exec_id:\"{id}\"");
-    let line = list.lines().find(|line| line.contains(&name));
-    let pid = line.and_then(|line| line.split_whitespace().next());
-    Ok(pid.map(str::parse).transpose()?)
-}
-
-/// What `ctr` says itself on machines with the old cgroups is left out.
+/// Removes the warnings that `ctr` prints on machines with cgroup version 1.
 fn without_warnings(stderr: &[u8]) -> String {
     let text = String::from_utf8_lossy(stderr);
     text.split_inclusive('\n')
-        .filter(|line| !super::guard::is_said_by_ctr(line))
+        .filter(|line| !super::guard::is_warning_of_ctr(line))
         .collect()
 }
 
-/// The bytes read so far from a pipe.
+/// The bytes read from a pipe so far.
 #[derive(Debug)]
 struct Stream {
     bytes: Arc<Mutex<Vec<u8>>>,
@@ -320,7 +344,7 @@ impl Stream {
     async fn ended(&mut self) -> Result<()> {
         timeout(DEADLINE, &mut self.reader)
             .await
-            .context("the pipe has not ended")?
-            .context("its reader")
+            .with_context(|| format!("a pipe of ctr has not ended within {DEADLINE:?}"))?
+            .context("the reader of a pipe panicked")
     }
 }

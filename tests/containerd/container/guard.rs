@@ -1,4 +1,4 @@
-//! A container that runs, or has run: signals, its output, its end, and its removal in any case.
+//! A running or ended container: its output, signals, its end. It is removed on drop.
 
 use super::ExecBuilder;
 use crate::ctr;
@@ -15,14 +15,14 @@ use tokio::sync::watch;
 use visits_tests::output::Output;
 use visits_tests::{DEADLINE, command, wait};
 
-/// How a container ended.
+/// The exit code and the output of a container that has ended.
 #[derive(Clone, Debug)]
-pub(crate) struct Ended {
-    /// Its exit code; 128 and the signal's number when a signal ended it.
+pub(crate) struct Outcome {
+    /// The exit code; 128 plus the signal's number if a signal ended its first process.
     pub(crate) code: i32,
-    /// The lines it wrote to stdout.
+    /// The lines on stdout.
     pub(crate) stdout: Vec<String>,
-    /// The lines it wrote to stderr.
+    /// The lines on stderr, without the warnings of `ctr`.
     pub(crate) stderr: Vec<String>,
 }
 
@@ -34,13 +34,13 @@ pub(crate) struct Container {
     stdout: Output,
     stderr: Output,
     exited: watch::Receiver<Option<i32>>,
-    /// Whether it is removed already.
+    /// Whether the test has removed it.
     removed: bool,
     network: Network,
     directory: TempDir,
 }
 
-/// What a container needs before it can be started.
+/// The resources of a container that is not started yet.
 pub(super) struct Prepared {
     pub(super) id: String,
     pub(super) cgroup: String,
@@ -49,13 +49,13 @@ pub(super) struct Prepared {
 }
 
 impl Prepared {
-    /// Runs this `ctr run`, which is attached to the container.
+    /// Runs this `ctr run` and stays attached to the container.
     pub(super) fn attached(self, mut command: Command) -> Result<Container> {
         command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        let mut child = command.spawn().context("start ctr")?;
+        let mut child = command.spawn().context("cannot start ctr")?;
         let stdout = Output::collect(child.stdout.take().expect("piped"));
         let stderr = Output::collect(child.stderr.take().expect("piped"));
         let (exited_tx, exited) = watch::channel(None);
@@ -69,8 +69,8 @@ impl Prepared {
         Ok(self.guard(stdout, stderr, exited))
     }
 
-    /// A container that something else is attached to, which sees its output and its end.
-    pub(super) fn beside(self) -> Container {
+    /// Guards a container whose output and end are seen by something else, such as a terminal.
+    pub(super) fn detached(self) -> Container {
         let none = || Output::collect(std::io::empty());
         self.guard(none(), none(), watch::channel(None).1)
     }
@@ -95,45 +95,44 @@ impl Prepared {
 }
 
 impl Container {
-    /// Its name in containerd.
+    /// Returns its id in containerd.
     pub(crate) fn id(&self) -> &str {
         &self.id
     }
 
-    /// Its cgroup, as a path in each hierarchy.
+    /// Returns its cgroup: the path in every hierarchy.
     pub(crate) fn cgroup(&self) -> &str {
         &self.cgroup
     }
 
-    /// Where the component listens.
+    /// Returns the address on which it is expected to listen.
     pub(crate) fn address(&self) -> SocketAddr {
         SocketAddr::new(self.network.address(), 5000)
     }
 
-    /// What it writes to stdout.
+    /// Returns its stdout.
     pub(crate) fn stdout(&self) -> &Output {
         &self.stdout
     }
 
-    /// What it has written to stderr.
+    /// Returns its stderr.
     pub(crate) fn stderr(&self) -> &Output {
         &self.stderr
     }
 
-    /// Its first process, as the node sees it.
+    /// Returns its first process as the node sees it.
     pub(crate) async fn pid(&self) -> Result<i32> {
         let path = self.directory.path().join("pid");
-        wait::until("the container has a process", DEADLINE, async || {
-            // Empty for the moment between its creation and its writing.
+        let pid = wait::until("the container has a process", DEADLINE, async || {
+            // The file exists for a moment before the number is in it.
             Ok(std::fs::read_to_string(&path)
                 .ok()
                 .and_then(|pid| pid.trim().parse().ok()))
-        })
-        .await
-        .map_err(|error| self.failed(&format!("{error:#}")))
+        });
+        self.with_output(pid.await)
     }
 
-    /// The state of its task as `ctr` lists it: `RUNNING`, `PAUSED`.
+    /// Returns the state of its task as `ctr` lists it: `RUNNING`, `PAUSED`.
     pub(crate) async fn state(&self) -> Result<String> {
         let list = ctr::run(["tasks", "ls"]).await?;
         let state = list.lines().find_map(|line| {
@@ -143,34 +142,36 @@ impl Container {
         Ok(state.with_context(|| list.clone())?.to_owned())
     }
 
-    /// Waits until its first process runs, and returns that: the file with its number is there a moment before.
+    /// Waits until its first process runs and returns it. (The process exists a moment before it runs.)
     pub(crate) async fn runs(&self) -> Result<i32> {
-        wait::until("the container runs", DEADLINE, async || {
+        let runs = wait::until("the container runs", DEADLINE, async || {
             let exited = *self.exited.borrow();
-            // One that starts it and does not wait has ended with 0.
-            ensure!(exited.is_none_or(|code| code == 0), "it has ended");
+            // `ctr run --detach` ends with 0 while the container runs.
+            ensure!(
+                exited.is_none_or(|code| code == 0),
+                "the container has ended"
+            );
             let state = self.state().await.ok();
             Ok(state.is_some_and(|state| state == "RUNNING").then_some(()))
-        })
-        .await
-        .map_err(|error| self.failed(&format!("{error:#}")))?;
+        });
+        self.with_output(runs.await)?;
         self.pid().await
     }
 
-    /// Runs these words in it, beside its first process.
+    /// Describes a process that runs these words beside its first one.
     pub(crate) fn exec<'a>(&self, words: impl IntoIterator<Item = &'a str>) -> ExecBuilder {
         ExecBuilder::new(ctr::NAMESPACE, &self.id, words)
     }
 
-    /// Runs this line of shell in it, where there is a shell.
+    /// Describes a process that runs this line of shell. The image must have a shell.
     pub(crate) fn shell(&self, script: &str) -> ExecBuilder {
         self.exec(["/tools/sh", "-c", script])
     }
 
-    /// Waits until it takes connections.
+    /// Waits until it accepts connections.
     pub(crate) async fn listens(&self, node: &Node) -> Result<()> {
         let address = self.address();
-        wait::until("the container listens", DEADLINE, async || {
+        let listens = wait::until("the container listens", DEADLINE, async || {
             let exited = *self.exited.borrow();
             if let Some(code) = exited {
                 return Err(anyhow!("the container has ended with {code}"));
@@ -178,17 +179,16 @@ impl Container {
             let connecting = TcpStream::connect(address);
             let connected = tokio::time::timeout(Duration::from_secs(1), connecting).await;
             Ok(matches!(connected, Ok(Ok(_))).then_some(()))
-        })
-        .await
-        .map_err(|error| node.failed(&format!("{:#}", self.failed(&format!("{error:#}")))))
+        });
+        node.with_log(self.with_output(listens.await))
     }
 
-    /// Waits for a line on stderr that contains this, and returns it.
+    /// Waits for a line on stderr that contains this text and returns it.
     pub(crate) async fn logs(&self, wanted: &str) -> Result<String> {
         let found = |line: &str| line.contains(wanted).then(|| line.to_owned());
         let line = self.stderr.find(DEADLINE, found).await;
         line.with_context(|| {
-            self.failed(&format!("no line on stderr says {wanted:?}"))
+            self.failed(&format!("no line on stderr contains {wanted:?}"))
                 .to_string()
         })
     }
@@ -198,61 +198,61 @@ impl Container {
         let kill = ctr::run(["tasks", "kill", "--signal", signal, &self.id]);
         kill.await
             .map(drop)
-            .with_context(|| self.failed("the container takes no signal").to_string())
+            .with_context(|| self.failed("the signal was not sent").to_string())
     }
 
-    /// Whether it has ended, or could not be started.
+    /// Whether it has ended or could not be started.
     pub(crate) fn has_exited(&self) -> bool {
         self.exited.borrow().is_some()
     }
 
-    /// Waits until it has ended or could not be started; the exit code of `ctr`.
+    /// Waits until it has ended or could not be started, and returns the exit code of `ctr`.
     pub(crate) async fn exited(&self, node: &Node) -> Result<i32> {
         let mut exited = self.exited.clone();
         match tokio::time::timeout(DEADLINE, exited.wait_for(Option::is_some)).await {
             Ok(Ok(code)) => Ok(code.expect("waited for")),
             _ => {
-                let what = self.failed(&format!("it has not ended within {DEADLINE:?}"));
-                Err(node.failed(&format!("{what:#}")))
+                let error = anyhow!("the container has not ended within {DEADLINE:?}");
+                node.with_log(self.with_output(Err(error)))
             }
         }
     }
 
-    /// Waits for its end.
-    pub(crate) async fn ended(&self, node: &Node) -> Result<Ended> {
+    /// Waits for its end. Fails if it could not be started.
+    pub(crate) async fn ended(&self, node: &Node) -> Result<Outcome> {
         let code = self.exited(node).await?;
         self.stdout.ended(DEADLINE).await;
         self.stderr.ended(DEADLINE).await;
         let stdout = self.stdout.lines();
         let mut stderr = self.stderr.lines();
-        stderr.retain(|line| !is_said_by_ctr(line));
-        // Its own errors `ctr` ends with 1, too: they are no end of a container.
+        stderr.retain(|line| !is_warning_of_ctr(line));
+        // `ctr` also exits with 1 for an error of its own, which is not an end of the container.
         if let Some(line) = stderr.iter().find(|line| line.starts_with("ctr: ")) {
             return Err(node.failed(line));
         }
-        Ok(Ended {
+        Ok(Outcome {
             code,
             stdout,
             stderr,
         })
     }
 
-    /// Stops it as Kubernetes would.
-    pub(crate) async fn stop(&self, node: &Node) -> Result<Ended> {
+    /// Stops it as Kubernetes does first, with SIGTERM, and waits for its end.
+    pub(crate) async fn stop(&self, node: &Node) -> Result<Outcome> {
         self.signal("SIGTERM").await?;
         self.ended(node).await
     }
 
-    /// Removes an ended container with all that containerd keeps of it.
+    /// Removes an ended container and everything that containerd keeps of it.
     pub(crate) async fn remove(mut self) -> Result<()> {
         self.removed = true;
         ctr::run(["containers", "rm", &self.id]).await.map(drop)
     }
 
-    /// An error that carries everything the container has written.
+    /// Returns an error with everything that the container has written.
     pub(crate) fn failed(&self, what: &str) -> anyhow::Error {
         anyhow!(
-            "{what}; {} has exited: {:?}\n--- its stderr ---\n{}\n--- its stdout ---\n{}\n---",
+            "{what}; exit code of {}: {:?}\n--- its stderr ---\n{}\n--- its stdout ---\n{}\n---",
             self.id,
             *self.exited.borrow(),
             self.stderr.lines().join("\n"),
@@ -260,11 +260,16 @@ impl Container {
         )
     }
 
-    /// Kills and removes what is there. Every command has a deadline; what fails is told and goes on.
+    /// Adds everything that the container has written to an error.
+    fn with_output<T>(&self, result: Result<T>) -> Result<T> {
+        result.map_err(|error| self.failed(&format!("{error:#}")))
+    }
+
+    /// Kills and removes the container. Every command has a deadline.
     fn clear(&self) -> Result<()> {
         if self.exited.borrow().is_none() {
             let kill = ["tasks", "rm", "--force", &self.id];
-            // A container whose end `ctr run` sees first has no task any more.
+            // Fails if `ctr run` has seen the end and removed the task.
             let _ = command::run(ctr::command(ctr::NAMESPACE, kill)?);
         }
         let removed = command::run(ctr::command(
@@ -279,8 +284,8 @@ impl Container {
     }
 }
 
-/// On machines with the old cgroups `ctr` begins with a warning of its own.
-pub(super) fn is_said_by_ctr(line: &str) -> bool {
+/// Whether this line is the warning that `ctr` prints first on machines with cgroup version 1.
+pub(super) fn is_warning_of_ctr(line: &str) -> bool {
     line.starts_with("time=") && line.contains("DEPRECATION")
 }
 
@@ -292,7 +297,7 @@ impl Drop for Container {
         if !self.removed
             && let Err(error) = self.clear()
         {
-            eprintln!("note: container {} is left behind: {error:#}", self.id);
+            eprintln!("note: cannot remove container {}: {error:#}", self.id);
         }
     }
 }

@@ -1,42 +1,42 @@
-//! How the node is set up: where its files are, and what containerd and the pods' network are told.
+//! The node's files and the configuration of containerd, crictl and the pods' network.
 
 use super::DIRECTORY;
 use std::path::{Path, PathBuf};
 
-/// The programs that containerd finds by their names.
+/// Returns the directory of the programs that containerd finds by name.
 pub(super) fn binaries() -> PathBuf {
     Path::new(DIRECTORY).join("bin")
 }
 
-/// The network plugins.
+/// Returns the directory of the network plugins.
 pub(super) fn plugins() -> PathBuf {
     Path::new(DIRECTORY).join("cni/bin")
 }
 
-/// The configuration of the pods' network.
+/// Returns the directory with the configuration of the pods' network.
 pub(super) fn networks() -> PathBuf {
     Path::new(DIRECTORY).join("cni/net.d")
 }
 
-/// containerd's configuration.
+/// Returns the path of containerd's configuration.
 pub(super) fn file() -> PathBuf {
     Path::new(DIRECTORY).join("containerd.toml")
 }
 
-/// The configuration of `crictl`.
+/// Returns the path of crictl's configuration.
 pub(crate) fn crictl() -> PathBuf {
     Path::new(DIRECTORY).join("crictl.yaml")
 }
 
-/// What is in it. Its timeout is for each call of containerd.
+/// The configuration of crictl. The timeout, in seconds, is that of one call.
 pub(super) const CRICTL: &str = "\
 runtime-endpoint: unix:///run/containerd/containerd.sock
 image-endpoint: unix:///run/containerd/containerd.sock
 timeout: 40
 ";
 
-/// containerd's configuration. State and root are the usual ones, which are this suite's own in here. What would
-/// touch the machine's /opt or /etc is off.
+/// Returns containerd's configuration. Root and state are in the usual directories, which are private to this suite.
+/// Plugins that would write to the machine's /opt or /etc are disabled.
 pub(super) fn containerd() -> String {
     let plugins = plugins();
     let networks = networks();
@@ -53,7 +53,7 @@ level = "info"
 sandbox = "{pause}"
 
 [plugins.'io.containerd.cri.v1.runtime']
-# Where CAP_SYS_RESOURCE is missing, a lower score than containerd's own is refused.
+# Without CAP_SYS_RESOURCE the kernel refuses a score below containerd's own.
 restrict_oom_score_adj = true
 cdi_spec_dirs = []
 
@@ -73,8 +73,8 @@ runtime_type = "io.containerd.preopen.v1"
     )
 }
 
-/// The pods' network: a bridge of its own, reached from the tests through its gateway's addresses, 10.89.0.1 and
-/// fd00:10:89::1.
+/// Returns the configuration of the pods' network: a bridge that the tests reach by the gateway's addresses, 10.89.0.1
+/// and fd00:10:89::1.
 pub(super) fn network() -> String {
     let leases = Path::new(DIRECTORY).join("cni/leases");
     format!(
