@@ -1,4 +1,4 @@
-//! Nodes of kubeadm's, kind's and minikube's kind: containerd's own configuration, of either version.
+//! Nodes of kubeadm, kind and minikube, which use containerd's own configuration, of version 2 or 3.
 
 use crate::layout::{Containerd, Layout, VERSION_2, VERSION_3};
 use crate::node::Node;
@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 const DROP_IN: &str = "/etc/containerd/conf.d/90-preopen.toml";
 const CONFIG: &str = "/etc/containerd/config.toml";
 
-/// Installs, runs a pod, and takes everything away again.
+/// Installs the shim, runs a pod, uninstalls, and checks the node after each step.
 async fn serves_and_goes(layout: Layout, port: u16) -> Result<()> {
     let node = Node::start(layout).await?;
     let script = Script::new()?;
@@ -26,25 +26,19 @@ async fn serves_and_goes(layout: Layout, port: u16) -> Result<()> {
     let status = script.run(&node, &["status"]).await?.ok()?;
     assert!(status.contains("has the runtime preopen"), "{status}");
 
-    // A second time there is nothing to do, and the pod does not notice.
+    // A second installation changes nothing, and the pod keeps running.
     script.run(&node, &["install"]).await?.ok()?;
-    assert_eq!(node.restarts()?, 1, "containerd was restarted for nothing");
-    assert_eq!(
-        node.files()?.changed_since(&installed, node.root()),
-        [""; 0]
-    );
+    assert_eq!(node.restarts()?, 1, "containerd was restarted without need");
+    node.is_as_in(&installed)?;
 
     let error = script.run(&node, &["uninstall"]).await?.error()?;
     assert!(error.contains("remove the pods"), "{error}");
-    assert_eq!(
-        node.files()?.changed_since(&installed, node.root()),
-        [""; 0]
-    );
+    node.is_as_in(&installed)?;
     assert_eq!(pod.visit(&node, address).await?, "2");
 
     pod.remove(&node).await?;
     script.run(&node, &["uninstall"]).await?.ok()?;
-    assert_eq!(node.files()?.changed_since(&before, node.root()), [""; 0]);
+    node.is_as_in(&before)?;
     assert_eq!(node.restarts()?, 2);
     let info = node.info().await?;
     assert!(!info.contains(SHIM), "{info}");
@@ -58,20 +52,20 @@ async fn serves_and_goes(layout: Layout, port: u16) -> Result<()> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs root"]
 async fn a_pod_counts_on_containerd_2_and_the_node_is_as_before_after_uninstall() -> Result<()> {
-    serves_and_goes(Layout::vanilla(Containerd::New, VERSION_3), 5301).await
+    serves_and_goes(Layout::vanilla(Containerd::Current, VERSION_3), 5301).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs root"]
 async fn a_pod_counts_on_debians_containerd_and_the_node_is_as_before_after_uninstall() -> Result<()>
 {
-    serves_and_goes(Layout::vanilla(Containerd::Old, VERSION_2), 5302).await
+    serves_and_goes(Layout::vanilla(Containerd::Debian, VERSION_2), 5302).await
 }
 
 #[tokio::test]
 #[ignore = "needs root"]
-async fn version_3_with_imports_gets_a_drop_in_and_its_own_file_is_not_touched() -> Result<()> {
-    let node = Node::start(Layout::vanilla(Containerd::New, VERSION_3)).await?;
+async fn version_3_with_imports_gets_a_drop_in_and_keeps_its_own_file() -> Result<()> {
+    let node = Node::start(Layout::vanilla(Containerd::Current, VERSION_3)).await?;
     let script = Script::new()?;
     script.run(&node, &["install"]).await?.ok()?;
     assert_eq!(node.read(CONFIG)?, VERSION_3);
@@ -88,7 +82,7 @@ async fn version_3_with_imports_gets_a_drop_in_and_its_own_file_is_not_touched()
 #[tokio::test]
 #[ignore = "needs root"]
 async fn version_2_on_debians_containerd_gets_a_block_and_keeps_runc() -> Result<()> {
-    let node = Node::start(Layout::vanilla(Containerd::Old, VERSION_2)).await?;
+    let node = Node::start(Layout::vanilla(Containerd::Debian, VERSION_2)).await?;
     Script::new()?.run(&node, &["install"]).await?.ok()?;
     let config = node.read(CONFIG)?;
     assert!(config.starts_with(VERSION_2), "{config}");
@@ -102,7 +96,7 @@ async fn version_2_on_debians_containerd_gets_a_block_and_keeps_runc() -> Result
 #[tokio::test]
 #[ignore = "needs root"]
 async fn version_2_on_containerd_2_gets_a_block_and_keeps_runc() -> Result<()> {
-    let node = Node::start(Layout::vanilla(Containerd::New, VERSION_2)).await?;
+    let node = Node::start(Layout::vanilla(Containerd::Current, VERSION_2)).await?;
     let script = Script::new()?;
     let before = node.files()?;
     script.run(&node, &["install"]).await?.ok()?;
@@ -110,20 +104,19 @@ async fn version_2_on_containerd_2_gets_a_block_and_keeps_runc() -> Result<()> {
     assert!(info.contains(SHIM), "{info}");
     assert!(info.contains("io.containerd.runc.v2"), "{info}");
     script.run(&node, &["uninstall"]).await?.ok()?;
-    assert_eq!(node.files()?.changed_since(&before, node.root()), [""; 0]);
+    node.is_as_in(&before)?;
     Ok(())
 }
 
 #[tokio::test]
 #[ignore = "needs root"]
-async fn the_cgroups_are_made_by_whoever_makes_runcs() -> Result<()> {
+async fn the_cgroup_driver_is_that_of_runc_unless_an_option_sets_it() -> Result<()> {
     let config = VERSION_3.replace("SystemdCgroup = false", "SystemdCgroup = true");
-    let node = Node::start(Layout::vanilla(Containerd::New, &config)).await?;
+    let node = Node::start(Layout::vanilla(Containerd::Current, &config)).await?;
     let script = Script::new()?;
     script.run(&node, &["install"]).await?.ok()?;
     let drop_in = node.read(DROP_IN)?;
     assert!(drop_in.contains("SystemdCgroup = true"), "{drop_in}");
-    // Unless it is said.
     script
         .run(&node, &["install", "--systemd-cgroup", "false"])
         .await?
@@ -136,8 +129,8 @@ async fn the_cgroups_are_made_by_whoever_makes_runcs() -> Result<()> {
 
 #[tokio::test]
 #[ignore = "needs root"]
-async fn what_an_administrator_adds_later_stays_when_the_shim_goes() -> Result<()> {
-    let node = Node::start(Layout::vanilla(Containerd::New, VERSION_2)).await?;
+async fn uninstall_keeps_what_an_administrator_has_added() -> Result<()> {
+    let node = Node::start(Layout::vanilla(Containerd::Current, VERSION_2)).await?;
     let script = Script::new()?;
     script.run(&node, &["install"]).await?.ok()?;
     let more = "\n[debug]\n  level = \"warn\"\n";
@@ -153,7 +146,7 @@ async fn what_an_administrator_adds_later_stays_when_the_shim_goes() -> Result<(
 #[tokio::test]
 #[ignore = "needs root"]
 async fn a_shim_of_another_version_is_replaced_without_a_restart() -> Result<()> {
-    let node = Node::start(Layout::vanilla(Containerd::New, VERSION_3)).await?;
+    let node = Node::start(Layout::vanilla(Containerd::Current, VERSION_3)).await?;
     let old = Script::carrying(b"#!/bin/sh\n# an older shim\n")?;
     old.run(&node, &["install"]).await?.ok()?;
     let new = Script::new()?;

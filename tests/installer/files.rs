@@ -1,11 +1,11 @@
-//! The node's files at one moment: what an administrator can see of what a program has done.
+//! The node's files at one moment, to show what a program has changed.
 
 use anyhow::{Context, Result};
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-/// Where the script may leave something. What containerd keeps below /var/lib/containerd is its own affair.
+/// The directories that the script may change. /var/lib/containerd is containerd's own.
 const WATCHED: [&str; 5] = [
     "etc",
     "opt",
@@ -14,12 +14,12 @@ const WATCHED: [&str; 5] = [
     "var/snap",
 ];
 
-/// Each path with its rights and, of files, the bytes.
+/// Each path with its mode and the content of a file.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Files(BTreeMap<PathBuf, (u32, Option<Vec<u8>>)>);
 
 impl Files {
-    /// Those of the node below this directory.
+    /// Reads the files of the node with this root directory.
     pub(crate) fn of(root: &Path) -> Result<Self> {
         let mut files = BTreeMap::new();
         for directory in WATCHED {
@@ -28,7 +28,7 @@ impl Files {
         Ok(Self(files))
     }
 
-    /// The paths, from the root, that are in one and not in the other, or differ.
+    /// Returns the paths, below the root, that were added, removed or changed.
     pub(crate) fn changed_since(&self, before: &Self, root: &Path) -> Vec<String> {
         let both = self.0.keys().chain(before.0.keys());
         let mut changed: Vec<_> = both
@@ -50,7 +50,7 @@ fn read(path: &Path, files: &mut BTreeMap<PathBuf, (u32, Option<Vec<u8>>)>) -> R
     };
     let bytes = metadata
         .is_file()
-        .then(|| std::fs::read(path).with_context(|| path.display().to_string()))
+        .then(|| std::fs::read(path).with_context(|| format!("cannot read {}", path.display())))
         .transpose()?;
     files.insert(path.to_owned(), (metadata.permissions().mode(), bytes));
     if metadata.is_dir() {

@@ -1,32 +1,32 @@
-//! Whose node it is: the files that the script looks at, and how the distribution makes of them what containerd reads.
+//! The distribution of a node: the files that the script reads, and how containerd's configuration is rendered from them.
 
-/// The version of containerd on a node.
+/// The containerd of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Containerd {
-    /// The one that the tests build.
-    New,
-    /// Debian's, 1.6.
-    Old,
+    /// The current version, which the tests build.
+    Current,
+    /// Debian's version, 1.6.
+    Debian,
 }
 
-/// A kind of node.
+/// The files and the services of a node.
 #[derive(Clone, Debug)]
 pub(crate) struct Layout {
     pub(crate) containerd: Containerd,
-    /// What containerd reads.
+    /// The configuration that containerd reads.
     pub(crate) config: &'static str,
     pub(crate) socket: &'static str,
-    /// The unit of systemd that runs it, where there is one.
+    /// The systemd unit that runs it, or nothing.
     pub(crate) unit: &'static str,
-    /// Shell that makes `config` of what the administrator writes.
+    /// Shell commands that render `config` from the administrator's files.
     pub(crate) render: String,
-    /// Files from the start.
+    /// The files and their content at the start.
     pub(crate) files: Vec<(String, String)>,
-    /// A directory whose change restarts containerd by itself.
+    /// A directory that the distribution watches: a change restarts containerd.
     pub(crate) watched: Option<&'static str>,
 }
 
-/// A configuration of version 3 that imports drop-ins, as recent packages have it.
+/// A configuration of version 3 that imports drop-ins, as in recent packages.
 pub(crate) const VERSION_3: &str = r#"version = 3
 imports = ["/etc/containerd/conf.d/*.toml"]
 disabled_plugins = ["io.containerd.internal.v1.opt", "io.containerd.nri.v1.nri"]
@@ -35,7 +35,7 @@ disabled_plugins = ["io.containerd.internal.v1.opt", "io.containerd.nri.v1.nri"]
 sandbox = "localhost/pause:test"
 
 [plugins.'io.containerd.cri.v1.runtime']
-# Where CAP_SYS_RESOURCE is missing, a lower score than containerd's own is refused.
+# Without CAP_SYS_RESOURCE the kernel refuses a score below containerd's own.
 restrict_oom_score_adj = true
 cdi_spec_dirs = []
 
@@ -45,7 +45,7 @@ runtime_type = "io.containerd.runc.v2"
 SystemdCgroup = false
 "#;
 
-/// One of version 2 that names no runtime, so that containerd has runc of its own, and that ends without a new line.
+/// A configuration of version 2 without a runtime, so that containerd adds runc, and without a newline at the end.
 pub(crate) const VERSION_2: &str = r#"version = 2
 disabled_plugins = ["io.containerd.internal.v1.opt"]
 
@@ -53,7 +53,7 @@ disabled_plugins = ["io.containerd.internal.v1.opt"]
   sandbox_image = "localhost/pause:test"
   restrict_oom_score_adj = true"#;
 
-/// What k3s and RKE2 make of a template: the lines of their own in place of one.
+/// Renders a template as k3s and RKE2 do: their own configuration takes the place of the line with `template "base"`.
 const TEMPLATE: &str = r#"
 expand() { busybox awk -v base="$2" '/template "base"/ { while ((getline line <base) > 0) print line; next } { print }' "$1"; }
 if [ -f $D/config-v3.toml.tmpl ]; then expand $D/config-v3.toml.tmpl /etc/base-3 >$D/config.toml
@@ -62,7 +62,7 @@ else cat /etc/base-3 >$D/config.toml; fi
 "#;
 
 impl Layout {
-    /// A node of kubeadm's, kind's or minikube's with this configuration.
+    /// Describes a node of kubeadm, kind or minikube with this configuration.
     pub(crate) fn vanilla(containerd: Containerd, config: &str) -> Self {
         Self {
             containerd,
@@ -75,7 +75,7 @@ impl Layout {
         }
     }
 
-    /// k3s with containerd 2, as a server.
+    /// Describes a k3s server with containerd 2.
     pub(crate) fn k3s() -> Self {
         Self::rancher(
             "k3s",
@@ -83,7 +83,7 @@ impl Layout {
         )
     }
 
-    /// RKE2, as an agent.
+    /// Describes an RKE2 agent.
     pub(crate) fn rke2() -> Self {
         let config = "/var/lib/rancher/rke2/agent/etc/containerd/config.toml";
         Self::rancher("rke2-agent", config)
@@ -92,7 +92,7 @@ impl Layout {
     fn rancher(unit: &'static str, config: &'static str) -> Self {
         let directory = config.trim_end_matches("/config.toml");
         Self {
-            containerd: Containerd::New,
+            containerd: Containerd::Current,
             config,
             socket: "/run/k3s/containerd/containerd.sock",
             unit,
@@ -106,12 +106,12 @@ impl Layout {
         }
     }
 
-    /// k0s, which merges drop-ins and restarts containerd by itself.
+    /// Describes k0s, which merges drop-ins and restarts containerd by itself.
     pub(crate) fn k0s() -> Self {
         let own = "# k0s_managed=true\nversion = 3\nimports = [\"/run/k0s/containerd-cri.toml\"]\n\
                    disabled_plugins = [\"io.containerd.internal.v1.opt\", \"io.containerd.nri.v1.nri\"]\n";
         Self {
-            containerd: Containerd::New,
+            containerd: Containerd::Current,
             config: "/etc/k0s/containerd.toml",
             socket: "/run/k0s/containerd.sock",
             unit: "",
@@ -128,7 +128,7 @@ impl Layout {
         }
     }
 
-    /// MicroK8s, whose template has variables.
+    /// Describes MicroK8s, whose template has variables.
     pub(crate) fn microk8s() -> Self {
         let template = format!(
             "{VERSION_2}\n  [plugins.\"io.containerd.grpc.v1.cri\".containerd]\n    snapshotter = \"${{SNAPSHOTTER}}\"\n\
@@ -137,7 +137,7 @@ impl Layout {
         );
         let directory = "/var/snap/microk8s/current/args";
         Self {
-            containerd: Containerd::New,
+            containerd: Containerd::Current,
             config: "/var/snap/microk8s/current/args/containerd.toml",
             socket: "/var/snap/microk8s/common/run/containerd.sock",
             unit: "snap.microk8s.daemon-containerd",
@@ -153,7 +153,7 @@ impl Layout {
         }
     }
 
-    /// The same with one more file.
+    /// Adds a file.
     pub(crate) fn file(mut self, path: &str, text: impl Into<String>) -> Self {
         self.files.push((path.to_owned(), text.into()));
         self

@@ -1,5 +1,5 @@
-//! A node: a directory with the files of one, a process in whose mount namespace those are the machine's, a containerd
-//! in it and what restarts that. It is what a pod of the DaemonSet sees of a real one: its root by /host, and process 1.
+//! A node: a directory with its files, a process in whose mount namespace they are the machine's, and a containerd. A pod
+//! of the DaemonSet sees the same of a real node: its root at /host, and process 1.
 
 use crate::files::Files;
 use crate::layout::{Containerd, Layout};
@@ -12,10 +12,10 @@ use std::process::{Child, Command, Stdio};
 use tempfile::TempDir;
 use visits_tests::{DEADLINE, command, wait};
 
-/// The directories of the node's own; the rest is the machine's.
+/// The node's own directories. All others are the machine's.
 const OWN: [&str; 5] = ["etc", "opt", "var", "usr/local/bin", "run"];
 
-/// A node; its processes end on drop.
+/// A node. Its processes are killed on drop.
 #[derive(Debug)]
 pub(crate) struct Node {
     layout: Layout,
@@ -24,9 +24,9 @@ pub(crate) struct Node {
 }
 
 impl Node {
-    /// Makes one and starts its containerd.
+    /// Makes a node and starts its containerd.
     pub(crate) async fn start(layout: Layout) -> Result<Self> {
-        let directory = tempfile::tempdir().context("make a directory for a node")?;
+        let directory = tempfile::tempdir().context("cannot make a directory for a node")?;
         furnish(directory.path(), &layout)?;
         let mut script = String::new();
         for own in OWN {
@@ -39,7 +39,7 @@ impl Node {
             .env("PATH", path())
             .stdin(Stdio::null())
             .spawn()
-            .context("run unshare, which is part of util-linux")?;
+            .context("cannot run unshare, which is part of util-linux")?;
         let node = Self {
             layout,
             directory,
@@ -49,39 +49,50 @@ impl Node {
         Ok(node)
     }
 
-    /// Its root directory.
+    /// Returns its root directory.
     pub(crate) fn root(&self) -> &Path {
         self.directory.path()
     }
 
-    /// A file of it.
+    /// Returns the path of one of its files.
     pub(crate) fn path(&self, path: &str) -> PathBuf {
         self.root().join(path.trim_start_matches('/'))
     }
 
-    /// The text of a file of it.
+    /// Reads one of its files as text.
     pub(crate) fn read(&self, path: &str) -> Result<String> {
         let path = self.path(path);
-        fs::read_to_string(&path).with_context(|| path.display().to_string())
+        fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
     }
 
-    /// The process in whose mount namespace it is.
+    /// Returns the process that has its mount namespace.
     pub(crate) fn first(&self) -> u32 {
         self.first.id()
     }
 
-    /// The files that the script may change, as they are now.
+    /// Reads the files that the script may change.
     pub(crate) fn files(&self) -> Result<Files> {
         Files::of(self.root())
     }
 
-    /// How often containerd has been restarted.
+    /// Asserts that these are its files now.
+    #[track_caller]
+    pub(crate) fn is_as_in(&self, before: &Files) -> Result<()> {
+        assert_eq!(
+            self.files()?.changed_since(before, self.root()),
+            [""; 0],
+            "files were changed"
+        );
+        Ok(())
+    }
+
+    /// Returns how often containerd has been restarted.
     pub(crate) fn restarts(&self) -> Result<usize> {
-        // The first line is its start.
+        // The first line records its start.
         Ok(self.read("/run/restarts")?.lines().count() - 1)
     }
 
-    /// Runs a program of the machine's in its mount namespace.
+    /// Runs a program of the machine in its mount namespace.
     pub(crate) async fn run<A: AsRef<OsStr>>(
         &self,
         program: &str,
@@ -98,7 +109,7 @@ impl Node {
             .map_err(|error| self.failed(&error))
     }
 
-    /// What containerd says of its runtimes.
+    /// Returns containerd's status with its runtimes.
     pub(crate) async fn info(&self) -> Result<String> {
         let endpoint = format!("unix://{}", self.layout.socket);
         self.run("crictl", ["--runtime-endpoint", &endpoint, "info"])
@@ -113,7 +124,7 @@ impl Node {
         answers.await.map(drop).map_err(|error| self.failed(&error))
     }
 
-    /// An error that carries containerd's log.
+    /// Returns an error with the end of containerd's log.
     pub(crate) fn failed(&self, error: &anyhow::Error) -> anyhow::Error {
         let log = self.read("/run/containerd.log").unwrap_or_default();
         let lines: Vec<&str> = log.lines().collect();
@@ -126,7 +137,7 @@ impl Drop for Node {
     fn drop(&mut self) {
         if let Ok(Ok(pid)) = self.read("/run/pid").map(|pid| pid.trim().parse::<i32>()) {
             let pid = rustix::process::Pid::from_raw(pid);
-            // What is left is ended with the tests' own namespaces.
+            // What is left ends with the namespaces of the tests.
             let _ =
                 pid.map(|pid| rustix::process::kill_process(pid, rustix::process::Signal::KILL));
         }
@@ -135,13 +146,14 @@ impl Drop for Node {
     }
 }
 
-/// Where the node's programs are.
+/// Returns the search path for the node's programs.
 fn path() -> std::ffi::OsString {
     let mut path = std::ffi::OsString::from("/usr/local/bin:");
     path.push(std::env::var_os("PATH").unwrap_or_default());
     path
 }
 
+/// Makes the node's directories, programs, files and services.
 fn furnish(root: &Path, layout: &Layout) -> Result<()> {
     for own in OWN.into_iter().chain(["var/lib", "var/cache"]) {
         fs::create_dir_all(root.join(own))?;
@@ -149,10 +161,10 @@ fn furnish(root: &Path, layout: &Layout) -> Result<()> {
     let programs = root.join("usr/local/bin");
     let new = named_by("NODE_BIN_DIR")?;
     let sources: Vec<PathBuf> = match layout.containerd {
-        Containerd::New => ["containerd", "ctr", "containerd-shim-runc-v2", "runc"]
+        Containerd::Current => ["containerd", "ctr", "containerd-shim-runc-v2", "runc"]
             .map(|name| new.join(name))
             .into(),
-        Containerd::Old => {
+        Containerd::Debian => {
             let old = named_by("DEBIAN_NODE_DIR")?;
             [
                 "usr/bin/containerd",
@@ -165,18 +177,23 @@ fn furnish(root: &Path, layout: &Layout) -> Result<()> {
         }
     };
     for source in sources.iter().chain([&new.join("crictl")]) {
-        let name = source.file_name().context("a program has a name")?;
+        let name = source
+            .file_name()
+            .context("the path of a program has no file name")?;
         symlink(source, programs.join(name))?;
     }
-    // The machine's awk may be a link through /etc, which is not the machine's here.
+    // busybox provides awk: the machine's may be a link through /etc, which is the node's own here.
     symlink(named_by("BUSYBOX_BIN")?, programs.join("busybox"))?;
-    // What containerd copies for a pod of the node's network.
+    // containerd copies these for a pod with the node's network.
     fs::write(root.join("etc/hosts"), "127.0.0.1 localhost\n")?;
     fs::write(root.join("etc/resolv.conf"), "")?;
     for (path, text) in &layout.files {
         let path = root.join(path.trim_start_matches('/'));
-        fs::create_dir_all(path.parent().context("a file is in a directory")?)?;
-        fs::write(&path, text).with_context(|| path.display().to_string())?;
+        fs::create_dir_all(
+            path.parent()
+                .context("the path of a file has no directory")?,
+        )?;
+        fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
     }
     let fill = |text: &str| {
         text.replace("@render@", &layout.render)
@@ -200,7 +217,7 @@ fn furnish(root: &Path, layout: &Layout) -> Result<()> {
     Ok(())
 }
 
-/// What a variable of `cargo xtask test` names.
+/// Returns the path in an environment variable of `cargo xtask test`.
 pub(crate) fn named_by(variable: &str) -> Result<PathBuf> {
     let path = std::env::var_os(variable)
         .map(PathBuf::from)

@@ -1,4 +1,4 @@
-//! A pod with the counter in it, made through the interface that kubelet uses, by the name of the runtime alone.
+//! A pod with the counter, made through the CRI with the name of the runtime, as kubelet does it.
 
 use crate::node::{Node, named_by};
 use anyhow::{Context, Result};
@@ -11,10 +11,10 @@ use visits_tests::{DEADLINE, artifacts, get, wait};
 
 const VISITS: &str = "localhost/visits:test";
 const PAUSE: &str = "localhost/pause:test";
-/// The pod shares the network of the node, which is that of the tests.
+/// The CRI's `NamespaceMode` for the node's network, which is also that of the tests.
 const OF_THE_NODE: u32 = 2;
 
-/// Gives a node the images.
+/// Imports the images into a node's containerd.
 pub(crate) async fn import(node: &Node) -> Result<()> {
     let busybox = read(&named_by("BUSYBOX_BIN")?)?;
     let wait = "trap 'exit 0' TERM; /sleep 2147483647 & wait";
@@ -43,14 +43,14 @@ pub(crate) async fn import(node: &Node) -> Result<()> {
     Ok(())
 }
 
-/// A pod; it is removed on request, for a node is thrown away with what runs on it.
+/// A pod. It need not be removed: the node is discarded with everything that runs on it.
 #[derive(Debug)]
 pub(crate) struct Pod {
     id: String,
 }
 
 impl Pod {
-    /// A pod of the runtime with one container, which serves on this address.
+    /// Starts a pod of the runtime with one container, which serves on this address.
     pub(crate) async fn start(node: &Node, address: SocketAddr) -> Result<Self> {
         let cgroup = std::env::var("CONTAINERD_TEST_CGROUP")
             .context("CONTAINERD_TEST_CGROUP is not set: run `cargo xtask test containerd`")?;
@@ -87,7 +87,7 @@ impl Pod {
         Ok(pod)
     }
 
-    /// Counts one visit.
+    /// Makes a visit and returns the response.
     pub(crate) async fn visit(&self, node: &Node, address: SocketAddr) -> Result<String> {
         let visit = wait::until("the pod answers", DEADLINE, async || {
             Ok(get(address, "/").await.ok())
@@ -99,7 +99,7 @@ impl Pod {
         Ok(reply.text().trim().to_owned())
     }
 
-    /// Stops and removes it.
+    /// Stops and removes the pod.
     pub(crate) async fn remove(self, node: &Node) -> Result<()> {
         crictl(node, &["rmp", "--force", &self.id]).await.map(drop)
     }
@@ -116,9 +116,9 @@ async fn crictl(node: &Node, arguments: &[&str]) -> Result<String> {
 }
 
 fn write(node: &Node, path: &str, value: &Value) -> Result<()> {
-    fs::write(node.path(path), value.to_string()).context("write a pod's configuration")
+    fs::write(node.path(path), value.to_string()).with_context(|| format!("cannot write {path}"))
 }
 
 fn read(path: &Path) -> Result<Vec<u8>> {
-    fs::read(path).with_context(|| path.display().to_string())
+    fs::read(path).with_context(|| format!("cannot read {}", path.display()))
 }

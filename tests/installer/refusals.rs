@@ -1,4 +1,4 @@
-//! What the script does not do: each time with one line that says why, and with the node as it was.
+//! Refusals of the script: one line with the reason, and no change to the node.
 
 use crate::layout::{Containerd, Layout, VERSION_3};
 use crate::node::{Node, named_by};
@@ -10,17 +10,17 @@ use std::process::Command;
 use visits_tests::command;
 
 async fn node() -> Result<Node> {
-    Node::start(Layout::vanilla(Containerd::New, VERSION_3)).await
+    Node::start(Layout::vanilla(Containerd::Current, VERSION_3)).await
 }
 
-/// That this run fails with all these words, restarts nothing and changes nothing.
+/// Checks that the script fails with an error that contains all these words, restarts nothing and changes nothing.
 async fn refused(node: &Node, script: &Script, arguments: &[&str], words: &[&str]) -> Result<()> {
     let before = node.files()?;
     let error = script.run(node, arguments).await?.error()?;
     for word in words {
         assert!(error.contains(word), "{word:?} is not in: {error}");
     }
-    assert_eq!(node.files()?.changed_since(&before, node.root()), [""; 0]);
+    node.is_as_in(&before)?;
     assert_eq!(node.restarts()?, 0);
     Ok(())
 }
@@ -63,11 +63,11 @@ async fn an_archive_without_a_checksum_changes_nothing() -> Result<()> {
 
 #[tokio::test]
 #[ignore = "needs root"]
-async fn what_is_unpacked_is_what_was_checked() -> Result<()> {
+async fn the_archive_that_was_checked_is_the_one_that_is_unpacked() -> Result<()> {
     let node = node().await?;
     let script = Script::new()?;
     let other = Script::carrying(b"#!/bin/sh\n# another program\n")?;
-    // Replaces the archive as soon as its checksum is known, as anybody could who may write to its directory.
+    // Replaces the archive right after its checksum was computed, as any user with write access to its directory could.
     let programs = tempfile::tempdir()?;
     let path = std::env::var("PATH")?;
     let replaces = format!(
@@ -78,7 +78,7 @@ async fn what_is_unpacked_is_what_was_checked() -> Result<()> {
     let sha256sum = programs.path().join("sha256sum");
     fs::write(&sha256sum, replaces)?;
     fs::set_permissions(&sha256sum, Permissions::from_mode(0o755))?;
-    // By the machine's shell, for busybox' runs its own sha256sum.
+    // Run by the machine's shell: busybox' shell would use its own sha256sum.
     let command = script.command(&node, &["install"])?;
     let busybox = named_by("BUSYBOX_BIN")?;
     let mut install = Command::new(command.get_program());
@@ -89,7 +89,7 @@ async fn what_is_unpacked_is_what_was_checked() -> Result<()> {
     assert_eq!(
         fs::read(script.archive()?)?,
         fs::read(other.archive()?)?,
-        "it was not replaced"
+        "the archive was not replaced"
     );
     assert!(fs::read(node.path(SHIM))? == fs::read(named_by("SHIM_BIN")?)?);
     Ok(())
@@ -105,7 +105,7 @@ async fn a_shim_that_does_not_run_on_the_node_is_not_left_there() -> Result<()> 
 
 #[tokio::test]
 #[ignore = "needs root"]
-async fn an_unknown_node_is_an_error_that_names_what_was_looked_for() -> Result<()> {
+async fn an_unknown_node_is_an_error_that_names_the_paths_it_looked_for() -> Result<()> {
     let root = tempfile::tempdir()?;
     let script = Script::new()?;
     let error = run(script.bare(root.path(), &["install"])?)
@@ -126,7 +126,7 @@ async fn an_unknown_node_is_an_error_that_names_what_was_looked_for() -> Result<
 
 #[tokio::test]
 #[ignore = "needs root"]
-async fn a_read_only_opt_is_an_error_that_names_the_way_out() -> Result<()> {
+async fn a_read_only_opt_is_an_error_that_names_the_option_to_use() -> Result<()> {
     let node = node().await?;
     let opt = node.path("/opt");
     for options in ["bind", "remount,bind,ro"] {
@@ -151,13 +151,13 @@ async fn a_read_only_opt_is_an_error_that_names_the_way_out() -> Result<()> {
     assert!(node.info().await?.contains(shim));
     let uninstall = [&["uninstall"], &elsewhere[..]].concat();
     script.run(&node, &uninstall).await?.ok()?;
-    assert_eq!(node.files()?.changed_since(&before, node.root()), [""; 0]);
+    node.is_as_in(&before)?;
     Ok(())
 }
 
 #[tokio::test]
 #[ignore = "needs root"]
-async fn somebody_elses_shim_and_runtime_are_left_alone() -> Result<()> {
+async fn a_shim_or_runtime_installed_by_hand_is_not_replaced() -> Result<()> {
     let node = node().await?;
     let script = Script::new()?;
     fs::create_dir_all(node.path("/opt/preopen/bin"))?;
@@ -168,7 +168,7 @@ async fn somebody_elses_shim_and_runtime_are_left_alone() -> Result<()> {
     let table = "\n[plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.preopen]\n\
                  runtime_type = \"io.containerd.runc.v2\"\n";
     let config = VERSION_3.replace("imports", "# imports") + table;
-    // containerd 2.4 imports its own directory even where the file says nothing of it.
+    // Version 2, because containerd 2.4 imports its drop-in directory with version 3 even if the file does not.
     let config = config.replacen("version = 3", "version = 2", 1);
     fs::write(node.path("/etc/containerd/config.toml"), config)?;
     refused(
@@ -182,7 +182,7 @@ async fn somebody_elses_shim_and_runtime_are_left_alone() -> Result<()> {
 
 #[tokio::test]
 #[ignore = "needs root"]
-async fn a_configuration_that_is_broken_already_is_not_made_worse() -> Result<()> {
+async fn a_configuration_that_is_already_invalid_is_not_changed() -> Result<()> {
     let node = node().await?;
     let script = Script::new()?;
     fs::write(

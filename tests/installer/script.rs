@@ -1,4 +1,4 @@
-//! The script, run as its DaemonSet runs it, and the archive that it carries.
+//! The script, run as in its DaemonSet, and the archive that it installs.
 
 use crate::node::{Node, named_by};
 use anyhow::{Context, Result, anyhow, ensure};
@@ -10,45 +10,47 @@ use std::process::{Command, Output, Stdio};
 use std::sync::Mutex;
 use tempfile::TempDir;
 
-/// The script in the repository: what is tested is what is shipped.
+/// The script in the repository, which is the one that is released.
 const SCRIPT: &str = concat!(
     env!("CARGO_MANIFEST_DIR"),
     "/../runtimeclass/installer/preopen-node"
 );
-/// How long containerd may take to restart, in seconds: less than the whole run, so that the script says what is wrong.
+/// The seconds that containerd may take to restart. Less than the time for the whole run, so that the script reports the
+/// failure itself.
 const DEADLINE: &str = "60";
-/// Where it puts the shim.
+/// The path at which it installs the shim.
 pub(crate) const SHIM: &str = "/opt/preopen/bin/containerd-shim-preopen-v1";
 
-/// The script with its archive, as in its image.
+/// The script and its archive in one directory, as in its image.
 #[derive(Debug)]
 pub(crate) struct Script {
     directory: TempDir,
 }
 
-/// What a run of it has said, and whether it has succeeded.
+/// The output and the exit code of a run.
 #[derive(Debug)]
-pub(crate) struct Said {
+pub(crate) struct Outcome {
     output: Output,
 }
 
 impl Script {
-    /// With the shim that was built.
+    /// Makes an archive with the shim that was built.
     pub(crate) fn new() -> Result<Self> {
-        // Packed once for all tests, for that takes seconds.
+        // Packed once for all tests, because it takes seconds.
         static PACKED: Mutex<Option<Release>> = Mutex::new(None);
         let mut packed = PACKED
             .lock()
-            .map_err(|_| anyhow!("another test has failed"))?;
+            .map_err(|_| anyhow!("the packing in another test panicked"))?;
         if packed.is_none() {
             let shim = named_by("SHIM_BIN")?;
-            let shim = fs::read(&shim).with_context(|| shim.display().to_string())?;
+            let shim =
+                fs::read(&shim).with_context(|| format!("cannot read {}", shim.display()))?;
             *packed = Some(pack(&shim)?);
         }
-        Self::with(packed.as_ref().context("it was packed above")?)
+        Self::with(packed.as_ref().context("the archive was not packed")?)
     }
 
-    /// With another program in the shim's place.
+    /// Makes an archive with another program in place of the shim.
     pub(crate) fn carrying(shim: &[u8]) -> Result<Self> {
         Self::with(&pack(shim)?)
     }
@@ -60,15 +62,15 @@ impl Script {
         Ok(Self { directory })
     }
 
-    /// The archive, to be damaged.
+    /// Returns the path of the archive.
     pub(crate) fn archive(&self) -> Result<PathBuf> {
         let files = fs::read_dir(self.directory.path())?.flatten();
         let mut paths = files.map(|entry| entry.path());
         let archive = paths.find(|path| path.extension().is_some_and(|name| name == "gz"));
-        archive.context("there is an archive beside the script")
+        archive.context("no archive beside the script")
     }
 
-    /// The command line for this node.
+    /// Returns the command line for this node.
     pub(crate) fn command(&self, node: &Node, arguments: &[&str]) -> Result<Command> {
         let first = node.first().to_string();
         let mut command = self.bare(node.root(), arguments)?;
@@ -76,7 +78,7 @@ impl Script {
         Ok(command)
     }
 
-    /// The command line for a directory that need not be a node's.
+    /// Returns the command line for a root directory alone, without a process.
     pub(crate) fn bare(&self, root: &Path, arguments: &[&str]) -> Result<Command> {
         let mut command = Command::new("timeout");
         command
@@ -94,29 +96,31 @@ impl Script {
     }
 
     /// Runs it on a node.
-    pub(crate) async fn run(&self, node: &Node, arguments: &[&str]) -> Result<Said> {
+    pub(crate) async fn run(&self, node: &Node, arguments: &[&str]) -> Result<Outcome> {
         run(self.command(node, arguments)?).await
     }
 }
 
 fn pack(shim: &[u8]) -> Result<Release> {
-    let platform = Platform::here().context("there are no archives for this machine")?;
+    let platform = Platform::here().context("no archives are made for this architecture")?;
     Release::pack(shim, "0.0.0", platform, SourceDate::default())
 }
 
 /// Runs a command line of the script.
-pub(crate) async fn run(mut command: Command) -> Result<Said> {
+pub(crate) async fn run(mut command: Command) -> Result<Outcome> {
     let run = tokio::task::spawn_blocking(move || command.output());
-    let output = run.await?.context("run timeout, of coreutils")?;
+    let output = run
+        .await?
+        .context("cannot run timeout, which is part of coreutils")?;
     ensure!(
         output.status.code() != Some(137),
         "the script has not ended: {output:?}"
     );
-    Ok(Said { output })
+    Ok(Outcome { output })
 }
 
-impl Said {
-    /// Its stdout, if it has succeeded.
+impl Outcome {
+    /// Returns its stdout. Fails if the script has failed.
     pub(crate) fn ok(self) -> Result<String> {
         if self.output.status.success() {
             return Ok(text(&self.output.stdout));
@@ -124,17 +128,17 @@ impl Said {
         Err(anyhow!("the script has failed: {}", self.everything()))
     }
 
-    /// The one line of its error, if it has failed.
+    /// Returns its error, which must be one line. Fails if the script has succeeded.
     pub(crate) fn error(self) -> Result<String> {
         ensure!(
             !self.output.status.success(),
-            "the script has not failed: {}",
+            "the script has succeeded: {}",
             self.everything()
         );
         let error = text(&self.output.stderr);
         ensure!(
             error.lines().count() == 1,
-            "an error is one line: {}",
+            "the error is not one line: {}",
             self.everything()
         );
         Ok(error)

@@ -1,4 +1,4 @@
-//! What containerd does not take is taken back, and what was interrupted is finished the next time.
+//! Changes that containerd rejects are undone, and an interrupted installation is finished by the next one.
 
 use crate::layout::{Containerd, Layout, VERSION_2, VERSION_3};
 use crate::node::Node;
@@ -12,18 +12,18 @@ const CONFIG: &str = "/etc/containerd/config.toml";
 
 #[tokio::test]
 #[ignore = "needs root"]
-async fn a_file_that_the_runtime_would_make_invalid_is_as_before() -> Result<()> {
-    // A table in one line cannot be added to.
+async fn a_file_that_the_runtime_would_make_invalid_is_restored() -> Result<()> {
+    // An inline table cannot be extended.
     let config = format!(
         "{VERSION_2}\n  [plugins.\"io.containerd.grpc.v1.cri\".containerd]\n    \
          runtimes = {{ runc = {{ runtime_type = \"io.containerd.runc.v2\" }} }}\n"
     );
-    let node = Node::start(Layout::vanilla(Containerd::New, &config)).await?;
+    let node = Node::start(Layout::vanilla(Containerd::Current, &config)).await?;
     let before = node.files()?;
     let error = Script::new()?.run(&node, &["install"]).await?.error()?;
     assert!(error.contains(CONFIG), "{error}");
     assert!(error.contains("all is as it was"), "{error}");
-    assert_eq!(node.files()?.changed_since(&before, node.root()), [""; 0]);
+    node.is_as_in(&before)?;
     assert_eq!(node.restarts()?, 0);
     Ok(())
 }
@@ -34,12 +34,13 @@ async fn a_runtime_that_an_import_would_hide_on_debians_containerd_is_an_error()
     let config = VERSION_2.replacen('\n', "\nimports = [\"/etc/containerd/more.toml\"]\n", 1);
     let more = "version = 2\n[plugins.\"io.containerd.grpc.v1.cri\"]\n  sandbox_image = \"localhost/pause:test\"\n  \
                 restrict_oom_score_adj = true\n";
-    let layout = Layout::vanilla(Containerd::Old, &config).file("/etc/containerd/more.toml", more);
+    let layout =
+        Layout::vanilla(Containerd::Debian, &config).file("/etc/containerd/more.toml", more);
     let node = Node::start(layout).await?;
     let before = node.files()?;
     let error = Script::new()?.run(&node, &["install"]).await?.error()?;
     assert!(error.contains("would not be in it"), "{error}");
-    assert_eq!(node.files()?.changed_since(&before, node.root()), [""; 0]);
+    node.is_as_in(&before)?;
     assert_eq!(node.restarts()?, 0);
     Ok(())
 }
@@ -47,7 +48,10 @@ async fn a_runtime_that_an_import_would_hide_on_debians_containerd_is_an_error()
 #[tokio::test]
 #[ignore = "needs root"]
 async fn a_containerd_that_does_not_come_back_gets_its_old_configuration() -> Result<()> {
-    for layout in [Layout::vanilla(Containerd::New, VERSION_3), Layout::k3s()] {
+    for layout in [
+        Layout::vanilla(Containerd::Current, VERSION_3),
+        Layout::k3s(),
+    ] {
         let node = Node::start(layout.file("/etc/broken", "")).await?;
         let before = node.files()?;
         let error = Script::new()?
@@ -55,7 +59,7 @@ async fn a_containerd_that_does_not_come_back_gets_its_old_configuration() -> Re
             .await?
             .error()?;
         assert!(error.contains("within 3 s"), "{error}");
-        assert_eq!(node.files()?.changed_since(&before, node.root()), [""; 0]);
+        node.is_as_in(&before)?;
         node.answers().await?;
         assert_eq!(node.restarts()?, 2);
     }
@@ -65,10 +69,10 @@ async fn a_containerd_that_does_not_come_back_gets_its_old_configuration() -> Re
 #[tokio::test]
 #[ignore = "needs root"]
 async fn an_install_that_was_killed_is_finished_by_the_next() -> Result<()> {
-    let node = Node::start(Layout::vanilla(Containerd::New, VERSION_3)).await?;
+    let node = Node::start(Layout::vanilla(Containerd::Current, VERSION_3)).await?;
     let script = Script::new()?;
     let before = node.files()?;
-    // It waits for this command when it is killed, with the configuration written and containerd not restarted.
+    // The script is killed while it waits for this command, with the configuration written and containerd not restarted.
     let stuck = "touch /run/reached; sleep 100";
     let mut install = script.command(&node, &["install", "--restart", stuck])?;
     install.stdout(Stdio::null()).stderr(Stdio::null());
@@ -87,15 +91,15 @@ async fn an_install_that_was_killed_is_finished_by_the_next() -> Result<()> {
     assert_eq!(node.restarts()?, 1);
     assert!(node.info().await?.contains(SHIM));
     script.run(&node, &["uninstall"]).await?.ok()?;
-    assert_eq!(node.files()?.changed_since(&before, node.root()), [""; 0]);
+    node.is_as_in(&before)?;
     Ok(())
 }
 
-/// `timeout` and all below it, as a power cut would end them.
+/// Kills `timeout` and all its descendants, as a power cut would.
 fn kill_with_children(pid: u32) -> Result<()> {
     let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"))?;
-    let pid = rustix::process::Pid::from_raw(pid.try_into()?).context("not the first process")?;
-    // The parent first, which could otherwise go on.
+    let pid = rustix::process::Pid::from_raw(pid.try_into()?).context("0 is not a process id")?;
+    // The parent first: it could otherwise continue.
     let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
     for child in children.split_whitespace() {
         kill_with_children(child.parse()?)?;

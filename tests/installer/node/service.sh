@@ -1,6 +1,6 @@
 #!/bin/sh
-# Restarts a node's containerd, and notes that it did: the part of systemd and of the distribution.
-# A node on which /etc/broken is does not come back with the runtime, as if it were one that its kernel cannot run.
+# Renders the configuration, restarts the node's containerd and records the restart, as systemd and the distribution do.
+# If /etc/broken exists, containerd does not start with the runtime, as on a node whose kernel cannot run it.
 echo restart >>/run/restarts
 old=$(cat /run/pid 2>/dev/null)
 if [ -n "$old" ] && kill "$old" 2>/dev/null; then

@@ -1,5 +1,5 @@
 #!/bin/sh
-# As much of systemctl as the installer knows.
+# The subcommands of systemctl that the installer uses.
 for unit; do :; done
 [ "$unit" = "@unit@" ] || exit 3
 case $1 in

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Restarts containerd when a directory has changed, as k0s does, which looks at it for a while before.
+# Restarts containerd when a directory changes, as k0s does.
 list() { ls -l --full-time "@watched@"; }
 known=$(list)
 while sleep 0.2; do
