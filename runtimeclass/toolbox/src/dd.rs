@@ -1,4 +1,4 @@
-//! `dd`: copies blocks of bytes. (The `dd` of uutils 0.12 reports its progress from a thread, which WASI 0.2 has not.)
+//! `dd`: copies blocks of bytes. (The `dd` of uutils 0.12 reports its progress from a thread. WASI 0.2 has no threads.)
 
 #[cfg(test)]
 mod tests;
@@ -13,17 +13,17 @@ const HELP: &str = "\
 Usage: dd [OPERAND]...
 Copy blocks of bytes.
 
-  if=FILE  of=FILE        read and write these, not the standard streams
-  bs=N  ibs=N  obs=N      bytes of a block (default 512)
-  count=N                 copy at most this many blocks
-  skip=N  seek=N          begin at this block of the input, of the output
+  if=FILE  of=FILE        read and write these files instead of the standard streams
+  bs=N  ibs=N  obs=N      block size in bytes (default 512)
+  count=N                 copy at most N blocks
+  skip=N  seek=N          skip N blocks of the input, of the output
   conv=notrunc,nocreat,excl,sync,fsync,fdatasync
   iflag=fullblock         read until a block is full
-  status=none             print nothing at the end
+  status=none             print no statistics
 
 N may end in c (1), w (2), b (512), k or K (1024), M, G, kB (1000), MB, GB; 2x3 is 6.
 ";
-/// The largest block: the memory of a component is 4 GiB.
+/// The largest block. The memory of a component is at most 4 GiB.
 const MAX_BLOCK: u64 = 1 << 30;
 
 /// The operands.
@@ -31,7 +31,7 @@ const MAX_BLOCK: u64 = 1 << 30;
 struct Operands {
     input: Option<String>,
     output: Option<String>,
-    /// The size of both blocks, if it was given as one: then an output block is what an input block was.
+    /// The size given for both blocks. If it is set, each input block is written as one output block.
     both: Option<usize>,
     input_block: Option<usize>,
     output_block: Option<usize>,
@@ -48,7 +48,7 @@ struct Operands {
     help: bool,
 }
 
-/// Whole and partial blocks, in and out, and bytes.
+/// The number of whole and partial blocks, read and written, and of bytes.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Totals {
     read: [u64; 2],
@@ -56,7 +56,7 @@ struct Totals {
     bytes: u64,
 }
 
-/// Copies what the arguments name.
+/// Runs dd with these arguments.
 pub(crate) fn main(arguments: Vec<OsString>) -> i32 {
     let mut lines = std::io::stderr().lock();
     let mut report = Report::new("dd", &mut lines);
@@ -198,7 +198,7 @@ fn run(operands: &Operands, totals: &mut Totals) -> std::result::Result<(), Stri
         None => None,
     };
     let mut writer = Blocks {
-        // Of two different sizes, or one alone, the output is put together anew.
+        // Without `bs` the output is collected into blocks of its own size.
         size: (operands.both.is_none()).then_some(output_block),
         whole: output_block,
         waiting: Vec::new(),
@@ -247,7 +247,7 @@ fn open_input(path: &str, skip: u64) -> Result<File> {
     Ok(file)
 }
 
-/// Opens the output, cut off at its first block unless `conv=notrunc`.
+/// Opens the output and truncates it where writing starts, unless `conv=notrunc`.
 fn open_output(path: &str, operands: &Operands, seek: u64) -> Result<File> {
     let mut options = File::options();
     options.write(true);
@@ -264,7 +264,7 @@ fn open_output(path: &str, operands: &Operands, seek: u64) -> Result<File> {
     Ok(file)
 }
 
-/// Reads once, or until the block is full.
+/// Reads once, or with `full` until the block is full.
 fn read_block(input: &mut dyn Read, buffer: &mut [u8], full: bool) -> Result<usize> {
     let mut read = 0;
     while read < buffer.len() {
@@ -281,10 +281,10 @@ fn read_block(input: &mut dyn Read, buffer: &mut [u8], full: bool) -> Result<usi
     Ok(read)
 }
 
-/// Writes blocks of one size, or every block as it comes.
+/// A writer of blocks of one size, or of blocks as they come.
 struct Blocks<'a> {
     size: Option<usize>,
-    /// The bytes of a block that counts as a whole one.
+    /// The size of a whole block, for the statistics.
     whole: usize,
     waiting: Vec<u8>,
     totals: &'a mut Totals,

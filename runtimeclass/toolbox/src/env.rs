@@ -1,29 +1,29 @@
-//! `env`: prints the environment, changed as its arguments demand. GNU's runs a command in it; WASI has no processes, so
-//! a command is refused. (The `env` of uutils 0.12 does not compile for WASI 0.2.)
+//! `env`: prints the environment with changes. GNU's `env` can also run a command; WASI has no processes, so a command is
+//! refused. (The `env` of uutils 0.12 does not compile for WASI 0.2.)
 
 use crate::report::{self, Report};
 use std::ffi::{OsStr, OsString};
 use std::io::Write;
 
-/// The exit code of a command that exists and cannot be run.
+/// The exit code for a command that exists and cannot be run.
 pub(crate) const CANNOT_RUN: i32 = 126;
-/// The exit code of GNU's env for its own failures.
+/// The exit code for env's own failures, as in GNU's.
 const FAILED: i32 = 125;
 
 const HELP: &str = "\
 Usage: env [-i] [-u NAME]... [-0] [NAME=VALUE]...
 Print the environment.
 
-  -i, --ignore-environment  start with no variable
-  -u, --unset=NAME          leave this variable out
+  -i, --ignore-environment  start with an empty environment
+  -u, --unset=NAME          remove a variable
   -0, --null                end each line with NUL instead of a newline
 
-There are no processes in WebAssembly: env cannot run a command.
+env cannot run a command: WebAssembly has no processes.
 ";
 
 type Variables = Vec<(OsString, OsString)>;
 
-/// Prints the environment.
+/// Runs env with these arguments.
 pub(crate) fn main(arguments: Vec<OsString>) -> i32 {
     let variables = std::env::vars_os().collect();
     run(

@@ -4,19 +4,19 @@ use crate::report;
 use std::ffi::OsString;
 use std::io::Write;
 
-/// One line a tool: its name, then what it does.
+/// The tools, one per line: the name, then a description.
 pub(crate) const TOOLS: &str = include_str!("../tools.txt");
 
 const HEAD: &str = "\
-This container serves a WebAssembly component. It has no programs of its own, so these tools answer:
+This container serves a WebAssembly component and has no programs of its own. These tools are available:
 
 ";
 const TAIL: &str = "
-\"TOOL --help\" describes one. A tool sees the container's files. There is no shell: no pipes, no variables,
-no scripts and no other processes. Use those where you are: kubectl exec POD -- cat FILE | wc -c
+\"TOOL --help\" describes a tool. Tools see the container's files. There is no shell, so pipes, variables,
+scripts and other programs must run on your side: kubectl exec POD -- cat FILE | wc -c
 ";
 
-/// Prints the list.
+/// Prints the list of tools.
 pub(crate) fn main(_arguments: Vec<OsString>) -> i32 {
     match write(&mut std::io::stdout().lock()) {
         Ok(()) => 0,
@@ -46,8 +46,11 @@ mod tests {
         write(&mut help).expect("a vector takes everything");
         let help = String::from_utf8(help).expect("the list is text");
         for line in TOOLS.lines() {
-            let (name, what) = line.split_once(' ').expect("a name and what it does");
-            assert!(!name.is_empty() && !what.trim().is_empty(), "{line:?}");
+            let (name, description) = line.split_once(' ').expect("a name and a description");
+            assert!(
+                !name.is_empty() && !description.trim().is_empty(),
+                "{line:?}"
+            );
             assert!(help.contains(line), "{line:?}");
         }
     }

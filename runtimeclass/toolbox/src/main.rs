@@ -1,18 +1,18 @@
-//! The toolbox: the programs of a container that has none. A container that serves a component holds the component and
-//! its files, so `kubectl exec` finds nothing to run there. The shim then runs this: one WASI command that is
-//! whichever tool its first argument names.
+//! The toolbox: programs for a container that has none. A container with a component holds only the component and its
+//! files, so `kubectl exec` finds no program there. The shim then runs this WASI command, whose first argument names the
+//! tool.
 //!
-//! Most tools are those of uutils, as [`tools`] lists them. WASI has neither owners nor modes of files nor processes,
-//! and what needs those is missing or replaced: [`dd`], [`mod@env`], [`help`], [`stat`] and [`tar`] are the toolbox's own.
+//! Most tools are those of uutils, listed in [`tools`]. WASI has no processes, no file owners and no file modes. Tools that
+//! need them are left out or are the toolbox's own.
 //!
 //! - [`tools`]: finds a tool by its name
-//! - [`dd`], [`mod@env`], [`help`], [`stat`], [`tar`]: the own tools
-//! - [`exit`]: delivers exit codes, which plain WASI 0.2 reduces to success and failure
+//! - [`dd`], [`mod@env`], [`help`], [`stat`], [`tar`]: the toolbox's own tools
+//! - [`exit`]: exit codes, which plain WASI 0.2 reduces to success and failure
 //! - [`report`]: error lines in the form of GNU's tools
 //! - [`time`]: dates in UTC
 //! - `wasi`: bindings
 //!
-//! A native build has the own tools only; it exists for their tests.
+//! A native build has only the toolbox's own tools, for their tests.
 
 mod dd;
 mod env;
@@ -29,11 +29,11 @@ mod wasi;
 use std::ffi::OsString;
 use std::path::Path;
 
-/// The name by which the toolbox takes the tool from its next argument.
+/// The program name with which the next argument names the tool.
 const TOOLBOX: &str = "toolbox";
-/// The exit code of a shell whose command is not found.
+/// The exit code for an unknown tool, as a shell has it for an unknown command.
 const NOT_FOUND: i32 = 127;
-/// The exit code of a tool that panicked.
+/// The exit code after a panic.
 const PANICKED: i32 = 125;
 
 /// Runs the tool that the arguments name and returns its exit code.
@@ -47,7 +47,7 @@ fn run(mut arguments: Vec<OsString>) -> i32 {
     match tools::find(&name) {
         Some(tool) => tool(arguments),
         None => {
-            eprintln!("{name}: no such tool: run \"help\" for the tools there are");
+            eprintln!("{name}: no such tool: run \"help\" for a list");
             NOT_FOUND
         }
     }
@@ -61,17 +61,17 @@ fn base_name(arguments: &[OsString]) -> String {
     name.map_or(TOOLBOX.into(), |name| name.to_string_lossy().into_owned())
 }
 
-/// Enters the working directory that the host names: the C library of this target starts in `/`.
+/// Changes to the working directory that the host gives. This target's C library starts in `/`.
 fn enter_directory() {
     #[cfg(target_family = "wasm")]
     if let Some(directory) = wasi::initial_cwd() {
-        // Otherwise relative paths are what the host has given the name `.`.
+        // If this fails, relative paths are relative to the directory that the host has given the name `.`.
         let _ = std::env::set_current_dir(directory);
     }
 }
 
-/// Makes a panic an error line and an exit code instead of a trap with its backtrace: where a tool of uutils reaches
-/// what WASI has not, it panics.
+/// Turns a panic into an error line and an exit code instead of a trap with a backtrace. Tools of uutils panic when they use
+/// something that WASI does not have.
 fn report_panics(name: String) {
     std::panic::set_hook(Box::new(move |panic| {
         let message = panic.payload_as_str().unwrap_or("internal error");
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tool_is_found_by_the_end_of_its_path() {
+    fn a_tool_is_found_by_the_last_part_of_its_path() {
         assert_eq!(run(arguments(&["/usr/bin/help"])), 0);
         assert_eq!(run(arguments(&["toolbox", "/bin/help"])), 0);
         assert_eq!(run(arguments(&["env", "cat"])), env::CANNOT_RUN);

@@ -1,8 +1,8 @@
-//! Error lines in the form of GNU's tools: `tool: what: why`.
+//! Error lines in the form of GNU's tools: `tool: operation: reason`.
 
 use std::io::{Error, Write};
 
-/// Returns an error's text without the system's number for it: "No such file or directory".
+/// Returns the text of an error without its number: "No such file or directory".
 pub(crate) fn reason(error: &Error) -> String {
     let text = error.to_string();
     match text.split_once(" (os error") {
@@ -11,7 +11,7 @@ pub(crate) fn reason(error: &Error) -> String {
     }
 }
 
-/// Writes the error lines of one run of a tool and remembers whether there were any.
+/// The error lines of one run of a tool.
 pub(crate) struct Report<'a> {
     tool: &'static str,
     lines: &'a mut dyn Write,
@@ -19,7 +19,7 @@ pub(crate) struct Report<'a> {
 }
 
 impl<'a> Report<'a> {
-    /// Starts a report of the tool with this name.
+    /// Makes a report of the tool with this name.
     pub(crate) fn new(tool: &'static str, lines: &'a mut dyn Write) -> Self {
         Self {
             tool,
@@ -28,19 +28,19 @@ impl<'a> Report<'a> {
         }
     }
 
-    /// Writes a line and makes the run a failure.
+    /// Writes a line with the tool's name and marks the run as failed.
     pub(crate) fn error(&mut self, line: impl std::fmt::Display) {
         self.failed = true;
         self.note(line);
     }
 
-    /// Writes a line.
+    /// Writes a line with the tool's name.
     pub(crate) fn note(&mut self, line: impl std::fmt::Display) {
-        // If standard error is closed, the exit code remains.
+        // If standard error is closed, the exit code still reports the failure.
         let _ = writeln!(self.lines, "{}: {line}", self.tool);
     }
 
-    /// Writes a line as it is, without the tool's name.
+    /// Writes a line without the tool's name.
     pub(crate) fn plain(&mut self, line: impl std::fmt::Display) {
         let _ = writeln!(self.lines, "{line}");
     }
@@ -57,7 +57,7 @@ mod tests {
 
     #[test]
     fn a_reason_has_no_number() {
-        let error = std::fs::File::open("/no/such/file").expect_err("it does not exist");
+        let error = std::fs::File::open("/no/such/file").expect_err("the file does not exist");
         assert_eq!(reason(&error), "No such file or directory");
         assert_eq!(reason(&Error::other("broken")), "broken");
     }

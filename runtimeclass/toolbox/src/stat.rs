@@ -1,5 +1,5 @@
-//! `stat`: prints what is known of a file. WASI has neither owners nor modes nor block counts; those are printed as
-//! `?`. (The `stat` of uutils 0.12 is for Unix only.)
+//! `stat`: prints the metadata of files. WASI has no owners, modes or block counts; they are printed as `?`. (The `stat` of
+//! uutils 0.12 is for Unix only.)
 
 use crate::report::{self, Report};
 use crate::time;
@@ -15,12 +15,12 @@ Usage: stat [-L] [-c FORMAT] FILE...
 Print the type, size and times of files.
 
   -L, --dereference    follow symbolic links
-  -c, --format=FORMAT  print this instead, a line for each file
-  --printf=FORMAT      the same with \\n and \\t, and without a newline at the end
+  -c, --format=FORMAT  print one line in this format for each file
+  --printf=FORMAT      like --format, with \\n and \\t and without a newline at the end
   -t, --terse          print numbers only
 
-FORMAT has %n name, %N name and target, %s size, %F type, %h links, %i inode, %d device, %x %X access,
-%y %Y modification, %z %Z change (as a date and as seconds). What WebAssembly has not is printed as ?.
+In FORMAT: %n name, %N name and target, %s size, %F type, %h links, %i inode, %d device, %x %X access,
+%y %Y modification, %z %Z change (as a date and in seconds). Fields that WebAssembly does not have are printed as ?.
 ";
 const DEFAULT: &str = "  File: %N
   Size: %s\t\tLinks: %h\t%F
@@ -31,7 +31,7 @@ Change: %z
  Birth: %w";
 const TERSE: &str = "%n %s %b %f %u %g %d %i %h %t %T %X %Y %Z %W %o";
 
-/// Prints what is known of the files that the arguments name.
+/// Runs stat with these arguments.
 pub(crate) fn main(arguments: Vec<OsString>) -> i32 {
     run(
         &arguments[1..],
@@ -57,9 +57,9 @@ fn run(arguments: &[OsString], output: &mut dyn Write, report: &mut Report<'_>) 
     }
     for file in &options.files {
         let name = file.to_string_lossy();
-        match Facts::of(Path::new(file), options.follow) {
-            Ok(facts) => {
-                let mut text = expand(&options, &name, &facts);
+        match FileInfo::of(Path::new(file), options.follow) {
+            Ok(info) => {
+                let mut text = expand(&options, &name, &info);
                 if options.newline {
                     text.push('\n');
                 }
@@ -83,7 +83,7 @@ fn finish(written: Result<()>, report: &mut Report<'_>) -> i32 {
     i32::from(report.failed())
 }
 
-/// Reads the arguments. Without a file and without an error, help is meant.
+/// Parses the arguments. Options without files mean that help is to be printed.
 fn parse(arguments: &[OsString], report: &mut Report<'_>) -> Option<Options> {
     let mut options = Options {
         format: DEFAULT.into(),
@@ -135,8 +135,8 @@ fn parse(arguments: &[OsString], report: &mut Report<'_>) -> Option<Options> {
     Some(options)
 }
 
-/// What is known of a file.
-struct Facts {
+/// The metadata of a file.
+struct FileInfo {
     metadata: Metadata,
     target: Option<String>,
     inode: u64,
@@ -144,7 +144,7 @@ struct Facts {
     links: u64,
 }
 
-impl Facts {
+impl FileInfo {
     fn of(path: &Path, follow: bool) -> Result<Self> {
         let (metadata, flags) = if follow {
             (path.metadata()?, AtFlags::empty())
@@ -173,11 +173,11 @@ impl Facts {
         }
     }
 
-    /// Returns what a letter of a format stands for.
+    /// Returns the field for a letter of a format.
     fn field(&self, letter: char, name: &str) -> String {
         let modified = self.metadata.modified();
         let accessed = self.metadata.accessed();
-        // In WASI the standard library returns the time of the last change of the status as that of the creation.
+        // In WASI the standard library returns the time of the last status change as the creation time.
         let changed = self.metadata.created();
         match letter {
             '%' => "%".into(),
@@ -204,14 +204,14 @@ impl Facts {
     }
 }
 
-/// Replaces the letters after `%`, and for `--printf` those after a backslash.
-fn expand(options: &Options, name: &str, facts: &Facts) -> String {
+/// Replaces the letters after `%`, and with `--printf` also those after a backslash.
+fn expand(options: &Options, name: &str, info: &FileInfo) -> String {
     let mut text = String::new();
     let mut letters = options.format.chars();
     while let Some(letter) = letters.next() {
         match letter {
             '%' => match letters.next() {
-                Some(letter) => text.push_str(&facts.field(letter, name)),
+                Some(letter) => text.push_str(&info.field(letter, name)),
                 None => text.push('%'),
             },
             '\\' if !options.newline => match letters.next() {
@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn formats_are_filled_in() {
+    fn a_format_is_replaced_by_the_files_metadata() {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("visits.bin");
         fs::write(&path, [0; 8]).expect("a file");
@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn links_are_followed_on_demand() {
+    fn links_are_followed_only_with_the_option() {
         let directory = tempfile::tempdir().expect("a directory");
         let link = directory.path().join("link");
         rustix::fs::symlink(".", &link).expect("a link");
@@ -299,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_is_an_error() {
+    fn a_missing_file_and_an_unknown_option_are_errors() {
         let (code, _, lines) = stat(&[], Path::new("/no/such"));
         assert_eq!(code, 1);
         assert_eq!(
@@ -310,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn times_before_1970_are_counted_down() {
+    fn times_before_1970_have_negative_seconds() {
         let before = UNIX_EPOCH - Duration::new(1, 1);
         assert_eq!(since_epoch(before), (-2, 999_999_999));
     }

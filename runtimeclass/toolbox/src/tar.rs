@@ -1,10 +1,10 @@
-//! `tar`: packs and unpacks archives, as `kubectl cp` calls it (`tar cf - PATH`, `tar -xmf - -C DIR`) and by hand.
+//! `tar`: packs and unpacks archives, for `kubectl cp` (`tar cf - PATH`, `tar -xmf - -C DIR`) and by hand.
 //!
-//! The archive's format is the work of the crate `tar`. Its own walk over directories and its own unpacking need what
-//! WASI has not (modes, owners, canonical paths) and panic there, so both are done here.
+//! The crate `tar` reads and writes the archive's format. It cannot walk directories or unpack here: both use modes, owners
+//! and canonical paths, which WASI does not have, and panic. So both are done here.
 //!
-//! - [`options`]: the command line, in both of its styles
-//! - [`mod@create`]: walks and packs
+//! - [`options`]: the command line, with and without dashes
+//! - [`mod@create`]: packs files
 //! - [`mod@extract`]: lists and unpacks
 
 mod create;
@@ -14,17 +14,18 @@ mod options;
 mod tests;
 
 use crate::report::{self, Report};
-use options::{Mode, Options, Parsed};
+use options::{Operation, Options, Parsed};
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{BufReader, BufWriter, Read, Write};
+use std::path::Path;
 
 /// The exit code after an error.
 const FAILED: i32 = 2;
-/// The exit code of a wrong command line.
+/// The exit code for an invalid command line.
 const USAGE: i32 = 64;
 
-/// Runs tar on the standard streams.
+/// Runs tar with these arguments on the standard streams.
 pub(crate) fn main(arguments: Vec<OsString>) -> i32 {
     let mut streams = Streams {
         input: &mut std::io::stdin().lock(),
@@ -55,13 +56,13 @@ fn run(arguments: &[OsString], streams: &mut Streams<'_>, report: &mut Report<'_
         }
         Err(wrong) => {
             report.error(wrong);
-            report.note("run \"tar --help\" for what this tar can do");
+            report.note("run \"tar --help\" for the supported options");
             return USAGE;
         }
     };
-    let done = match options.mode {
-        Mode::Create => create(&options, streams, report),
-        Mode::Extract | Mode::List => read(&options, streams, report),
+    let done = match options.operation {
+        Operation::Create => create(&options, streams, report),
+        Operation::Extract | Operation::List => read(&options, streams, report),
     };
     if let Err(error) = done {
         report.error(error);
@@ -75,8 +76,7 @@ fn run(arguments: &[OsString], streams: &mut Streams<'_>, report: &mut Report<'_
     0
 }
 
-/// Creates the archive in its file or on standard output. An error ends the run; one of a member is a line of the
-/// report.
+/// Writes the archive to its file or to standard output. Errors of single members are only reported.
 fn create(
     options: &Options,
     streams: &mut Streams<'_>,
@@ -85,12 +85,11 @@ fn create(
     let Some(path) = &options.archive else {
         return create::archive(options, &mut *streams.output, report);
     };
-    let file = File::create(path)
-        .map_err(|error| format!("{}: Cannot open: {}", path.display(), reason(&error)))?;
+    let file = File::create(path).map_err(|error| cannot_open(path, &error))?;
     create::archive(options, &mut BufWriter::new(file), report)
 }
 
-/// The same for an archive that exists.
+/// Lists or unpacks the archive in its file or on standard input.
 fn read(
     options: &Options,
     streams: &mut Streams<'_>,
@@ -100,9 +99,12 @@ fn read(
         let mut input = BufReader::new(&mut *streams.input);
         return extract::archive(options, &mut input, streams.output, report);
     };
-    let file = File::open(path)
-        .map_err(|error| format!("{}: Cannot open: {}", path.display(), reason(&error)))?;
+    let file = File::open(path).map_err(|error| cannot_open(path, &error))?;
     extract::archive(options, &mut BufReader::new(file), streams.output, report)
+}
+
+fn cannot_open(path: &Path, error: &std::io::Error) -> String {
+    format!("{}: Cannot open: {}", path.display(), reason(error))
 }
 
 fn reason(error: &std::io::Error) -> String {

@@ -1,8 +1,8 @@
-//! Finds a tool by its name. `tools.txt` lists the names; the shim embeds that list too, to know which there are.
+//! Finds a tool by its name. `tools.txt` lists the names. The shim embeds the same list to know which tools there are.
 
 use std::ffi::OsString;
 
-/// A tool's main function: takes its arguments with its name first, returns its exit code.
+/// The main function of a tool. Takes the arguments with the tool's name first and returns the exit code.
 pub(crate) type Tool = fn(Vec<OsString>) -> i32;
 
 /// Returns the tool with this name.
@@ -17,7 +17,7 @@ pub(crate) fn find(name: &str) -> Option<Tool> {
     }
 }
 
-/// Lists the tools of uutils: their names and their crates.
+/// Defines the lookup in the tools of uutils, each with its crate.
 macro_rules! uutils {
     ($($name:literal => $tool:ident,)*) => {
         /// Returns the tool of uutils with this name.
@@ -78,13 +78,13 @@ uutils! {
     "wc" => uu_wc,
 }
 
-/// Returns nothing: uutils is not part of a native build.
+/// Returns `None`: a native build does not have uutils.
 #[cfg(not(target_family = "wasm"))]
 fn uutils(_name: &str) -> Option<Tool> {
     None
 }
 
-/// Makes uutils take the tool's name from the second argument, as messages and `--help` print it.
+/// Makes uutils take the tool's name, for messages and `--help`, from the second argument.
 pub(crate) fn name_is_second() {
     #[cfg(target_family = "wasm")]
     uucore::set_utility_is_second_arg();
@@ -93,11 +93,11 @@ pub(crate) fn name_is_second() {
 /// Loads the tool's messages.
 #[cfg(target_family = "wasm")]
 fn prepare(package: &str) {
-    // Without them a tool prints the keys of its messages, and works.
+    // If this fails, a tool prints the keys of its messages and still works.
     let _ = uucore::locale::setup_localization(uucore::get_canonical_util_name(package));
 }
 
-/// Writes what the tool left in the buffer of standard output; a success becomes a failure if that fails.
+/// Flushes standard output. If that fails, a success becomes a failure.
 #[cfg(target_family = "wasm")]
 fn flushed(code: i32) -> i32 {
     use std::io::Write;
@@ -115,7 +115,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_list_names_all_tools() {
+    fn the_list_has_exactly_the_tools_that_are_found() {
         let own = ["dd", "env", "help", "stat", "tar"];
         let mut names: Vec<_> = own.iter().chain(UUTILS).copied().collect();
         names.sort_unstable();

@@ -1,4 +1,4 @@
-//! Bindings of what neither the standard library nor the C library of this target reaches.
+//! Bindings for functions that this target's standard library and C library do not offer.
 
 wit_bindgen::generate!({
     inline: r"

@@ -1,8 +1,9 @@
-//! Packs the toolbox for the shim: compiles the component for the oldest processor of an architecture, so that every
-//! node loads the code and none compiles, and compresses the code with xz. The same component gives the same bytes.
+//! Packs the toolbox for the shim: compiles the component and compresses the machine code with xz. The code is for the
+//! oldest processor of an architecture, so that every node can load it without compiling. The same component gives the
+//! same bytes.
 //!
-//! The shim unpacks it once a node. XZ with the filter for machine code is the smallest of what was measured (3.1 MB of
-//! 11.5; zstd -19: 3.4), is unpacked in a quarter of a second, and its crate is Rust alone.
+//! The shim unpacks the code once per node. xz with the filter for machine code gave the smallest file measured (3.1 MB of
+//! 11.5; zstd -19: 3.4), unpacks in a quarter of a second, and its crate is pure Rust.
 
 #[cfg(test)]
 mod tests;
@@ -18,23 +19,27 @@ use std::time::Instant;
 /// Compile a component ahead of time and pack its machine code.
 #[derive(Parser)]
 struct Options {
-    /// The component
+    /// Component to compile
     wasm: PathBuf,
-    /// The packed machine code
+    /// File to write the packed machine code to
     output: PathBuf,
 }
 
-/// The nodes whose code this machine's wasmtime makes: Linux on the same architecture.
+/// Returns the compilation target: Linux on this machine's architecture.
 fn target() -> String {
     format!("{}-unknown-linux-gnu", std::env::consts::ARCH)
 }
 
 fn run(options: &Options) -> Result<()> {
-    let wasm = std::fs::read(&options.wasm).with_context(|| show(&options.wasm))?;
+    let wasm = std::fs::read(&options.wasm)
+        .with_context(|| format!("cannot read {}", options.wasm.display()))?;
     let code = compile(&wasm)?;
     let packed = pack(&code, std::env::consts::ARCH)?;
     let start = Instant::now();
-    ensure!(unpack(&packed)? == code, "unpacking gives other bytes");
+    ensure!(
+        unpack(&packed)? == code,
+        "the packed code does not unpack to the same bytes"
+    );
     eprintln!(
         "{}: {} bytes of wasm, {} of machine code, {} packed, unpacked in {} ms",
         options.output.display(),
@@ -43,23 +48,20 @@ fn run(options: &Options) -> Result<()> {
         packed.len(),
         start.elapsed().as_millis()
     );
-    write(&options.output, &packed).with_context(|| show(&options.output))
+    write(&options.output, &packed)
+        .with_context(|| format!("cannot write {}", options.output.display()))
 }
 
-fn show(path: &Path) -> String {
-    path.display().to_string()
-}
-
-/// Compiles a component and loads the code into an engine like the shim's, where it would fail too late.
+/// Compiles a component, and loads the code into an engine like the shim's: a failure there would be too late.
 fn compile(wasm: &[u8]) -> Result<Vec<u8>> {
     let compiler = preopen_host::engine::compiler_for(&target())?;
     let code = preopen_host::code::compile(&compiler, wasm)?;
-    // Linux alone has a shim.
+    // There is a shim only on Linux.
     if cfg!(target_os = "linux") {
         let engine = preopen_host::engine::engine()?;
         // SAFETY: the bytes are the unchanged result of this wasmtime's compiler.
         unsafe { wasmtime::component::Component::deserialize(&engine, &code) }
-            .map_err(|error| anyhow!("the shim could not load the code: {error:#}"))?;
+            .map_err(|error| anyhow!("the shim's engine cannot load the code: {error:#}"))?;
     }
     Ok(code)
 }
@@ -67,8 +69,8 @@ fn compile(wasm: &[u8]) -> Result<Vec<u8>> {
 /// Compresses machine code.
 fn pack(code: &[u8], architecture: &str) -> Result<Vec<u8>> {
     let mut options = XzOptions::with_preset(9);
-    // A larger dictionary than the code finds no more, and whoever unpacks pays for it with memory.
-    let whole = u32::try_from(code.len()).context("too much code")?;
+    // A dictionary larger than the code finds nothing more and costs memory when unpacking.
+    let whole = u32::try_from(code.len()).context("the code is larger than 4 GiB")?;
     options.lzma_options.dict_size = whole.next_power_of_two().max(1 << 16);
     if let Some(filter) = filter(architecture) {
         options.prepend_pre_filter(filter, 0);
@@ -78,7 +80,7 @@ fn pack(code: &[u8], architecture: &str) -> Result<Vec<u8>> {
     Ok(writer.finish()?)
 }
 
-/// Returns the filter that makes the addresses of calls absolute, so that calls of one function are alike.
+/// Returns the filter that makes call addresses absolute, so that all calls of a function are the same bytes.
 fn filter(architecture: &str) -> Option<FilterType> {
     match architecture {
         "x86_64" => Some(FilterType::BcjX86),
@@ -87,15 +89,14 @@ fn filter(architecture: &str) -> Option<FilterType> {
     }
 }
 
-/// Decompresses as the shim does.
+/// Decompresses machine code as the shim does.
 fn unpack(packed: &[u8]) -> Result<Vec<u8>> {
     let mut code = Vec::new();
     XzReader::new(packed, false).read_to_end(&mut code)?;
     Ok(code)
 }
 
-/// Writes a file so that a reader sees the old one or the new one, whole. The same bytes leave the old file untouched,
-/// so that nothing that includes it is built again.
+/// Replaces a file atomically. Leaves a file with the same bytes untouched, so that what includes it is not built again.
 fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     if std::fs::read(path).is_ok_and(|old| old == bytes) {
         return Ok(());

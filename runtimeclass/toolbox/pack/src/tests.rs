@@ -1,9 +1,9 @@
-//! Packing there and back.
+//! Tests of packing and unpacking.
 
 use super::*;
 
 #[test]
-fn what_is_packed_comes_back_and_is_the_same_every_time() {
+fn packed_code_unpacks_to_the_same_bytes_and_packing_is_deterministic() {
     let code: Vec<u8> = (0..200_000_u32)
         .map(|n| (n.wrapping_mul(n) >> 9) as u8)
         .collect();
@@ -11,7 +11,7 @@ fn what_is_packed_comes_back_and_is_the_same_every_time() {
         let packed = pack(&code, architecture).expect("packing succeeds");
         assert!(packed.len() < code.len(), "{architecture}");
         assert!(
-            unpack(&packed).expect("it is whole") == code,
+            unpack(&packed).expect("unpacking succeeds") == code,
             "{architecture}"
         );
         assert!(
@@ -31,9 +31,9 @@ fn a_damaged_pack_is_an_error() {
 }
 
 #[test]
-fn code_for_every_processor_is_loaded_by_the_shims_engine() {
+fn the_shims_engine_loads_code_for_the_oldest_processor() {
     // The smallest component.
-    let code = compile(b"\0asm\x0d\0\x01\0").expect("it is compiled and loaded");
+    let code = compile(b"\0asm\x0d\0\x01\0").expect("compiling and loading succeed");
     assert!(!code.is_empty());
 }
 

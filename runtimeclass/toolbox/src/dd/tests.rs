@@ -1,10 +1,10 @@
-//! Blocks there and back.
+//! Tests of dd on files.
 
 use super::*;
 use std::fs;
 use std::path::Path;
 
-/// Runs these operands on `in` and `out` in the directory; returns the totals.
+/// Runs dd with these operands on the files `if` and `of` in the directory and returns the totals.
 fn dd(directory: &Path, operands: &str) -> std::result::Result<Totals, String> {
     let file = |name| format!("{name}={}", directory.join(name).display());
     let files = [file("if"), file("of")];
@@ -16,7 +16,7 @@ fn dd(directory: &Path, operands: &str) -> std::result::Result<Totals, String> {
 }
 
 #[test]
-fn blocks_are_copied_where_they_belong() {
+fn blocks_are_copied_to_the_right_place() {
     for (operands, expected, read, written) in [
         ("", "0123456789", [0, 1], [0, 1]),
         ("bs=4", "0123456789", [2, 1], [2, 1]),
@@ -60,7 +60,7 @@ fn numbers_have_units() {
 }
 
 #[test]
-fn what_is_wrong_is_refused() {
+fn invalid_operands_and_missing_files_are_refused() {
     let directory = tempfile::tempdir().expect("a directory");
     for (operands, reason) in [
         ("", "failed to open"),

@@ -9,13 +9,13 @@ use std::path::{Component, Path, PathBuf};
 use std::time::UNIX_EPOCH;
 use tar::{Builder, EntryType, Header};
 
-/// The longest name that a header holds; a longer one is a member of its own before.
-const NAME: usize = 100;
-/// The modes that members get, for WASI has none.
-const MODE_OF_FILES: u32 = 0o644;
-const MODE_OF_DIRECTORIES: u32 = 0o755;
+/// The longest name, in bytes, that a header holds. A longer name is a member of its own before the header.
+const MAX_NAME: usize = 100;
+/// The modes of members. WASI does not have those of the files.
+const FILE_MODE: u32 = 0o644;
+const DIRECTORY_MODE: u32 = 0o755;
 
-/// Writes an archive of the paths in `options`. An error is one of the output; errors of members are reported.
+/// Writes an archive of the paths in `options`. Fails if the output fails; errors of single members are only reported.
 pub(super) fn archive(
     options: &Options,
     output: &mut dyn Write,
@@ -43,12 +43,12 @@ struct Packer<'a, 'r> {
     builder: Builder<&'a mut dyn Write>,
     options: &'a Options,
     report: &'a mut Report<'r>,
-    /// Whether it was reported that names are stripped.
+    /// Whether a note about stripped names was written.
     stripped: bool,
 }
 
 impl Packer<'_, '_> {
-    /// Returns the name of a path in the archive: relative, and without `..`.
+    /// Returns the name of a path in the archive, which is relative and has no `..`.
     fn member_name(&mut self, path: &str) -> String {
         let mut parts: Vec<&str> = Vec::new();
         let mut stripped = "";
@@ -75,7 +75,7 @@ impl Packer<'_, '_> {
         parts.join("/")
     }
 
-    /// Packs what is at `path` and below it. An own stack instead of recursion: that of the component is small.
+    /// Packs `path` and everything below it. Without recursion, because the component's stack is small.
     fn tree(&mut self, path: PathBuf, name: String) -> Result<(), String> {
         let mut waiting = vec![(path, name)];
         while let Some((path, name)) = waiting.pop() {
@@ -95,7 +95,7 @@ impl Packer<'_, '_> {
             };
             if metadata.is_dir() {
                 self.directory(&metadata, &name)?;
-                // The last is packed first.
+                // The last one pushed is packed first.
                 for child in self.children(&path).into_iter().rev() {
                     waiting.push((path.join(&child), format!("{name}/{child}")));
                 }
@@ -112,7 +112,7 @@ impl Packer<'_, '_> {
         Ok(())
     }
 
-    /// Returns the names in a directory, in order.
+    /// Returns the names in a directory, sorted.
     fn children(&mut self, path: &Path) -> Vec<String> {
         let mut names = Vec::new();
         let entries = match path.read_dir() {
@@ -146,7 +146,7 @@ impl Packer<'_, '_> {
     }
 
     fn directory(&mut self, metadata: &Metadata, name: &str) -> Result<(), String> {
-        let mut header = header(EntryType::Directory, MODE_OF_DIRECTORIES, metadata);
+        let mut header = header(EntryType::Directory, DIRECTORY_MODE, metadata);
         self.append(
             &mut header,
             &format!("{name}/"),
@@ -179,7 +179,7 @@ impl Packer<'_, '_> {
                 return Ok(());
             }
         };
-        let mut header = header(EntryType::Regular, MODE_OF_FILES, metadata);
+        let mut header = header(EntryType::Regular, FILE_MODE, metadata);
         header.set_size(metadata.len());
         let mut content = Exactly {
             inner: file,
@@ -195,7 +195,7 @@ impl Packer<'_, '_> {
         Ok(())
     }
 
-    /// Writes a member. The crate's own ways to set names take a backslash for a separator on WebAssembly.
+    /// Writes a member. Sets the name itself, because the crate's functions treat a backslash as a separator on WebAssembly.
     fn append(
         &mut self,
         header: &mut Header,
@@ -219,18 +219,18 @@ impl Packer<'_, '_> {
         written.map_err(|error| cannot_write(&error))
     }
 
-    /// Writes a name that is too long for a header as a member before that header's.
+    /// Writes a name that is too long for a header as a member of its own. Must precede the header.
     fn long(&mut self, kind: EntryType, name: &str) -> std::io::Result<()> {
-        if name.len() <= NAME {
+        if name.len() <= MAX_NAME {
             return Ok(());
         }
         let mut header = Header::new_gnu();
         header.set_entry_type(kind);
-        header.set_mode(MODE_OF_FILES);
+        header.set_mode(FILE_MODE);
         header.set_uid(0);
         header.set_gid(0);
         header.set_mtime(0);
-        // With the NUL that ends it.
+        // With the terminating NUL.
         header.set_size(name.len() as u64 + 1);
         set_name(&mut header, b"././@LongLink");
         header.set_cksum();
@@ -240,7 +240,7 @@ impl Packer<'_, '_> {
 }
 
 fn shortened(name: &str) -> &[u8] {
-    &name.as_bytes()[..name.len().min(NAME)]
+    &name.as_bytes()[..name.len().min(MAX_NAME)]
 }
 
 fn set_name(header: &mut Header, name: &[u8]) {
@@ -260,8 +260,8 @@ fn header(kind: EntryType, mode: u32, metadata: &Metadata) -> Header {
     header
 }
 
-/// As many bytes as the header promises, though the file may shrink, grow or fail meanwhile: else every member after
-/// it would be unreadable.
+/// A reader that gives exactly the bytes that the header promises, even if the file shrinks, grows or fails meanwhile.
+/// Otherwise every later member would be unreadable.
 struct Exactly<R> {
     inner: R,
     left: u64,
@@ -301,7 +301,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_that_changes_has_its_promised_size() {
+    fn a_file_that_changes_while_it_is_packed_keeps_its_promised_size() {
         let content = |inner, left| Exactly {
             inner,
             left,

@@ -1,9 +1,8 @@
-//! Lists and unpacks archives. No member leaves the directory that it is unpacked into: a name with `..` is refused, and
-//! so is one that leads through a symbolic link. Links are made last, so that no member passes through one of the
-//! archive's own.
+//! Lists and unpacks archives. No member is written outside the target directory: a name with `..` is refused, and so is
+//! one that leads through a symbolic link. Links are made last, so that no member passes through a link of the same archive.
 
-use super::options::{Mode, Options};
-use super::reason;
+use super::options::{Operation, Options};
+use super::{cannot_open, reason};
 use crate::report::Report;
 use crate::time;
 use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, utimensat};
@@ -12,7 +11,8 @@ use std::io::{BufRead, ErrorKind, Read, Result as IoResult, Write};
 use std::path::{Path, PathBuf};
 use tar::{Archive, Entry, EntryType};
 
-/// Lists or unpacks the archive. An error is one of the archive or the output; errors of members are reported.
+/// Lists or unpacks the archive. Fails if the archive is invalid or the output fails; errors of single members are only
+/// reported.
 pub(super) fn archive(
     options: &Options,
     input: &mut dyn BufRead,
@@ -20,10 +20,8 @@ pub(super) fn archive(
     report: &mut Report<'_>,
 ) -> Result<(), String> {
     let directory = &options.directory;
-    if options.mode == Mode::Extract && *directory != Path::new("") {
-        let there = fs::read_dir(directory);
-        there
-            .map_err(|error| format!("{}: Cannot open: {}", directory.display(), reason(&error)))?;
+    if options.operation == Operation::Extract && *directory != Path::new("") {
+        fs::read_dir(directory).map_err(|error| cannot_open(directory, &error))?;
     }
     let broken = |error: std::io::Error| format!("The archive is broken: {}", reason(&error));
     if input.fill_buf().map_err(broken)?.is_empty() {
@@ -43,7 +41,7 @@ pub(super) fn archive(
         unpacker.member(&mut entry.map_err(broken)?)?;
     }
     unpacker.finish()?;
-    // What follows the end: a writer that is cut off would fail.
+    // Read what follows the end of the archive, or its writer would fail with a broken pipe.
     std::io::copy(input, &mut std::io::sink()).map_err(broken)?;
     Ok(())
 }
@@ -53,15 +51,15 @@ struct Unpacker<'a, 'r> {
     output: &'a mut dyn Write,
     report: &'a mut Report<'r>,
     links: Vec<Link>,
-    /// Directories that get their times last, for a file made in one changes them.
+    /// Directories and their times. They are set last, because a new file changes the time of its directory.
     directories: Vec<(PathBuf, i64)>,
-    /// Which of the named members there were.
+    /// Whether each path of the command line was found.
     found: Vec<bool>,
-    /// Whether it was reported that names are stripped.
+    /// Whether a note about stripped names was written.
     stripped: bool,
 }
 
-/// A link to be made.
+/// A link that is made at the end.
 struct Link {
     name: String,
     parts: Vec<String>,
@@ -69,9 +67,9 @@ struct Link {
 }
 
 enum Target {
-    /// What a symbolic link holds.
+    /// The text of a symbolic link.
     Symbolic(String),
-    /// The parts of another member's name.
+    /// The parts of the name of another member.
     Hard(Vec<String>),
 }
 
@@ -91,10 +89,10 @@ impl Unpacker<'_, '_> {
         if !self.is_wanted(&name) {
             return Ok(());
         }
-        if self.options.verbose || self.options.mode == Mode::List {
+        if self.options.verbose || self.options.operation == Operation::List {
             self.list(entry, &name)?;
         }
-        if self.options.mode == Mode::List {
+        if self.options.operation == Operation::List {
             return Ok(());
         }
         let done = match self.parts(&name) {
@@ -108,7 +106,7 @@ impl Unpacker<'_, '_> {
         Ok(())
     }
 
-    /// Whether a member is named on the command line or lies in a named directory; without names all are.
+    /// Whether the command line names this member or a directory above it, or names none.
     fn is_wanted(&mut self, name: &str) -> bool {
         let mut wanted = self.options.paths.is_empty();
         for ((_, path), found) in self.options.paths.iter().zip(&mut self.found) {
@@ -120,11 +118,11 @@ impl Unpacker<'_, '_> {
         wanted
     }
 
-    /// Prints a member's name; with `tar tv`, what is known of it too.
+    /// Prints a member's name, with `tar tv` also its metadata.
     fn list(&mut self, entry: &Entry<'_, impl Read>, name: &str) -> Result<(), String> {
         let mut line = String::new();
         let target = entry.link_name_bytes();
-        if self.options.verbose && self.options.mode == Mode::List {
+        if self.options.verbose && self.options.operation == Operation::List {
             let header = entry.header();
             let kind = match header.entry_type() {
                 EntryType::Directory => 'd',
@@ -151,7 +149,7 @@ impl Unpacker<'_, '_> {
             .map_err(|error| format!("Cannot write the list: {}", reason(&error)))
     }
 
-    /// Returns the parts of a name below the directory.
+    /// Splits a name into its parts. Fails if one is `..`.
     fn parts(&mut self, name: &str) -> Result<Vec<String>, String> {
         if name.starts_with('/') && !self.stripped {
             self.stripped = true;
@@ -181,7 +179,7 @@ impl Unpacker<'_, '_> {
                     .map_err(|error| format!("Cannot mkdir: {}", reason(&error)))?;
                 self.directories.push((path, modified(entry)));
             }
-            // In old archives a directory is a file whose name ends so.
+            // In old archives a directory is a file whose name ends with a slash.
             EntryType::Regular if name.ends_with('/') => {
                 make_directories(&self.options.directory, &parts)
                     .map_err(|error| format!("Cannot mkdir: {}", reason(&error)))?;
@@ -210,16 +208,16 @@ impl Unpacker<'_, '_> {
     }
 
     fn file(&self, entry: &mut Entry<'_, impl Read>, parts: &[String]) -> Result<(), String> {
-        let cannot_open = |error| format!("Cannot open: {}", reason(&error));
-        let path = place(&self.options.directory, parts).map_err(cannot_open)?;
-        let mut file = File::create_new(&path).map_err(cannot_open)?;
+        let failed = |error| format!("Cannot open: {}", reason(&error));
+        let path = cleared_path(&self.options.directory, parts).map_err(failed)?;
+        let mut file = File::create_new(&path).map_err(failed)?;
         std::io::copy(entry, &mut file)
             .map_err(|error| format!("Cannot write: {}", reason(&error)))?;
         drop(file);
         self.set_time(&path, modified(entry))
     }
 
-    /// Sets the time of the last modification, unless the command line forbids it.
+    /// Sets the times of a file, unless the command line forbids it.
     fn set_time(&self, path: &Path, seconds: i64) -> Result<(), String> {
         if self.options.touch {
             return Ok(());
@@ -236,17 +234,15 @@ impl Unpacker<'_, '_> {
             .map_err(|error| format!("Cannot utime: {}", reason(&error.into())))
     }
 
-    /// Makes the links and sets the times of the directories.
+    /// Makes the links, sets the times of directories, and reports paths that were not found.
     fn finish(mut self) -> Result<(), String> {
         for link in std::mem::take(&mut self.links) {
             if let Err(error) = self.link(&link) {
-                let (name, what) = match &link.target {
-                    Target::Symbolic(target) => (&link.name, format!("symlink to '{target}'")),
-                    Target::Hard(target) => {
-                        (&link.name, format!("hard link to '{}'", target.join("/")))
-                    }
+                let what = match &link.target {
+                    Target::Symbolic(target) => format!("symlink to '{target}'"),
+                    Target::Hard(target) => format!("hard link to '{}'", target.join("/")),
                 };
-                let reason = reason(&error);
+                let (name, reason) = (&link.name, reason(&error));
                 self.report
                     .error(format_args!("{name}: Cannot create {what}: {reason}"));
             }
@@ -272,30 +268,30 @@ impl Unpacker<'_, '_> {
         let root = &self.options.directory;
         match &link.target {
             Target::Symbolic(target) => {
-                let path = place(root, &link.parts)?;
+                let path = cleared_path(root, &link.parts)?;
                 Ok(rustix::fs::symlink(target.as_str(), &path)?)
             }
             Target::Hard(target) => {
                 let (last, parents) = target.split_last().ok_or(ErrorKind::NotFound)?;
                 let original = make_directories(root, parents)?.join(last);
-                // Before the link's own place is cleared: it may be the same.
+                // Checked before the link's own path is cleared, which may be the same.
                 original.symlink_metadata()?;
                 if target == &link.parts {
                     return Ok(());
                 }
-                fs::hard_link(original, place(root, &link.parts)?)
+                fs::hard_link(original, cleared_path(root, &link.parts)?)
             }
         }
     }
 }
 
-/// Returns the path of a member that is no directory, with its parents made and what was there removed.
-fn place(root: &Path, parts: &[String]) -> IoResult<PathBuf> {
+/// Returns the path of a member that is not a directory. Makes the directories above it and removes a file that is there.
+fn cleared_path(root: &Path, parts: &[String]) -> IoResult<PathBuf> {
     let (last, parents) = parts.split_last().ok_or(ErrorKind::InvalidInput)?;
     let path = make_directories(root, parents)?.join(last);
     match path.symlink_metadata() {
         Ok(there) if there.is_dir() => return Err(ErrorKind::IsADirectory.into()),
-        // Not overwritten: it may be a link, and who has it open reads on.
+        // Removed instead of overwritten: it may be a link, and a process that has it open can keep reading.
         Ok(_) => fs::remove_file(&path)?,
         Err(error) if error.kind() == ErrorKind::NotFound => {}
         Err(error) => return Err(error),
@@ -303,7 +299,7 @@ fn place(root: &Path, parts: &[String]) -> IoResult<PathBuf> {
     Ok(path)
 }
 
-/// Makes the directories that are missing on this way below `root`. It passes through no symbolic link.
+/// Makes the missing directories of this path below `root`. Fails at a symbolic link.
 fn make_directories(root: &Path, parts: &[String]) -> IoResult<PathBuf> {
     let mut path = root.to_owned();
     for part in parts {

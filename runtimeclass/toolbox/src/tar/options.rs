@@ -9,50 +9,50 @@ Usage: tar c|x|t [OPTION]... [PATH]...
 Pack, unpack or list an archive.
 
   -c, --create           pack these paths
-  -x, --extract          unpack the archive, or these members of it
-  -t, --list             list the archive, or these members of it
-  -f, --file=FILE        the archive (default and -: the standard streams)
-  -C, --directory=DIR    the directory to work in
-  -h, --dereference      pack what symbolic links point to
-  -m, --touch            do not set times
-  -v, --verbose          list the members at work
-  --no-same-owner, --no-same-permissions, -o: accepted, for WebAssembly has neither owners nor modes
+  -x, --extract          unpack the archive, or only these members
+  -t, --list             list the archive, or only these members
+  -f, --file=FILE        archive file (default and -: the standard streams)
+  -C, --directory=DIR    directory to work in
+  -h, --dereference      pack the targets of symbolic links
+  -m, --touch            do not restore times
+  -v, --verbose          list the members that are processed
+  --no-same-owner, --no-same-permissions, -o: accepted without effect: WebAssembly has no owners or modes
 
-Archives are neither compressed nor decompressed.
+This tar does not compress or decompress archives.
 ";
 
-/// What tar is to do.
+/// The operation on the archive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Mode {
+pub(super) enum Operation {
     Create,
     Extract,
     List,
 }
 
-/// A command line.
+/// A parsed command line.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Options {
-    pub(super) mode: Mode,
-    /// The archive's file; without one, a standard stream.
+    pub(super) operation: Operation,
+    /// The archive's file. `None` is a standard stream.
     pub(super) archive: Option<PathBuf>,
-    /// The directory that is current when the members are unpacked.
+    /// The directory into which members are unpacked.
     pub(super) directory: PathBuf,
-    /// The paths, each with the directory that it is relative to.
+    /// The paths, each with its base directory.
     pub(super) paths: Vec<(PathBuf, String)>,
     pub(super) dereference: bool,
     pub(super) touch: bool,
     pub(super) verbose: bool,
 }
 
-/// What a command line asks for.
+/// The result of parsing: a run, or a text to print.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Parsed {
     Run(Options),
-    /// Help, or the version.
+    /// The help text or the version.
     Print(String),
 }
 
-/// Reads a command line; an error says what is wrong with it.
+/// Parses a command line.
 pub(super) fn parse(arguments: &[OsString]) -> Result<Parsed, String> {
     let mut parser = Parser {
         words: arguments
@@ -61,7 +61,7 @@ pub(super) fn parse(arguments: &[OsString]) -> Result<Parsed, String> {
             .collect(),
         ..Parser::default()
     };
-    // The first word is options even without a dash; their values are the words after it, in order.
+    // The first word has options even without a dash. Their values are the words after it, in order.
     if let Some(first) = parser.words.front()
         && !first.starts_with('-')
     {
@@ -96,7 +96,7 @@ fn takes_value(letter: char) -> bool {
 #[derive(Default)]
 struct Parser {
     words: VecDeque<String>,
-    mode: Option<Mode>,
+    operation: Option<Operation>,
     archive: Option<PathBuf>,
     directory: PathBuf,
     paths: Vec<(PathBuf, String)>,
@@ -116,7 +116,7 @@ impl Parser {
         self.paths.push((self.directory.clone(), path));
     }
 
-    /// Reads letters after one dash; what follows a letter that takes a value is that value.
+    /// Parses the letters after one dash. The rest after a letter that takes a value is its value.
     fn cluster(&mut self, letters: &str) -> Result<(), String> {
         for (at, letter) in letters.char_indices() {
             if takes_value(letter) {
@@ -133,7 +133,7 @@ impl Parser {
         Ok(())
     }
 
-    /// Reads an option after two dashes; returns what is to be printed instead of running.
+    /// Parses an option after two dashes. Returns the text to print for `--help` and `--version`.
     fn long(&mut self, option: &str) -> Result<Option<String>, String> {
         let (name, value) = match option.split_once('=') {
             Some((name, value)) => (name, Some(value.to_owned())),
@@ -176,15 +176,15 @@ impl Parser {
     fn letter(&mut self, letter: char, value: Option<String>) -> Result<(), String> {
         let value = value.unwrap_or_default();
         match letter {
-            'c' => self.mode(Mode::Create)?,
-            'x' => self.mode(Mode::Extract)?,
-            't' => self.mode(Mode::List)?,
+            'c' => self.operation(Operation::Create)?,
+            'x' => self.operation(Operation::Extract)?,
+            't' => self.operation(Operation::List)?,
             'f' => self.archive = (value != "-").then(|| value.into()),
             'C' => self.directory.push(value),
             'h' => self.dereference = true,
             'm' => self.touch = true,
             'v' => self.verbose = true,
-            // Owners and modes, of which there are none to keep or not.
+            // These concern owners and modes, which WASI does not have.
             'o' | 'p' => {}
             'z' | 'j' | 'J' => {
                 return Err("cannot compress or decompress: use a plain archive".into());
@@ -194,9 +194,9 @@ impl Parser {
         Ok(())
     }
 
-    fn mode(&mut self, mode: Mode) -> Result<(), String> {
-        match self.mode.replace(mode) {
-            Some(other) if other != mode => {
+    fn operation(&mut self, operation: Operation) -> Result<(), String> {
+        match self.operation.replace(operation) {
+            Some(other) if other != operation => {
                 Err("You may not specify more than one of c, x and t".into())
             }
             _ => Ok(()),
@@ -204,14 +204,14 @@ impl Parser {
     }
 
     fn finish(self) -> Result<Options, String> {
-        let mode = self
-            .mode
+        let operation = self
+            .operation
             .ok_or("You must specify one of the options c, x and t")?;
-        if mode == Mode::Create && self.paths.is_empty() {
+        if operation == Operation::Create && self.paths.is_empty() {
             return Err("Cowardly refusing to create an empty archive".into());
         }
         Ok(Options {
-            mode,
+            operation,
             archive: self.archive,
             directory: self.directory,
             paths: self.paths,
@@ -235,9 +235,9 @@ mod tests {
     }
 
     #[test]
-    fn kubectl_cp_is_understood() {
+    fn the_command_lines_of_kubectl_cp_are_accepted() {
         let options_of_a_copy_from = options("cf - /app/persistent").expect("a command line");
-        assert_eq!(options_of_a_copy_from.mode, Mode::Create);
+        assert_eq!(options_of_a_copy_from.operation, Operation::Create);
         assert_eq!(options_of_a_copy_from.archive, None);
         assert_eq!(
             options_of_a_copy_from.paths,
@@ -251,7 +251,7 @@ mod tests {
             "-xmf- -C/app/persistent",
         ] {
             let options = options(line).expect(line);
-            assert_eq!(options.mode, Mode::Extract, "{line}");
+            assert_eq!(options.operation, Operation::Extract, "{line}");
             assert!(options.touch, "{line}");
             assert_eq!(options.archive, None, "{line}");
             assert_eq!(
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_holds_for_the_paths_after_it() {
+    fn a_directory_applies_to_the_paths_after_it() {
         let options = options("-cf a.tar one -C /two three -C four -- -five").expect("options");
         assert_eq!(options.archive, Some("a.tar".into()));
         assert_eq!(
@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn wrong_lines_are_refused() {
+    fn invalid_command_lines_are_refused() {
         for (line, reason) in [
             ("-f -", "You must specify one of"),
             ("cf -", "Cowardly refusing"),

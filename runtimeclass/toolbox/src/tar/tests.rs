@@ -1,4 +1,4 @@
-//! Archives there and back, and those that somebody else made.
+//! Archives that are packed and unpacked again, and archives made by hand.
 
 use super::*;
 use std::fs;
@@ -7,7 +7,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use tar::{EntryType, Header};
 use tempfile::{TempDir, tempdir};
 
-/// What a run left: exit code, standard output, error lines.
+/// The exit code, the standard output and the error lines of a run.
 struct Outcome {
     code: i32,
     output: Vec<u8>,
@@ -38,7 +38,7 @@ fn text(path: &Path) -> &str {
     path.to_str().expect("text")
 }
 
-/// An archive with these members: a name, a type, and a link's target or a file's content.
+/// Returns an archive with these members: a name, a type, and a link's target or a file's content.
 fn members(members: &[(&str, EntryType, &str)]) -> Vec<u8> {
     let mut builder = ::tar::Builder::new(Vec::new());
     for (name, kind, content) in members {
@@ -50,7 +50,9 @@ fn members(members: &[(&str, EntryType, &str)]) -> Vec<u8> {
         let is_file = *kind == EntryType::Regular;
         header.set_size(if is_file { content.len() as u64 } else { 0 });
         if !is_file {
-            header.set_link_name_literal(content).expect("it is short");
+            header
+                .set_link_name_literal(content)
+                .expect("the target is short");
         }
         header.set_cksum();
         let content = if is_file { content.as_bytes() } else { b"" };
@@ -60,7 +62,7 @@ fn members(members: &[(&str, EntryType, &str)]) -> Vec<u8> {
 }
 
 #[test]
-fn a_tree_comes_back_as_it_was() {
+fn an_unpacked_tree_is_the_packed_one() {
     let (from, to) = (directory(), directory());
     let tree = from.path().join("tree");
     let long = "long".repeat(30);
@@ -123,7 +125,7 @@ fn names_are_made_relative() {
 }
 
 #[test]
-fn what_cannot_be_packed_is_reported_and_the_rest_is_packed() {
+fn a_missing_file_is_reported_and_the_rest_is_packed() {
     let from = directory();
     fs::write(from.path().join("f"), "1").expect("a file");
     let packed = tar(&["cf", "-", "-C", text(from.path()), "no", "f"], b"");
@@ -174,7 +176,7 @@ fn members_that_would_leave_the_directory_are_refused() {
 }
 
 #[test]
-fn files_and_links_are_replaced_and_not_written_through() {
+fn files_and_links_are_replaced_instead_of_written_through() {
     let (outside, to) = (directory(), directory());
     let secret = outside.path().join("secret");
     fs::write(&secret, "kept").expect("a file");
@@ -200,7 +202,7 @@ fn files_and_links_are_replaced_and_not_written_through() {
 }
 
 #[test]
-fn named_members_alone_are_unpacked() {
+fn only_named_members_are_unpacked() {
     let to = directory();
     let archive = members(&[
         ("a/1", EntryType::Regular, "1"),
@@ -216,7 +218,7 @@ fn named_members_alone_are_unpacked() {
 }
 
 #[test]
-fn what_is_no_archive_is_an_error() {
+fn an_invalid_archive_is_an_error() {
     let to = directory();
     let whole = members(&[("f", EntryType::Regular, "1")]);
     for input in [&b""[..], &[b'x'; 2048], &whole[..700]] {
