@@ -1,52 +1,52 @@
-//! A directory with a `spin.toml` and a volume, one for each test, so that tests run side by side.
+//! A temporary application. Each test has its own, so that tests can run in parallel.
 
 use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
-/// Where the volume appears to the component.
+/// The path of the volume in the component.
 pub const GUEST_VOLUME: &str = "/app/persistent";
 
-/// A temporary application: `spin.toml` and the directory `persistent`, removed on drop.
+/// A directory with `spin.toml` and the volume `persistent`. It is removed on drop.
 #[derive(Debug)]
 pub struct App {
     directory: TempDir,
 }
 
 impl App {
-    /// An application that runs the component at `wasm` with an empty volume.
+    /// Makes an application with the component at `wasm` and an empty volume.
     pub fn new(wasm: &Path) -> Result<Self> {
         Self::with_manifest_lines(wasm, "")
     }
 
-    /// The same, with further lines in the manifest's `[component.app]` table.
+    /// Makes an application with more lines in the manifest's `[component.app]` table.
     pub fn with_manifest_lines(wasm: &Path, lines: &str) -> Result<Self> {
         let app = Self {
-            directory: TempDir::new().context("make a directory for the test's application")?,
+            directory: TempDir::new().context("cannot make a directory for an application")?,
         };
         std::fs::create_dir(app.volume())?;
         write_manifest(app.directory(), wasm, lines)?;
         Ok(app)
     }
 
-    /// The directory of the application.
+    /// Returns its directory.
     pub fn directory(&self) -> &Path {
         self.directory.path()
     }
 
-    /// Its `spin.toml`.
+    /// Returns the path of its `spin.toml`.
     pub fn manifest(&self) -> PathBuf {
         self.directory().join("spin.toml")
     }
 
-    /// The directory behind the component's `/app/persistent`.
+    /// Returns the directory that the component sees as `/app/persistent`.
     pub fn volume(&self) -> PathBuf {
         self.directory().join("persistent")
     }
 }
 
-/// Writes `directory/spin.toml`: the component at `wasm` on every route, with `persistent` as its volume, and
-/// `lines` at the end of the table `[component.app]`.
+/// Writes `spin.toml` to a directory: the component at `wasm` on every route, the volume `persistent`, and `lines` at the end
+/// of the table `[component.app]`.
 pub fn write_manifest(directory: &Path, wasm: &Path, lines: &str) -> Result<PathBuf> {
     let manifest = directory.join("spin.toml");
     let text = format!(
@@ -56,6 +56,7 @@ pub fn write_manifest(directory: &Path, wasm: &Path, lines: &str) -> Result<Path
          [component.app]\nsource = {wasm:?}\n\
          files = [{{ source = \"persistent\", destination = \"{GUEST_VOLUME}\" }}]\n{lines}\n"
     );
-    std::fs::write(&manifest, text).with_context(|| format!("write {}", manifest.display()))?;
+    std::fs::write(&manifest, text)
+        .with_context(|| format!("cannot write {}", manifest.display()))?;
     Ok(manifest)
 }

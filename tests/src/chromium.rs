@@ -1,8 +1,8 @@
-//! One headless Chromium and its DevTools protocol: calls with their answers, and events.
+//! A headless Chromium and its DevTools protocol: calls with their responses, and events.
 //!
-//! The protocol goes over a pair of pipes (`--remote-debugging-pipe`), so there is no port that anyone else could
-//! find, no WebSocket, and the browser ends by itself when the test does. A client library would bring a generated
-//! type for each of the protocol's thousands of messages, minutes of compiling for the dozen used here.
+//! The protocol uses a pair of pipes (`--remote-debugging-pipe`) instead of a WebSocket. So no port is open to others, and
+//! the browser ends with the test. A client library would take minutes to compile: it has a type for each of the protocol's
+//! thousands of messages, of which a dozen are used here.
 
 use crate::DEADLINE;
 use crate::output::Output;
@@ -19,11 +19,11 @@ use tokio::process::{ChildStdin, ChildStdout};
 use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
 
-/// Chromium reads the protocol on descriptor 3 and writes it on 4. A shell puts them there: doing so from Rust
-/// would need unsafe code between fork and exec.
+/// A shell command that moves the pipes to descriptors 3 and 4, on which Chromium reads and writes the protocol. Rust could
+/// do that only with unsafe code between fork and exec.
 const PIPES: &str = r#"exec "$@" 3<&0 4>&1 </dev/null >/dev/null"#;
 
-/// What every start is given: a fresh profile, and no traffic of the browser's own.
+/// Arguments of every start. They suppress the browser's own traffic and first-run pages.
 const ARGUMENTS: [&str; 13] = [
     "--headless",
     "--remote-debugging-pipe",
@@ -40,7 +40,7 @@ const ARGUMENTS: [&str; 13] = [
     "--hide-scrollbars",
 ];
 
-/// A running browser. On drop it is killed and its directory, with the profile, removed.
+/// A running browser. On drop it is killed, and its directory with the profile is removed.
 pub struct Chromium {
     input: tokio::sync::Mutex<ChildStdin>,
     state: Arc<State>,
@@ -49,10 +49,10 @@ pub struct Chromium {
     _directory: TempDir,
 }
 
-/// What the task that reads the protocol shares with those who wait.
+/// The state shared by the task that reads the protocol and the callers that wait.
 struct State {
     shared: Mutex<Shared>,
-    /// How many events there are; closed with the pipe.
+    /// The number of events so far. Also changed when the pipe ends.
     progress: watch::Sender<usize>,
 }
 
@@ -65,13 +65,13 @@ struct Shared {
 }
 
 impl Chromium {
-    /// Starts the browser that `CHROMIUM_BIN` names, else `chromium`.
+    /// Starts the browser in `CHROMIUM_BIN`, or `chromium` if that is not set.
     pub async fn start() -> Result<Self> {
-        let directory = TempDir::new().context("make a directory for the browser")?;
+        let directory = TempDir::new().context("cannot make a directory for the browser")?;
         let binary = std::env::var_os("CHROMIUM_BIN").unwrap_or_else(|| "chromium".into());
         let mut process = command(&PathBuf::from(&binary), directory.path())
             .spawn()
-            .with_context(|| format!("start {}", binary.display()))?;
+            .with_context(|| format!("cannot start {}", binary.display()))?;
         let input = ChildStdin::from_std(process.stdin.take().expect("piped"))?;
         let output = ChildStdout::from_std(process.stdout.take().expect("piped"))?;
         let log = Output::collect(process.stderr.take().expect("piped"));
@@ -89,23 +89,23 @@ impl Chromium {
         })
     }
 
-    /// Calls a method of the protocol, on a session or on the browser itself, and waits for its result.
+    /// Calls a method of a session, or of the browser itself, and waits for the result.
     pub async fn call(
         &self,
         session: Option<&str>,
         method: &str,
         parameters: Value,
     ) -> Result<Value> {
-        let (id, answer) = {
+        let (id, response) = {
             let mut shared = self.state.shared.lock().expect("no holder panics");
             if shared.closed {
                 bail!("{method}: the browser has ended");
             }
             shared.last_id += 1;
             let id = shared.last_id;
-            let (sender, answer) = oneshot::channel();
+            let (sender, response) = oneshot::channel();
             shared.waiting.insert(id, sender);
-            (id, answer)
+            (id, response)
         };
         let mut message = json!({ "id": id, "method": method, "params": parameters });
         if let Some(session) = session {
@@ -114,23 +114,23 @@ impl Chromium {
         let mut bytes = serde_json::to_vec(&message)?;
         bytes.push(0);
         self.input.lock().await.write_all(&bytes).await?;
-        let mut answer = timeout(DEADLINE, answer)
+        let mut response = timeout(DEADLINE, response)
             .await
-            .with_context(|| format!("{method}: no answer within {DEADLINE:?}"))?
+            .with_context(|| format!("{method}: no response within {DEADLINE:?}"))?
             .with_context(|| format!("{method}: the browser has ended"))?;
-        match answer.get("error") {
+        match response.get("error") {
             Some(error) => bail!("{method}: {error}"),
-            None => Ok(answer["result"].take()),
+            None => Ok(response["result"].take()),
         }
     }
 
-    /// How many events there have been: the mark to wait from.
+    /// Returns the number of events so far, from which [`Chromium::event`] can wait for more.
     pub fn mark(&self) -> usize {
         *self.state.progress.borrow()
     }
 
-    /// Waits for the first event of this session and name after the mark, already there or yet to come, whose
-    /// parameters are `wanted`.
+    /// Waits for the first event after the mark with this session, this name and `wanted` parameters. It may have arrived
+    /// already.
     pub async fn event(
         &self,
         mark: usize,
@@ -158,11 +158,11 @@ impl Chromium {
         };
         timeout(DEADLINE, search)
             .await
-            .unwrap_or_else(|_| Err(anyhow!("not within {DEADLINE:?}")))
-            .with_context(|| format!("wait for {method}"))
+            .unwrap_or_else(|_| Err(anyhow!("no such event within {DEADLINE:?}")))
+            .with_context(|| format!("cannot wait for {method}"))
     }
 
-    /// The events of this session so far, each with its place among all.
+    /// Returns the events of this session so far, each with its index among all events.
     pub fn events(&self, session: &str) -> Vec<(usize, Value)> {
         let shared = self.state.shared.lock().expect("no holder panics");
         let all = shared.events.iter().cloned().enumerate();
@@ -170,7 +170,7 @@ impl Chromium {
             .collect()
     }
 
-    /// What the browser wrote, and its last events: for the report of a failure.
+    /// Returns the browser's output and its last events, for error messages.
     pub fn logs(&self) -> String {
         let shared = self.state.shared.lock().expect("no holder panics");
         let last = shared.events.len().saturating_sub(20);
@@ -185,7 +185,7 @@ impl Chromium {
 
 impl Drop for Chromium {
     fn drop(&mut self) {
-        // It may have ended already. Waited for, so that it writes no more to the directory that goes next.
+        // It may have ended already. Wait for its end before its directory is removed.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
@@ -198,9 +198,9 @@ fn command(binary: &Path, directory: &Path) -> Command {
     let mut user_data = OsString::from("--user-data-dir=");
     user_data.push(directory.join("profile"));
     command.arg(user_data);
-    // What it leaves outside its profile when it is killed goes with the profile.
+    // A killed browser leaves temporary files, which are removed with this directory.
     command.env("TMPDIR", directory);
-    // Chromium's sandbox refuses to run as root. The only page it opens is the project's own.
+    // Chromium's sandbox does not run as root. The browser opens only the project's own page.
     if rustix::process::geteuid().is_root() {
         command.arg("--no-sandbox");
     }
@@ -211,7 +211,7 @@ fn command(binary: &Path, directory: &Path) -> Command {
     command
 }
 
-/// Reads the protocol to its end: answers go to those who wait for them, events are kept.
+/// Reads the protocol to its end. Passes responses to the callers that wait and keeps events.
 async fn read(output: ChildStdout, state: Arc<State>) {
     let mut output = BufReader::new(output);
     let mut bytes = Vec::new();
@@ -222,7 +222,7 @@ async fn read(output: ChildStdout, state: Arc<State>) {
         let mut shared = state.shared.lock().expect("no holder panics");
         if let Some(id) = message["id"].as_u64() {
             if let Some(waiting) = shared.waiting.remove(&id) {
-                // Who waited may have given up.
+                // The caller may have given up.
                 let _ = waiting.send(message);
             }
         } else {

@@ -1,5 +1,4 @@
-//! HTTP/1.1 clients for the tests: one keep-alive connection, one-shot requests, and raw TCP for what no decent
-//! client would send.
+//! HTTP/1.1 clients for the tests: a keep-alive connection, one-shot requests, and raw TCP for invalid requests.
 
 use crate::DEADLINE;
 use anyhow::{Context, Result};
@@ -16,27 +15,27 @@ use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-/// The body of a request: anything that streams bytes.
+/// The body of a request, which may be a stream.
 pub type RequestBody = UnsyncBoxBody<Bytes, anyhow::Error>;
 
-/// A whole response.
+/// A response with its whole body.
 #[derive(Clone, Debug)]
 pub struct Reply {
-    /// Its status.
+    /// The status.
     pub status: StatusCode,
-    /// Its headers.
+    /// The headers.
     pub headers: HeaderMap,
-    /// Its body, read to the end.
+    /// The body.
     pub body: Bytes,
 }
 
 impl Reply {
-    /// The body as text.
+    /// Returns the body as text.
     pub fn text(&self) -> &str {
         std::str::from_utf8(&self.body).unwrap_or("(not UTF-8)")
     }
 
-    /// A header as text; empty when it is missing.
+    /// Returns a header as text, or an empty text if it is missing.
     pub fn header(&self, name: &str) -> &str {
         self.headers
             .get(name)
@@ -45,11 +44,11 @@ impl Reply {
     }
 }
 
-/// One keep-alive connection. Every request on it has [`DEADLINE`] to be answered.
+/// A keep-alive connection. Every request on it fails after [`DEADLINE`].
 #[derive(Debug)]
 pub struct Connection {
     sender: SendRequest<RequestBody>,
-    /// The task that moves the bytes; it ends when the connection is closed by either side.
+    /// The task that moves the bytes. It ends when either side closes the connection.
     driver: JoinHandle<()>,
     address: SocketAddr,
 }
@@ -59,7 +58,7 @@ impl Connection {
     pub async fn open(address: SocketAddr) -> Result<Self> {
         let stream = TcpStream::connect(address)
             .await
-            .with_context(|| format!("connect to {address}"))?;
+            .with_context(|| format!("cannot connect to {address}"))?;
         stream.set_nodelay(true)?;
         let (sender, connection) = handshake(TokioIo::new(stream)).await?;
         let driver = tokio::spawn(async move { drop(connection.await) });
@@ -70,12 +69,12 @@ impl Connection {
         })
     }
 
-    /// `GET path`, the response read to its end.
+    /// Sends `GET path` and reads the response to its end.
     pub async fn get(&mut self, path: &str) -> Result<Reply> {
         self.call(Request::get(path).body(empty())?).await
     }
 
-    /// Sends any request and reads the response to its end. A missing `host` header is added.
+    /// Sends a request and reads the response to its end. Adds a missing `host` header.
     pub async fn call(&mut self, request: Request<RequestBody>) -> Result<Reply> {
         let what = format!("{} {} on {}", request.method(), request.uri(), self.address);
         let exchange = async {
@@ -89,11 +88,11 @@ impl Connection {
         };
         let reply: Result<Result<Reply>, _> = timeout(DEADLINE, exchange).await;
         reply
-            .with_context(|| format!("{what}: no whole answer within {DEADLINE:?}"))?
+            .with_context(|| format!("{what}: no whole response within {DEADLINE:?}"))?
             .context(what)
     }
 
-    /// Sends any request and returns when the response's head is there, its body yet to be read.
+    /// Sends a request and returns when the head of the response has arrived.
     pub async fn send(&mut self, mut request: Request<RequestBody>) -> Result<Response<Incoming>> {
         let host = http::HeaderValue::try_from(self.address.to_string())?;
         request
@@ -114,26 +113,26 @@ impl Connection {
         timeout(deadline, &mut self.driver)
             .await
             .with_context(|| format!("the server keeps the connection open after {deadline:?}"))?
-            .context("the connection's task")
+            .context("the task of the connection panicked")
     }
 }
 
-/// `GET path` on a connection of its own.
+/// Sends `GET path` on a connection of its own.
 pub async fn get(address: SocketAddr, path: &str) -> Result<Reply> {
     Connection::open(address).await?.get(path).await
 }
 
-/// No body.
+/// Returns an empty body.
 pub fn empty() -> RequestBody {
     full(Bytes::new())
 }
 
-/// A body that is all there.
+/// Returns a body with these bytes.
 pub fn full(bytes: impl Into<Bytes>) -> RequestBody {
     stream(Full::new(bytes.into()))
 }
 
-/// Any body.
+/// Returns a body that is a stream.
 pub fn stream<B>(body: B) -> RequestBody
 where
     B: Body<Data = Bytes> + Send + 'static,
@@ -142,7 +141,7 @@ where
     body.map_err(Into::into).boxed_unsync()
 }
 
-/// A TCP connection on which a test writes and reads bytes as it likes.
+/// A TCP connection on which a test writes and reads any bytes.
 #[derive(Debug)]
 pub struct Raw {
     stream: TcpStream,
@@ -153,17 +152,17 @@ impl Raw {
     pub async fn open(address: SocketAddr) -> Result<Self> {
         let stream = TcpStream::connect(address)
             .await
-            .with_context(|| format!("connect to {address}"))?;
+            .with_context(|| format!("cannot connect to {address}"))?;
         stream.set_nodelay(true)?;
         Ok(Self { stream })
     }
 
-    /// Writes all of this.
+    /// Writes these bytes.
     pub async fn write(&mut self, bytes: impl AsRef<[u8]>) -> Result<()> {
         Ok(self.stream.write_all(bytes.as_ref()).await?)
     }
 
-    /// Reads until `wanted` appears, and returns everything read.
+    /// Reads until `wanted` appears and returns everything read.
     pub async fn read_until(&mut self, wanted: &str) -> Result<String> {
         let mut read = Vec::new();
         let search = async {
@@ -176,13 +175,13 @@ impl Raw {
         };
         let found = timeout(DEADLINE, search)
             .await
-            .unwrap_or_else(|_| Err(anyhow::anyhow!("not within {DEADLINE:?}")));
+            .unwrap_or_else(|_| Err(anyhow::anyhow!("it did not arrive within {DEADLINE:?}")));
         let read = String::from_utf8_lossy(&read).into_owned();
-        found.with_context(|| format!("wait for {wanted:?} after {read:?}"))?;
+        found.with_context(|| format!("cannot read {wanted:?} after {read:?}"))?;
         Ok(read)
     }
 
-    /// Reads until the server closes the connection, and returns everything read. A reset is an end too.
+    /// Reads until the server closes or resets the connection and returns everything read.
     pub async fn read_to_end(&mut self, deadline: Duration) -> Result<String> {
         let mut read = Vec::new();
         timeout(deadline, self.stream.read_to_end(&mut read))

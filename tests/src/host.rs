@@ -1,4 +1,4 @@
-//! A guard around one real `preopen` process.
+//! A real `preopen` process under guard.
 //!
 //! ```no_run
 //! # async fn example() -> anyhow::Result<()> {
@@ -29,17 +29,17 @@ use tokio::sync::watch;
 
 pub use rustix::process::Signal;
 
-/// Where all hosts of this test process keep compiled code, so that each component is compiled once:
-/// `PREOPEN_TEST_CACHE` when set, else a directory that lives as long as the process.
+/// The cache directory of all hosts of this test process, so that each component is compiled once: `PREOPEN_TEST_CACHE`, or
+/// a temporary directory if that is not set.
 static CACHE: LazyLock<PathBuf> = LazyLock::new(|| match std::env::var_os("PREOPEN_TEST_CACHE") {
     Some(directory) => directory.into(),
-    // Not removed: a static is never dropped, and hosts of other threads use it until the end.
+    // Never removed: statics are not dropped, and hosts of other threads use it until the end.
     None => TempDir::new()
-        .expect("a temporary directory for compiled code")
+        .expect("a temporary directory for compiled code can be made")
         .keep(),
 });
 
-/// How a host is started. Made by [`Host::of`] or [`HostBuilder::new`].
+/// The command line of a host that is not started yet. Made by [`Host::of`] or [`HostBuilder::new`].
 #[derive(Clone, Debug)]
 pub struct HostBuilder {
     arguments: Vec<OsString>,
@@ -52,7 +52,7 @@ pub struct HostBuilder {
 }
 
 impl HostBuilder {
-    /// A host that runs the manifest at this path, on a free port of 127.0.0.1.
+    /// Describes a host that runs the manifest at this path on a free port of 127.0.0.1.
     pub fn new(manifest: impl AsRef<Path>) -> Self {
         Self {
             arguments: vec![manifest.as_ref().into()],
@@ -65,49 +65,49 @@ impl HostBuilder {
         }
     }
 
-    /// One more argument.
+    /// Adds an argument.
     pub fn arg(mut self, argument: impl Into<OsString>) -> Self {
         self.arguments.push(argument.into());
         self
     }
 
-    /// More arguments.
+    /// Adds several arguments.
     pub fn args<A: Into<OsString>>(mut self, arguments: impl IntoIterator<Item = A>) -> Self {
         self.arguments.extend(arguments.into_iter().map(Into::into));
         self
     }
 
-    /// A variable of the host's own environment, which else is the test's.
+    /// Adds a variable to the host's own environment, which is otherwise that of the test.
     pub fn env(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
         self.environment.push((name.into(), value.into()));
         self
     }
 
-    /// The host's current directory.
+    /// Sets the host's current directory.
     pub fn directory(mut self, directory: impl Into<PathBuf>) -> Self {
         self.directory = Some(directory.into());
         self
     }
 
-    /// Listens here instead of on a free port.
+    /// Listens on this address instead of on a free port.
     pub fn listen(mut self, address: SocketAddr) -> Self {
         self.address = address;
         self
     }
 
-    /// Gives no `--cache-dir`, for tests that give their own.
+    /// Passes no `--cache-dir`, for tests that pass their own.
     pub fn without_shared_cache(mut self) -> Self {
         self.cache = false;
         self
     }
 
-    /// A line of shell that runs in the host's process before the host does: for limits that it is to inherit.
+    /// Runs a line of shell in the host's process before the host, for limits that the host inherits.
     pub fn shell(mut self, line: &str) -> Self {
         self.shell = Some(line.to_owned());
         self
     }
 
-    /// Gives the host so long to start, for components that take longer to compile than [`DEADLINE`].
+    /// Sets the time for the start, for components that take longer than [`DEADLINE`] to compile.
     pub fn start_within(mut self, deadline: Duration) -> Self {
         self.start = deadline;
         self
@@ -125,15 +125,15 @@ impl HostBuilder {
             Some(address) => {
                 host.address = address
                     .parse()
-                    .context("the address that the host logged")?
+                    .context("the host logged an invalid address")?
             }
             None => return Err(host.failed("the host does not listen")),
         }
         Ok(host)
     }
 
-    /// Starts the host and waits for nothing: for a host that is to refuse its input. [`Host::address`] is then
-    /// the address asked for.
+    /// Starts the host without waiting, for hosts that must refuse their input. [`Host::address`] is then the configured
+    /// address.
     pub fn spawn(self) -> Result<Host> {
         let binary = artifacts::preopen()?;
         let mut command = match &self.shell {
@@ -149,79 +149,79 @@ impl HostBuilder {
         if let Some(directory) = &self.directory {
             command.current_dir(directory);
         }
-        spawn(command, self.address).with_context(|| format!("start {}", binary.display()))
+        spawn(command, self.address).with_context(|| format!("cannot start {}", binary.display()))
     }
 }
 
-/// A running host process; it is killed on drop.
+/// A running host process. It is killed on drop.
 #[derive(Debug)]
 pub struct Host {
     pid: Pid,
     address: SocketAddr,
     stdout: Output,
     stderr: Output,
-    /// Taken by the waiting thread to reap the process. A signal is only sent under this lock and while there is
-    /// no exit, so never to a process that took over a reaped one's id.
+    /// The exit, once the process was reaped. Signals are sent under this lock and only before the exit, so never to another
+    /// process that has got the same id.
     exit: Arc<Mutex<Option<Exit>>>,
     exited: watch::Receiver<Option<Exit>>,
 }
 
-/// How a process ended: by a code or by a signal.
+/// The end of a process: its exit code or its signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Exit {
-    /// The exit code, when it ended by itself.
+    /// The exit code, if it ended by itself.
     pub code: Option<i32>,
-    /// The signal that ended it.
+    /// The signal, if one ended it.
     pub signal: Option<i32>,
 }
 
 impl Host {
-    /// How a host for this application is started.
+    /// Describes a host for this application.
     pub fn of(app: &App) -> HostBuilder {
         HostBuilder::new(app.manifest())
     }
 
-    /// Where it listens.
+    /// Returns the address on which it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// `http://ADDRESS`, without a slash at the end.
+    /// Returns `http://ADDRESS`, without a slash at the end.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// Its process id.
+    /// Returns its process id.
     pub fn pid(&self) -> i32 {
         self.pid.as_raw_nonzero().get()
     }
 
-    /// What it has written to stdout.
+    /// Returns its stdout.
     pub fn stdout(&self) -> &Output {
         &self.stdout
     }
 
-    /// What it has written to stderr: its log, as one JSON object a line, and the component's own stderr.
+    /// Returns its stderr: its log, with one JSON object per line, and the component's stderr.
     pub fn stderr(&self) -> &Output {
         &self.stderr
     }
 
-    /// Sends a signal; an error when the process has ended.
+    /// Sends a signal. Fails if the process has ended.
     pub fn signal(&self, signal: Signal) -> Result<()> {
         let exit = self.exit.lock().expect("no holder panics");
         match *exit {
-            None => kill_process(self.pid, signal).context("send the host a signal"),
+            None => kill_process(self.pid, signal).context("cannot send the host a signal"),
             Some(exit) => Err(anyhow!("the host has ended already: {exit:?}")),
         }
     }
 
-    /// Kills it as a power cut would, and waits for its end.
+    /// Kills it with SIGKILL and waits for its end.
     pub async fn kill9(&self) -> Result<()> {
         self.signal(Signal::KILL)?;
         self.wait_exit(DEADLINE).await.map(drop)
     }
 
-    /// Waits for its end; an error with its output when `deadline` passes before.
+    /// Waits for its end. After the deadline it fails with the host's output.
     pub async fn wait_exit(&self, deadline: Duration) -> Result<Exit> {
         let mut exited = self.exited.clone();
         let exit = tokio::time::timeout(deadline, exited.wait_for(Option::is_some)).await;
@@ -234,7 +234,7 @@ impl Host {
         Ok(exit)
     }
 
-    /// Waits for a log line whose message contains `message`, and returns the whole line, a JSON object.
+    /// Waits for a log line whose message contains `message` and returns the line, a JSON object.
     pub async fn wait_log(&self, message: &str) -> Result<serde_json::Value> {
         let wanted = |line: &str| {
             let log: serde_json::Value = serde_json::from_str(line).ok()?;
@@ -245,11 +245,11 @@ impl Host {
         };
         match self.stderr.find(DEADLINE, wanted).await {
             Some(log) => Ok(log),
-            None => Err(self.failed(&format!("no log line says {message:?}"))),
+            None => Err(self.failed(&format!("no log message contains {message:?}"))),
         }
     }
 
-    /// An error that carries everything the host has written.
+    /// Returns an error with everything that the host has written.
     pub fn failed(&self, what: &str) -> anyhow::Error {
         anyhow!(
             "{what}; exit: {:?}\n--- stderr of the host ---\n{}\n--- stdout of the host ---\n{}\n---",
@@ -269,7 +269,7 @@ impl Drop for Host {
     }
 }
 
-/// A shell that becomes the program after this line; what is added to the command are the program's arguments.
+/// Returns a command that runs this line of shell and then becomes the program. Its arguments are those of the program.
 fn through_shell(line: &str, program: &Path) -> Command {
     let mut command = Command::new("sh");
     command
@@ -301,7 +301,7 @@ fn spawn(mut command: Command, address: SocketAddr) -> Result<Host> {
     })
 }
 
-/// Waits for the end of the process and only then, under the lock, gives its id back to the system.
+/// Waits for the end of the process, and only then reaps it under the lock, which frees its id.
 fn reap(mut child: Child, pid: Pid, shared: &Mutex<Option<Exit>>) -> Option<Exit> {
     let ended = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
     while let Err(rustix::io::Errno::INTR) = waitid(WaitId::Pid(pid), ended) {}
@@ -314,7 +314,7 @@ fn reap(mut child: Child, pid: Pid, shared: &Mutex<Option<Exit>>) -> Option<Exit
     *exit
 }
 
-/// The field of a JSON log line with exactly this message.
+/// Returns a field of a JSON log line that has exactly this message.
 fn field(line: &str, message: &str, name: &str) -> Option<String> {
     let log: serde_json::Value = serde_json::from_str(line).ok()?;
     (log["fields"]["message"] == message).then_some(())?;

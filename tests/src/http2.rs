@@ -1,4 +1,4 @@
-//! A client of HTTP/2 with prior knowledge, which is what gRPC and proxies speak without TLS.
+//! A client for HTTP/2 with prior knowledge, which gRPC and proxies use without TLS.
 
 use crate::DEADLINE;
 use crate::client::{Reply, RequestBody, empty};
@@ -14,11 +14,11 @@ use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-/// One connection.
+/// An HTTP/2 connection.
 #[derive(Debug)]
 pub struct Http2 {
     sender: SendRequest<RequestBody>,
-    /// The task that moves the bytes; it ends when the connection is closed by either side.
+    /// The task that moves the bytes. It ends when either side closes the connection.
     driver: JoinHandle<()>,
     address: SocketAddr,
 }
@@ -28,7 +28,7 @@ impl Http2 {
     pub async fn open(address: SocketAddr) -> Result<Self> {
         let stream = TcpStream::connect(address)
             .await
-            .with_context(|| format!("connect to {address}"))?;
+            .with_context(|| format!("cannot connect to {address}"))?;
         stream.set_nodelay(true)?;
         let handshake = Builder::new(TokioExecutor::new()).handshake(TokioIo::new(stream));
         let (sender, connection) = handshake.await?;
@@ -45,7 +45,7 @@ impl Http2 {
         self.call(Request::get(path).body(empty())?).await
     }
 
-    /// Sends any request and reads the response to its end. Both have [`DEADLINE`].
+    /// Sends a request and reads the response to its end. Fails after [`DEADLINE`].
     pub async fn call(&self, request: Request<RequestBody>) -> Result<Reply> {
         let what = format!("{} {} on {}", request.method(), request.uri(), self.address);
         let exchange = async {
@@ -63,7 +63,7 @@ impl Http2 {
             .context(what)
     }
 
-    /// Sends any request and returns when the response's head is there. The path alone is enough in `request`.
+    /// Sends a request and returns when the head of the response has arrived. Its URI may be a path alone.
     pub async fn send(&self, mut request: Request<RequestBody>) -> Result<Response<Incoming>> {
         if request.uri().authority().is_none() {
             let uri = Uri::try_from(format!("http://{}{}", self.address, request.uri()))?;
@@ -74,7 +74,7 @@ impl Http2 {
         Ok(sender.send_request(request).await?)
     }
 
-    /// Counts a visit and returns its number.
+    /// Makes a visit and returns its number.
     pub async fn visit(&self) -> Result<u64> {
         let reply = self.get("/").await?;
         ensure!(reply.status == 200, "{}: {}", reply.status, reply.text());
@@ -86,6 +86,6 @@ impl Http2 {
         timeout(deadline, &mut self.driver)
             .await
             .with_context(|| format!("the server keeps the connection open after {deadline:?}"))?
-            .context("the connection's task")
+            .context("the task of the connection panicked")
     }
 }

@@ -1,4 +1,4 @@
-//! Clients of the counter: they visit, and keep what they were told.
+//! Clients of the counter, which keep the numbers of their visits.
 
 use crate::Connection;
 use anyhow::{Context, Result, ensure};
@@ -8,14 +8,14 @@ use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// One visit; its number.
+/// Makes a visit and returns its number.
 pub async fn visit(connection: &mut Connection) -> Result<u64> {
     let reply = connection.get("/").await?;
     ensure!(reply.status == 200, "{}: {}", reply.status, reply.text());
     Ok(reply.text().trim_end().parse()?)
 }
 
-/// `clients` clients on a connection each, each visiting `each` times in a row. All their numbers.
+/// Runs `clients` clients with a connection each. Each makes `each` visits in sequence. Returns all numbers.
 pub async fn visits(address: SocketAddr, clients: u64, each: u64) -> Result<Vec<u64>> {
     let client = || async {
         let mut connection = Connection::open(address).await?;
@@ -29,7 +29,7 @@ pub async fn visits(address: SocketAddr, clients: u64, each: u64) -> Result<Vec<
     Ok(numbers.concat())
 }
 
-/// Clients that visit until the host dies, and a record of it.
+/// The record of clients that visit until the host ends.
 #[derive(Debug, Default)]
 pub struct Record {
     sent: AtomicU64,
@@ -37,17 +37,17 @@ pub struct Record {
 }
 
 impl Record {
-    /// How many visits were sent, answered or not.
+    /// Returns the number of requests sent, with or without a response.
     pub fn sent(&self) -> u64 {
         self.sent.load(Ordering::SeqCst)
     }
 
-    /// The numbers that were acknowledged so far.
+    /// Returns the numbers acknowledged so far.
     pub fn numbers(&self) -> Vec<u64> {
         self.numbers.lock().expect("no holder panics").clone()
     }
 
-    /// Visits with `clients` clients until none can any more.
+    /// Runs `clients` clients until each has failed.
     pub async fn visit_until_the_end(&self, address: SocketAddr, clients: usize) {
         let client = || async {
             let Ok(mut connection) = Connection::open(address).await else {
@@ -65,30 +65,30 @@ impl Record {
     }
 }
 
-/// The number in `visits.bin`, as an operator reads it.
+/// Returns the number in `visits.bin`, as an operator reads it.
 pub fn visits_bin(volume: &Path) -> Result<u64> {
     let path = volume.join("visits.bin");
-    let bytes = std::fs::read(&path).with_context(|| format!("read {}", path.display()))?;
+    let bytes = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
     let bytes: [u8; 8] = bytes[..]
         .try_into()
-        .with_context(|| format!("{} has {} bytes", path.display(), bytes.len()))?;
+        .with_context(|| format!("{} has {} bytes, not 8", path.display(), bytes.len()))?;
     Ok(u64::from_le_bytes(bytes))
 }
 
-/// Asserts that these are the numbers `first..=last`, each once.
+/// Asserts that these are the numbers from `first` to `last`, each once.
 #[track_caller]
 pub fn assert_exactly(mut numbers: Vec<u64>, first: u64, last: u64) {
     numbers.sort_unstable();
     let expected = last + 1 - first;
-    let doubles = numbers.windows(2).filter(|pair| pair[0] == pair[1]).count();
+    let duplicates = numbers.windows(2).filter(|pair| pair[0] == pair[1]).count();
     assert_eq!(
         (
             numbers.len() as u64,
-            doubles,
+            duplicates,
             numbers.first(),
             numbers.last()
         ),
         (expected, 0, Some(&first), Some(&last)),
-        "(how many, doubles, first, last)"
+        "(count, duplicates, first, last)"
     );
 }

@@ -1,4 +1,4 @@
-//! A real, small file system on a volume, which needs root: to fill it, to take the right to write, to stop it.
+//! A small ext4 file system as a volume, which tests can fill, freeze and make read-only. It needs root.
 
 use anyhow::{Context, Result, ensure};
 use std::fs::{self, File};
@@ -6,42 +6,44 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// A 1 MiB ext4 file system, as a PersistentVolumeClaim of 1Mi would be; unmounted on drop.
+/// A mounted 1 MiB ext4 file system, like a PersistentVolumeClaim of 1Mi. It is unmounted on drop.
 #[derive(Debug)]
 pub struct Ext4 {
     point: PathBuf,
 }
 
 impl Ext4 {
-    /// Makes one in `POINT.img` and mounts it on the directory `point`.
+    /// Makes a file system in `POINT.img` and mounts it on the directory `point`.
     pub fn on(point: &Path) -> Result<Self> {
         let image = point.with_extension("img");
         File::create(&image)?.set_len(1 << 20)?;
         run("mkfs.ext4", &["-q", "-m", "0"], &image)?;
-        let source = image.to_str().context("a path that is not UTF-8")?;
+        let source = image
+            .to_str()
+            .context("the path of the image is not UTF-8")?;
         run("mount", &["-o", "loop", source], point)?;
         Ok(Self {
             point: point.to_owned(),
         })
     }
 
-    /// Mounts it read-only from now on.
+    /// Remounts it read-only.
     pub fn read_only(&self) -> Result<()> {
         run("mount", &["-o", "remount,ro"], &self.point)
     }
 
-    /// Mounts it writable again.
+    /// Remounts it writable.
     pub fn writable(&self) -> Result<()> {
         run("mount", &["-o", "remount,rw"], &self.point)
     }
 
-    /// Makes every write to it wait, as storage that is gone does, until the guard is dropped.
+    /// Blocks every write, as storage that is gone does, until the guard is dropped.
     pub fn freeze(&self) -> Result<Frozen<'_>> {
         run("fsfreeze", &["--freeze"], &self.point)?;
         Ok(Frozen(&self.point))
     }
 
-    /// Fills it to the last byte.
+    /// Fills it completely.
     pub fn fill(&self) -> Result<()> {
         let mut filler = File::create(self.point.join("filler"))?;
         for size in [64 << 10, 1 << 10, 1] {
@@ -59,7 +61,7 @@ impl Ext4 {
     }
 }
 
-/// A volume that does not answer.
+/// A frozen volume. Writes continue on drop.
 #[derive(Debug)]
 pub struct Frozen<'a>(&'a Path);
 
@@ -71,7 +73,7 @@ impl Drop for Frozen<'_> {
 
 impl Drop for Ext4 {
     fn drop(&mut self) {
-        // A host that still holds it lets go when it is killed.
+        // Lazily: a host that still uses it releases it when it is killed.
         let _ = run("umount", &["-l"], &self.point);
     }
 }
@@ -81,7 +83,7 @@ fn run(program: &str, arguments: &[&str], path: &Path) -> Result<()> {
         .args(arguments)
         .arg(path)
         .output()
-        .with_context(|| format!("run {program}: is it installed?"))?;
+        .with_context(|| format!("cannot run {program}: is it installed?"))?;
     ensure!(
         output.status.success(),
         "{program} {}: {}",

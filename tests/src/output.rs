@@ -1,20 +1,20 @@
-//! The lines that a process writes, kept for waiting on and for printing when a wait fails.
+//! The lines that a process writes. Tests wait for lines, and error messages contain them.
 
 use std::io::{BufRead, BufReader, Read};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::watch;
 
-/// The lines read so far from one pipe of a process; clones share them.
+/// The lines read from one pipe of a process so far. Clones share them.
 #[derive(Clone, Debug)]
 pub struct Output {
     lines: Arc<Mutex<Vec<String>>>,
-    /// How many lines there are, and whether the pipe has ended.
+    /// The number of lines, and whether the pipe has ended.
     progress: watch::Receiver<(usize, bool)>,
 }
 
 impl Output {
-    /// Reads `pipe` to its end on a thread of its own, so that the process never blocks on a full pipe.
+    /// Reads `pipe` to its end on a thread of its own, so that a full pipe never blocks the process.
     pub fn collect(pipe: impl Read + Send + 'static) -> Self {
         let lines = Arc::new(Mutex::new(Vec::new()));
         let (progress_tx, progress) = watch::channel((0, false));
@@ -39,13 +39,13 @@ impl Output {
         Self { lines, progress }
     }
 
-    /// The lines so far.
+    /// Returns the lines so far.
     pub fn lines(&self) -> Vec<String> {
         self.lines.lock().expect("no reader panics").clone()
     }
 
-    /// The first line, already there or yet to come, for which `wanted` gives a value; `None` when the pipe ends
-    /// or `deadline` passes before.
+    /// Waits for the first line for which `wanted` returns a value, and returns that. It may have arrived already. Returns
+    /// `None` if the pipe ends or `deadline` passes first.
     pub async fn find<T>(
         &self,
         deadline: Duration,
@@ -71,7 +71,7 @@ impl Output {
         tokio::time::timeout(deadline, search).await.ok().flatten()
     }
 
-    /// Waits until the pipe has ended, that is until every line of an ended process is here.
+    /// Waits until the pipe has ended, so that every line of an ended process has arrived.
     pub async fn ended(&self, deadline: Duration) {
         let mut progress = self.progress.clone();
         let _ = tokio::time::timeout(deadline, progress.wait_for(|(_, ended)| *ended)).await;

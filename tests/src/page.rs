@@ -1,4 +1,4 @@
-//! One tab of the browser, with a typed call for each thing that the tests do to it.
+//! A tab of the browser, with a typed method for everything that the tests do in it.
 
 use crate::chromium::Chromium;
 use anyhow::{Context, Result, bail, ensure};
@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use std::path::Path;
 
-/// A colour scheme that a visitor's system asks for.
+/// A colour scheme that a visitor's system can prefer.
 #[derive(Clone, Copy, Debug)]
 pub enum Scheme {
     /// Dark ink on light paper.
@@ -16,21 +16,23 @@ pub enum Scheme {
     Dark,
 }
 
-/// A tab.
+/// An open tab.
 pub struct Page<'a> {
     browser: &'a Chromium,
     session: String,
 }
 
 impl<'a> Page<'a> {
-    /// Opens an empty tab and listens to what happens in it.
+    /// Opens an empty tab and subscribes to its events.
     pub async fn open(browser: &'a Chromium) -> Result<Self> {
         let target = browser
             .call(None, "Target.createTarget", json!({ "url": "about:blank" }))
             .await?;
         let attach = json!({ "targetId": target["targetId"], "flatten": true });
         let attached = browser.call(None, "Target.attachToTarget", attach).await?;
-        let session = attached["sessionId"].as_str().context("no session")?;
+        let session = attached["sessionId"]
+            .as_str()
+            .context("the browser has opened no session")?;
         let page = Self {
             browser,
             session: session.to_owned(),
@@ -38,22 +40,25 @@ impl<'a> Page<'a> {
         for domain in ["Page", "Runtime", "Network", "Log"] {
             page.call(&format!("{domain}.enable"), json!({})).await?;
         }
-        // A tab in the background would not show where the focus is.
+        // A background tab would not show the focus.
         let focused = json!({ "enabled": true });
         page.call("Emulation.setFocusEmulationEnabled", focused)
             .await?;
         Ok(page)
     }
 
-    /// Goes to an address and waits until everything there is loaded.
+    /// Navigates to an address and waits until the page is loaded.
     pub async fn goto(&self, url: &str) -> Result<()> {
         let mark = self.browser.mark();
         let gone = self.call("Page.navigate", json!({ "url": url })).await?;
-        ensure!(gone["errorText"].is_null(), "go to {url}: {gone}");
+        ensure!(
+            gone["errorText"].is_null(),
+            "cannot navigate to {url}: {gone}"
+        );
         self.loaded(mark).await
     }
 
-    /// Goes to an address as a link in the page does, and waits until everything there is loaded.
+    /// Navigates to an address as a link in the page does, and waits until the page is loaded.
     pub async fn follow(&self, url: &str) -> Result<()> {
         let mark = self.browser.mark();
         self.value(&format!("void (location.href = {})", json!(url)))
@@ -67,8 +72,8 @@ impl<'a> Page<'a> {
         loaded.await.map(drop)
     }
 
-    /// Adds a speculation rule to the page: `action` is `prefetch` or `prerender`. Returns the status of the answer
-    /// to the request that the browser makes for it.
+    /// Adds a speculation rule to the page (`action` is `prefetch` or `prerender`) and returns the status of the response that
+    /// the browser gets for it.
     pub async fn speculate(&self, action: &str, url: &str) -> Result<u64> {
         let rules = json!({ action: [{ "urls": [url], "eagerness": "immediate" }] }).to_string();
         let add = format!(
@@ -80,31 +85,31 @@ impl<'a> Page<'a> {
         self.value(&add).await?;
         let prefetched = |event: &Value| event["type"] == "Prefetch";
         let event = "Network.responseReceived";
-        let answered = self.browser.event(mark, &self.session, event, prefetched);
-        let status = answered.await?["params"]["response"]["status"].as_u64();
-        status.context("an answer without a status")
+        let response = self.browser.event(mark, &self.session, event, prefetched);
+        let status = response.await?["params"]["response"]["status"].as_u64();
+        status.context("the response has no status")
     }
 
-    /// The value of a JavaScript expression in the page.
+    /// Evaluates a JavaScript expression in the page and returns its value.
     pub async fn value(&self, expression: &str) -> Result<Value> {
         let evaluate =
             json!({ "expression": expression, "returnByValue": true, "awaitPromise": true });
-        let mut answer = self.call("Runtime.evaluate", evaluate).await?;
-        if let Some(exception) = answer.get("exceptionDetails") {
+        let mut response = self.call("Runtime.evaluate", evaluate).await?;
+        if let Some(exception) = response.get("exceptionDetails") {
             bail!("{expression}: {exception}");
         }
-        Ok(answer["result"]["value"].take())
+        Ok(response["result"]["value"].take())
     }
 
-    /// The same, a text.
+    /// Evaluates an expression whose value is a text.
     pub async fn text(&self, expression: &str) -> Result<String> {
         match self.value(expression).await? {
             Value::String(text) => Ok(text),
-            other => bail!("{expression} is not a text but {other}"),
+            other => bail!("{expression} is {other}, not a text"),
         }
     }
 
-    /// Asks for a colour scheme, and for no motion, so that a picture never shows half a movement.
+    /// Prefers a colour scheme, and reduced motion so that a screenshot never shows part of an animation.
     pub async fn prefer(&self, scheme: Scheme) -> Result<()> {
         let scheme = match scheme {
             Scheme::Light => "light",
@@ -120,7 +125,7 @@ impl<'a> Page<'a> {
             .map(drop)
     }
 
-    /// Gives the window this size.
+    /// Sets the size of the window.
     pub async fn resize(&self, width: u32, height: u32) -> Result<()> {
         let metrics = json!({
             "width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600,
@@ -130,7 +135,7 @@ impl<'a> Page<'a> {
             .map(drop)
     }
 
-    /// Presses the tabulator key.
+    /// Presses the Tab key.
     pub async fn press_tab(&self) -> Result<()> {
         for kind in ["rawKeyDown", "keyUp"] {
             let key =
@@ -140,17 +145,21 @@ impl<'a> Page<'a> {
         Ok(())
     }
 
-    /// Saves what the window shows as a PNG.
+    /// Saves a screenshot of the window as a PNG file.
     pub async fn screenshot(&self, file: &Path) -> Result<()> {
         let taken = self
             .call("Page.captureScreenshot", json!({ "format": "png" }))
             .await?;
-        let encoded = taken["data"].as_str().context("a picture without data")?;
-        let picture = STANDARD.decode(encoded).context("decode the picture")?;
-        std::fs::write(file, picture).with_context(|| format!("write {}", file.display()))
+        let encoded = taken["data"]
+            .as_str()
+            .context("the screenshot has no data")?;
+        let picture = STANDARD
+            .decode(encoded)
+            .context("the screenshot is not base64")?;
+        std::fs::write(file, picture).with_context(|| format!("cannot write {}", file.display()))
     }
 
-    /// Every address that the page has asked for.
+    /// Returns every address that the page has requested.
     pub fn requests(&self) -> Vec<String> {
         let events = self.browser.events(&self.session).into_iter();
         events
@@ -159,7 +168,7 @@ impl<'a> Page<'a> {
             .collect()
     }
 
-    /// Everything that a developer's console would show in red or yellow.
+    /// Returns all errors and warnings that a developer's console would show.
     pub fn complaints(&self) -> Vec<Value> {
         let complains = |event: &Value| match event["method"].as_str() {
             Some("Runtime.exceptionThrown") => true,
