@@ -217,7 +217,7 @@ async fn the_running_containerd_checks_the_configuration_wherever_it_is() -> Res
     let broken = format!("{VERSION_3}\n[unfinished\n");
     fs::write(node.path("/etc/containerd/config.toml"), broken)?;
     let error = Script::new()?.run(&node, &["install"]).await?.error()?;
-    assert!(error.contains("does not take"), "{error}");
+    assert!(error.contains("does not accept"), "{error}");
     Ok(())
 }
 

@@ -58,7 +58,7 @@ async fn an_archive_without_a_checksum_changes_nothing() -> Result<()> {
     )
     .await?;
     fs::write(script.archive()?.with_extension("gz.sha256"), "")?;
-    refused(&node, &script, &["install"], &["says nothing"]).await
+    refused(&node, &script, &["install"], &["has none"]).await
 }
 
 #[tokio::test]
@@ -189,7 +189,7 @@ async fn a_configuration_that_is_already_invalid_is_not_changed() -> Result<()> 
         node.path("/etc/containerd/config.toml"),
         format!("{VERSION_3}\n[unfinished\n"),
     )?;
-    refused(&node, &script, &["install"], &["does not take", "as it is"]).await
+    refused(&node, &script, &["install"], &["does not accept", "as it is"]).await
 }
 
 #[tokio::test]
