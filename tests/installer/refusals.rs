@@ -189,7 +189,13 @@ async fn a_configuration_that_is_already_invalid_is_not_changed() -> Result<()> 
         node.path("/etc/containerd/config.toml"),
         format!("{VERSION_3}\n[unfinished\n"),
     )?;
-    refused(&node, &script, &["install"], &["does not accept", "as it is"]).await
+    refused(
+        &node,
+        &script,
+        &["install"],
+        &["does not accept", "as it is"],
+    )
+    .await
 }
 
 #[tokio::test]
