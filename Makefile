@@ -1,30 +1,39 @@
-# Each command is one of `cargo xtask --help`; this file only makes sure that there is a toolchain to run it with.
+# Each target is a command of `cargo xtask --help`. This file makes sure that there is a toolchain to run it with.
 # ARGS is passed on: make up ARGS="--listen 127.0.0.1:5077 --persistent /some/dir"
 .DEFAULT_GOAL := help
-.PHONY: help up test image dist cluster cluster-down bench audit fmt clean toolchain
+.PHONY: help up check lint test doc image dist cluster cluster-down bench audit fmt clean toolchain
 
-help: ## this list
+help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.* ## /\1:/p' $(firstword $(MAKEFILE_LIST)) | awk -F: '{ n = $$1; sub(/[^:]*:/, ""); printf "  make %-12s %s\n", n, $$0 }'
 
 up: toolchain ## build everything and serve the counter at http://127.0.0.1:5000 (ARGS="--listen ADDR --persistent DIR …")
 	@cargo xtask up $(ARGS)
 
-test: toolchain ## run every test and lint (ARGS=unit, host, containerd, browser, cluster or lint: that kind alone)
+check: toolchain ## check formatting, clippy and unit tests: the quick run between two edits (no root, no network)
+	@cargo xtask check
+
+lint: toolchain ## run every lint: formatting, clippy, shellcheck, documentation, licenses
+	@cargo xtask test lint $(ARGS)
+
+test: toolchain ## run every test and lint (ARGS=unit, host, containerd, browser, cluster or lint: only that kind; ARGS=--plan: list the steps)
 	@cargo xtask test $(ARGS)
+
+doc: toolchain ## build the documentation of all crates
+	@cargo xtask doc
 
 image: toolchain ## write the counter's OCI images into target/image
 	@cargo xtask image $(ARGS)
 
-dist: toolchain ## write what is released for nodes, the shim and its installer, into target/dist
+dist: toolchain ## write the release for nodes, the shim and its installer, into target/dist
 	@cargo xtask dist $(ARGS)
 
-cluster: toolchain ## bring up a Kubernetes of one node, built from source, with the counter on it (root, Go)
+cluster: toolchain ## start a Kubernetes of one node, built from source, with the counter on it (root, Go)
 	@cargo xtask cluster up $(ARGS)
 
-cluster-down: toolchain ## end that Kubernetes and remove all that it has left, its volumes too
+cluster-down: toolchain ## stop that Kubernetes and remove everything that belongs to it, including its volumes
 	@cargo xtask cluster down
 
-bench: toolchain ## measure visits a second, beside a hello-world component
+bench: toolchain ## measure visits per second, beside a hello-world component
 	@cargo xtask bench $(ARGS)
 
 audit: toolchain ## check the dependencies: licenses, sources and, from GitHub, known vulnerabilities
@@ -33,14 +42,16 @@ audit: toolchain ## check the dependencies: licenses, sources and, from GitHub, 
 fmt: toolchain ## format the code
 	@cargo fmt --all
 
-# The tests' cluster is there only when they were interrupted. Without its directory nothing could end it.
-clean: toolchain ## remove what was built; counts in persistent/ stay
-	@[ ! -e target/cluster-test ] || VISITS_CLUSTER_DIR=target/cluster-test cargo xtask cluster down
+# Interrupted tests leave their clusters running. Only the clusters' directories make it possible to stop them.
+clean: toolchain ## remove everything that was built; counts in persistent/ stay
+	@for cluster in target/cluster-test target/cluster-test-ipv6; do \
+		[ ! -e $$cluster ] || VISITS_CLUSTER_DIR=$$cluster cargo xtask cluster down || exit; \
+	done
 	@cargo clean && rm -f visits.wasm
 
-# `rustup toolchain install` reads rust-toolchain.toml; it takes a tenth of a second when all is there already, and
-# shows its progress when it is not.
+# `rustup toolchain install` reads rust-toolchain.toml. It takes a tenth of a second if everything is installed, and
+# shows its progress if not.
 toolchain:
-	@command -v rustup >/dev/null || { echo "rustup is missing: install it (1.28 or newer) from https://rustup.rs, then run make again" >&2; exit 1; }
-	@command -v cc >/dev/null || { echo "there is no C linker (cc): install one, on Debian with: apt-get install build-essential" >&2; exit 1; }
+	@command -v rustup >/dev/null || { echo "rustup is not installed: install it (1.28 or newer) from https://rustup.rs, then run make again" >&2; exit 1; }
+	@command -v cc >/dev/null || { echo "a C linker (cc) is not installed: install one, on Debian with: apt-get install build-essential" >&2; exit 1; }
 	@rustup $$(rustup target list --installed 2>/dev/null | grep -qx wasm32-wasip2 && echo --quiet) toolchain install

@@ -60,6 +60,7 @@ variables! {
     SDKS = "SDKS_DIR", Directory, "the components of other SDKs", TEST;
     HOST_CACHE = "PREOPEN_TEST_CACHE", Text, "the directory of compiled components that all hosts of one run share", TEST;
     H2SPEC = "H2SPEC_BIN", File, "the conformance tests for HTTP/2 servers", TEST;
+    H2SPEC_PROGRAMS = "H2SPEC_BIN_DIR", Directory, "a directory with h2spec, which is used instead of building it", TEST;
     NGINX = "NGINX_BIN", File, "the reverse proxy nginx", TEST;
     HAPROXY = "HAPROXY_BIN", File, "the reverse proxy HAProxy", TEST;
     CHROMIUM = "CHROMIUM_BIN", File, "the browser", TEST;
@@ -142,7 +143,7 @@ impl Variable {
         };
         ensure!(
             found(&path),
-            "{name}={}: no such {kind}: run `{command}`, which builds {content}",
+            "{name}={}: no such {kind}: unset {name} and run `{command}`, which sets it to {content}",
             path.display()
         );
         Ok(path)

@@ -54,6 +54,21 @@ fn partial_name(path: &Path) -> PathBuf {
     ))
 }
 
+/// Returns a temporary file without a name, which is gone as soon as it is closed.
+///
+/// # Errors
+///
+/// Fails if the directory for temporary files cannot be written to.
+pub fn unnamed() -> io::Result<fs::File> {
+    let path = partial_name(&std::env::temp_dir().join("unnamed"));
+    let mut options = fs::File::options();
+    options.read(true).write(true).create_new(true);
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let file = options.open(&path)?;
+    fs::remove_file(&path)?;
+    Ok(file)
+}
+
 /// Copies all files of a directory and of those below it, with the default permissions: files in Go's module cache are
 /// write-protected, and a copy of them should not be.
 ///

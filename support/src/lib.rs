@@ -4,11 +4,13 @@
 //! - [`wait`]: waiting with a deadline for something that sends no notification
 //! - [`files`]: files that are replaced atomically, and copies of directories
 //! - [`cgroup`]: cgroups of both versions, as directories
-//! - [`process`]: the current user, orphaned processes, and a command as text
+//! - [`command`]: programs with a deadline
+//! - [`process`]: the current user, and orphaned processes
 //! - [`programs`]: programs on the `PATH`
 //! - [`xdg`]: the directories for a user's caches and state
 
 pub mod cgroup;
+pub mod command;
 pub mod environment;
 pub mod files;
 pub mod process;

@@ -1,9 +1,9 @@
-//! Calls of cargo. All native ones select the whole workspace in release, whichever part of it they build: cargo
-//! unites features over the selected packages, so a build of the host alone would compile wasmtime once more,
-//! with other features, than the tests do.
+//! Calls of cargo. Every native call selects the whole workspace, whichever part of it is built: cargo unites the
+//! features of the selected packages, so a build of the host alone would compile wasmtime with other features than the
+//! tests use, and thus a second time.
 
 use crate::setup;
-use crate::workspace::{self, GUEST_PROFILE, GUEST_TARGET, TOOLBOX_PROFILE};
+use crate::workspace::{self, GUEST_PROFILE, GUEST_TARGET, PROFILE, TOOLBOX_PROFILE};
 use anyhow::Result;
 use std::path::PathBuf;
 use std::process::Command;
@@ -11,13 +11,13 @@ use std::process::Command;
 /// The environment variable that names the packed toolbox to the shim's build script.
 const TOOLBOX: &str = "PREOPEN_TOOLBOX";
 
-/// `cargo SUBCOMMAND --locked`, run at the repository's top.
+/// Returns `cargo SUBCOMMAND --locked`, run at the repository's top.
 pub(crate) fn command(subcommand: &str) -> Result<Command> {
-    // The cargo that runs this command, else the one on the PATH.
+    // The cargo that runs this command, or the first on the PATH.
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command.arg(subcommand).current_dir(workspace::root());
-    // Made absolute, for the current directory changes.
+    // Absolute, because the current directory changes.
     command.env("CARGO_TARGET_DIR", workspace::target()?);
     if subcommand != "fmt" {
         command.arg("--locked");
@@ -25,11 +25,15 @@ pub(crate) fn command(subcommand: &str) -> Result<Command> {
     Ok(command)
 }
 
-/// The same on the whole workspace, natively; without the shim where it cannot be linked.
+/// Returns the same for the whole workspace, natively. The shim is left out if it cannot be linked.
 pub(crate) fn native(subcommand: &str) -> Result<Command> {
+    native_with(PROFILE, subcommand)
+}
+
+fn native_with(profile: &str, subcommand: &str) -> Result<Command> {
     let mut command = command(subcommand)?;
-    command.args(["--release", "--workspace"]);
-    // Set for every subcommand: if one call set it and the next did not, each would build the shim again.
+    command.args(["--profile", profile, "--workspace"]);
+    // Set for every subcommand: cargo builds the shim again whenever the variable changes.
     let toolbox = workspace::packed_toolbox()?;
     if toolbox.is_file() {
         command.env(TOOLBOX, toolbox);
@@ -40,12 +44,34 @@ pub(crate) fn native(subcommand: &str) -> Result<Command> {
     Ok(command)
 }
 
-/// The same on these guests, for the target they run on.
+/// Returns the build of these native programs.
+pub(crate) fn programs(names: &[&str]) -> Result<Command> {
+    programs_with(PROFILE, names)
+}
+
+/// Returns the build of these native programs with another profile than usual.
+pub(crate) fn programs_with(profile: &str, names: &[&str]) -> Result<Command> {
+    let mut command = native_with(profile, "build")?;
+    command.args(names.iter().flat_map(|name| ["--bin", name]));
+    Ok(command)
+}
+
+/// Returns the build of the host command.
+pub(crate) fn host() -> Result<Command> {
+    programs(&["preopen"])
+}
+
+/// Returns the build of the shim, with the toolbox as it was packed last (see [`crate::toolbox`]).
+pub(crate) fn shim() -> Result<Command> {
+    programs(&["containerd-shim-preopen-v1"])
+}
+
+/// Returns `cargo SUBCOMMAND` for these guests and the target they run on.
 pub(crate) fn guests(subcommand: &str, packages: &[&str]) -> Result<Command> {
     wasm(subcommand, GUEST_PROFILE, packages)
 }
 
-/// The same on the toolbox.
+/// Returns `cargo SUBCOMMAND` for the toolbox.
 pub(crate) fn toolbox(subcommand: &str) -> Result<Command> {
     wasm(subcommand, TOOLBOX_PROFILE, &["preopen-toolbox"])
 }
@@ -57,8 +83,8 @@ fn wasm(subcommand: &str, profile: &str, packages: &[&str]) -> Result<Command> {
         command.args(["--package", package]);
     }
     if let Some(home) = home() {
-        // Panics name source files, and those of dependencies lie in the home of whoever builds: without this, the
-        // same source would give each of them another component. (Flags in RUSTFLAGS take this one's place.)
+        // Panic messages contain the paths of source files, and those of dependencies lie in the builder's home. This
+        // flag makes the component the same for every builder. (Flags in RUSTFLAGS would replace it.)
         let flag = format!("--remap-path-prefix={}=cargo", home.display());
         command.arg("--config");
         command.arg(format!("target.{GUEST_TARGET}.rustflags=[{flag:?}]"));
@@ -66,30 +92,9 @@ fn wasm(subcommand: &str, profile: &str, packages: &[&str]) -> Result<Command> {
     Ok(command)
 }
 
-/// Where cargo keeps the sources of dependencies.
+/// Returns the directory in which cargo keeps the sources of dependencies.
 fn home() -> Option<PathBuf> {
     let set = std::env::var_os("CARGO_HOME").filter(|home| !home.is_empty());
     set.map(PathBuf::from)
         .or_else(|| Some(std::env::home_dir()?.join(".cargo")))
-}
-
-/// The build of the host command.
-pub(crate) fn host() -> Result<Command> {
-    let mut command = native("build")?;
-    command.args(["--bin", "preopen"]);
-    Ok(command)
-}
-
-/// The build of the program that packs the toolbox.
-pub(crate) fn packer() -> Result<Command> {
-    let mut command = native("build")?;
-    command.args(["--bin", "preopen-toolbox-pack"]);
-    Ok(command)
-}
-
-/// The build of the shim, with the toolbox as it was packed last (see [`crate::toolbox`]).
-pub(crate) fn shim() -> Result<Command> {
-    let mut command = native("build")?;
-    command.args(["--bin", "containerd-shim-preopen-v1"]);
-    Ok(command)
 }

@@ -1,43 +1,46 @@
-//! `cargo xtask cluster`: builds a Kubernetes of one node with the counter on it, and runs `visits-cluster`, which keeps
-//! it (see cluster/). Only `up` builds: every other command is for a cluster that is there, and takes no longer than
-//! what it does.
+//! `cargo xtask cluster`: builds a Kubernetes of one node with the counter on it, and runs the cluster tool,
+//! `visits-cluster` (see cluster/). Only `up` builds. Every other command is for a cluster that exists.
 
 use crate::setup::{self, CLUSTER};
 use crate::{cargo, command, go, image, toolbox, workspace};
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
+use visits_support::environment::{self, Environment};
+use visits_support::process::is_root;
 
-/// What a user types to have everything built.
+/// The remedy if something is not built.
 const REMEDY: &str = "run `make cluster` first";
 
-/// What `cluster` takes.
+/// The options of `cluster`.
 #[derive(clap::Args)]
 #[command(
     override_usage = "cargo xtask cluster COMMAND [ARGS]",
     after_help = "Commands:
   up [--empty] [--ip-families ipv4|dual|ipv6]
-                      build everything and bring the cluster up, with the counter on it
-  down                end it and remove all that it has left, its volumes too
-  stop, start         kill all that runs on the node; start it again
+                      build everything and start the cluster, with the counter on it
+  down                stop the cluster and remove everything that belongs to it, including its volumes
+  stop, start         kill everything that runs on the node; start it again
   restart PROGRAM     restart kubelet, containerd or another program of the node
-  import FILE         give the images in an archive to the node
+  import FILE         import the images of an archive into the node
   kubectl -- ARGS     run kubectl as the cluster's administrator
   node -- COMMAND     run a command on the node, as root
   kubeconfig          print the kubeconfig's path
 
 Environment:
-  VISITS_CLUSTER_DIR      where the cluster is kept (default: ~/.local/state/visits/cluster)
-  VISITS_CLUSTER_NETWORK  its number N, 0 to 255: its addresses are 198.18.N.0/24 and fd00:198:18:N::/64 (default: 0)
+  VISITS_CLUSTER_DIR      the cluster's directory (default: ~/.local/state/visits/cluster)
+  VISITS_CLUSTER_NETWORK  the cluster's number N, 0 to 255, which decides its addresses: 198.18.N.0/24 and
+                          fd00:198:18:N::/64 (default: 0)
   VISITS_CLUSTER_IP_FAMILIES
-                          as --ip-families: the address families of nodes, pods and Services (default: dual)
-  KUBERNETES_BIN_DIR      kube-apiserver, kubelet, kubectl, etcd and so on, of another version, instead of building them
-  NODE_BIN_DIR            likewise containerd, runc and the CNI plugins ptp, host-local and loopback"
+                          the address families of nodes, pods and Services, as --ip-families (default: dual)
+  KUBERNETES_BIN_DIR      a directory with kube-apiserver, kubelet, kubectl, etcd and so on, to use instead of building
+                          them
+  NODE_BIN_DIR            a directory with containerd, runc and the CNI plugins ptp, host-local and loopback, likewise"
 )]
 pub(crate) struct Options {
-    /// What `visits-cluster` gets, such as `up`
+    /// The arguments of `visits-cluster`, such as `up`
     #[arg(
         required = true,
         value_name = "COMMAND",
@@ -47,40 +50,39 @@ pub(crate) struct Options {
     arguments: Vec<OsString>,
 }
 
-/// Builds what `up` needs, and replaces this process with the program, whose exit code is then this one's.
+/// Builds what `up` needs, and replaces this process with the cluster tool, so that its exit code becomes this one's.
 pub(crate) fn run(options: &Options) -> Result<()> {
     let command = options.arguments.first().and_then(|first| first.to_str());
     let cluster = match command {
         Some("up") => {
             if let Some(missing) = missing() {
-                bail!("a cluster cannot be brought up here: {missing}");
+                bail!("a cluster cannot run here: {missing}");
             }
+            CLUSTER.prepare()?;
             Cluster::build()?
         }
-        // These need nothing of what the node is made of, which may by now be of another version.
-        Some("down" | "stop" | "kubeconfig") => Cluster::program_alone()?,
+        // These need no program of the node, and must work after the programs' versions have changed.
+        Some("down" | "stop" | "kubeconfig") => Cluster::tool_alone()?,
         _ => Cluster::find()?,
     };
     let mut program = cluster.command();
     let error = program.args(&options.arguments).exec();
-    Err(error).with_context(|| format!("start {}", cluster.program.display()))
+    Err(error).with_context(|| format!("start {}", cluster.tool.display()))
 }
 
-/// Why there can be no cluster here, if so, after installing what can be installed.
+/// Returns why a cluster cannot run here, if so. Missing packages that can be installed are no reason.
 pub(crate) fn missing() -> Option<String> {
-    if !workspace::is_root() {
+    if !is_root() {
         return Some("its node needs root on Linux".into());
     }
-    go::KUBERNETES
-        .missing()
-        .or_else(|| CLUSTER.prepare().err().map(|error| format!("{error:#}")))
+    go::KUBERNETES.missing().or_else(|| CLUSTER.unavailable())
 }
 
-/// The program that keeps a cluster, and what it makes one of.
+/// The cluster tool, and the environment that names everything a cluster consists of.
 #[derive(Clone)]
 pub(crate) struct Cluster {
-    program: PathBuf,
-    variables: Vec<(&'static str, PathBuf)>,
+    tool: PathBuf,
+    environment: Environment,
 }
 
 impl Cluster {
@@ -88,10 +90,12 @@ impl Cluster {
     pub(crate) fn build() -> Result<Self> {
         eprintln!("==> the toolbox");
         toolbox::run()?;
-        eprintln!("==> the programs: the shim, visits-image, visits-cluster");
-        let mut build = cargo::shim()?;
-        build.args(["--bin", "visits-image", "--bin", "visits-cluster"]);
-        command::run(build)?;
+        eprintln!("==> the shim, visits-image and visits-cluster");
+        command::run(cargo::programs(&[
+            "containerd-shim-preopen-v1",
+            image::PROGRAM,
+            "visits-cluster",
+        ])?)?;
         eprintln!("==> the counter's image");
         image::pack(&workspace::images()?)?;
         eprintln!("==> the node, Kubernetes and its add-ons");
@@ -102,64 +106,59 @@ impl Cluster {
         ])
     }
 
-    /// What is built already.
+    /// Finds what an earlier run has built.
     fn find() -> Result<Self> {
         let built = |group: go::Group| {
             let directory = group.built()?;
-            directory.with_context(|| format!("{} is not built: {REMEDY}", group.what()))
+            directory.with_context(|| format!("{} are not built: {REMEDY}", group.what()))
         };
         let cluster = Self::new([built(go::NODE)?, built(go::KUBERNETES)?, built(go::ADDONS)?])?;
-        let paths = cluster.variables.iter().map(|(_, path)| path);
-        for path in paths.chain([&cluster.program]) {
-            ensure!(path.exists(), "there is no {}: {REMEDY}", path.display());
+        if let Some((_, path)) = cluster.environment.missing().first() {
+            bail!("{} does not exist: {REMEDY}", path.display());
         }
         Ok(cluster)
     }
 
-    /// The program alone, which takes seconds to build where it is missing.
-    fn program_alone() -> Result<Self> {
-        let program = workspace::cluster()?;
-        if !program.exists() {
-            let mut build = cargo::native("build")?;
-            build.args(["--bin", "visits-cluster"]);
-            command::run(build)?;
+    /// Returns the tool without the environment, after building it if it does not exist, which takes seconds.
+    fn tool_alone() -> Result<Self> {
+        let tool = workspace::cluster()?;
+        if !tool.exists() {
+            command::run(cargo::programs(&["visits-cluster"])?)?;
         }
         Ok(Self {
-            program,
-            variables: Vec::new(),
+            tool,
+            environment: Environment::default(),
         })
     }
 
     fn new([node, kubernetes, addons]: [PathBuf; 3]) -> Result<Self> {
-        let busybox = setup::busybox().context("there is no static busybox")?;
-        Ok(Self {
-            program: workspace::cluster()?,
-            variables: vec![
-                ("KUBECTL_BIN", kubernetes.join("kubectl")),
-                ("NODE_BIN_DIR", node),
-                ("KUBERNETES_BIN_DIR", kubernetes),
-                ("ADDONS_BIN_DIR", addons),
-                ("SHIM_BIN", workspace::shim()?),
-                ("BUSYBOX_BIN", busybox),
-                ("VISITS_IMAGE", workspace::images()?.join("visits-oci.tar")),
-            ],
-        })
+        let busybox = setup::busybox()
+            .with_context(|| format!("static busybox is not installed: {}", CLUSTER.by_hand()))?;
+        let tool = workspace::cluster()?;
+        let mut environment = Environment::default();
+        environment.set(environment::CLUSTER_TOOL, &tool);
+        environment.set(environment::KUBECTL, kubernetes.join("kubectl"));
+        environment.set(environment::NODE_PROGRAMS, node);
+        environment.set(environment::KUBERNETES_PROGRAMS, kubernetes);
+        environment.set(environment::ADDONS, addons);
+        environment.set(environment::SHIM, workspace::shim()?);
+        environment.set(environment::BUSYBOX, busybox);
+        environment.set(
+            environment::COUNTER_IMAGE,
+            workspace::images()?.join("visits-oci.tar"),
+        );
+        Ok(Self { tool, environment })
     }
 
-    /// The program.
-    pub(crate) fn program(&self) -> &Path {
-        &self.program
-    }
-
-    /// The program, with the environment that it needs.
+    /// Returns the tool as a command, with the environment.
     pub(crate) fn command(&self) -> Command {
-        let mut command = Command::new(&self.program);
-        self.apply(&mut command);
+        let mut command = Command::new(&self.tool);
+        self.environment.apply(&mut command);
         command
     }
 
-    /// Gives that environment to a command.
-    pub(crate) fn apply(&self, command: &mut Command) {
-        command.envs(self.variables.iter().cloned());
+    /// Returns the environment.
+    pub(crate) fn environment(&self) -> &Environment {
+        &self.environment
     }
 }

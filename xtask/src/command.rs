@@ -1,8 +1,8 @@
-//! Runs any program: one that shows its output, or one that is quiet unless it fails.
+//! Runs any program: with its output shown, or quietly unless it fails.
 
 use anyhow::{Context, Result, bail, ensure};
-use std::path::Path;
 use std::process::{Command, Stdio};
+use visits_support::command::line;
 
 /// How many of a failed command's last lines its error quotes.
 const LAST_LINES: usize = 20;
@@ -31,19 +31,4 @@ pub(crate) fn quietly(command: &mut Command) -> Result<()> {
     let lines: Vec<_> = text.lines().filter(|line| !line.is_empty()).collect();
     let last = &lines[lines.len().saturating_sub(LAST_LINES)..];
     bail!("{line} failed: {}\n{}", output.status, last.join("\n"))
-}
-
-/// Returns the command as one would type it.
-pub(crate) fn line(command: &Command) -> String {
-    let program = Path::new(command.get_program());
-    let mut line = program
-        .file_name()
-        .unwrap_or(command.get_program())
-        .to_string_lossy()
-        .into_owned();
-    for argument in command.get_args() {
-        line.push(' ');
-        line.push_str(&argument.to_string_lossy());
-    }
-    line
 }

@@ -1,68 +1,79 @@
-//! `cargo xtask dist`: what is released for nodes, into target/dist: the shim in an archive named for its platform, its
-//! checksum, and the installer that carries both, as a script and as an image. The shim is the one that the tests run,
-//! without its symbols; one small program is built once more, for it has to run where there is no libc.
+//! `cargo xtask dist`: writes what is released for nodes into target/dist: the shim in an archive named after its
+//! platform, its checksum, and the installer that contains both, as a script and as an image. The shim has no symbols.
+//! One small program is linked statically, because it runs in an image without a libc.
 
 use crate::setup::{self, NODE};
-use crate::{cargo, command, toolbox, workspace};
+use crate::workspace::{self, PROFILE, RELEASE_PROFILE};
+use crate::{cargo, command, toolbox};
 use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// What `dist` takes.
+/// The shim.
+const SHIM: &str = "containerd-shim-preopen-v1";
+
+/// The program that packs.
+const PROGRAM: &str = "preopen-dist";
+
+/// The options of `dist`.
 #[derive(clap::Args)]
 #[command(
-    after_help = "SOURCE_DATE_EPOCH is the time that the files bear, in seconds since 1970 (default: 0)."
+    after_help = "SOURCE_DATE_EPOCH sets the files' time stamps, in seconds since 1970 (default: 0)."
 )]
 pub(crate) struct Options {
-    /// Where to write it (default: target/dist)
+    /// The directory to write to (default: target/dist)
     #[arg(long, value_name = "DIR")]
     output: Option<PathBuf>,
 }
 
-/// Builds what is not up to date and writes it.
+/// Builds what is not up to date at full speed and writes the release.
 pub(crate) fn run(options: Options) -> Result<()> {
     let output = match options.output {
         Some(output) => output,
         None => workspace::dist()?,
     };
-    pack(&output)
+    pack(&output, RELEASE_PROFILE)
 }
 
-/// The same, here; the installer's image is `preopen-node-oci.tar`.
-pub(crate) fn pack(output: &Path) -> Result<()> {
+/// Packs the shim that the tests run and returns the path of the installer's image.
+pub(crate) fn pack_for_tests() -> Result<PathBuf> {
+    let directory = workspace::dist()?;
+    pack(&directory, PROFILE)?;
+    Ok(directory.join("preopen-node-oci.tar"))
+}
+
+fn pack(output: &Path, profile: &str) -> Result<()> {
     setup::prepare_shim()?;
+    let busybox = setup::busybox()
+        .with_context(|| format!("static busybox is not installed: {}", NODE.by_hand()))?;
     toolbox::run()?;
-    let mut build = cargo::shim()?;
-    build.args(["--bin", "preopen-dist"]);
-    command::run(build)?;
+    command::run(cargo::programs_with(profile, &[SHIM, PROGRAM])?)?;
+    let built = workspace::target()?.join(profile);
     let label = label()?;
-    let mut dist = Command::new(workspace::target()?.join("release/preopen-dist"));
+    let mut dist = Command::new(built.join(PROGRAM));
     dist.arg("--shim")
-        .arg(stripped()?)
+        .arg(stripped(&built.join(SHIM))?)
         .arg("--script")
         .arg(workspace::root().join("runtimeclass/installer/preopen-node"))
         .arg("--label")
         .arg(label)
         .arg("--busybox")
-        .arg(
-            setup::busybox()
-                .with_context(|| format!("there is no static busybox: {}", NODE.by_hand()))?,
-        )
+        .arg(busybox)
         .arg(output);
     command::run(dist)
 }
 
-/// The shim without what only a debugger reads: two thirds of its size.
-fn stripped() -> Result<PathBuf> {
-    let stripped = workspace::target()?.join("release/containerd-shim-preopen-v1.stripped");
+/// Returns a copy of the shim without the symbols, which are two thirds of its size.
+fn stripped(shim: &Path) -> Result<PathBuf> {
+    let stripped = shim.with_added_extension("stripped");
     let mut strip = Command::new("strip");
-    strip.arg("-o").arg(&stripped).arg(workspace::shim()?);
+    strip.arg("-o").arg(&stripped).arg(shim);
     command::run(strip)?;
     Ok(stripped)
 }
 
-/// Builds the program that labels nodes, with libc inside. It goes into a directory of its own, for that is how cargo
-/// keeps apart what is built with other flags; and with its own dependencies alone, for wasmtime is none of them.
+/// Builds the program that labels nodes, with libc linked in. The target is named, because cargo then uses a directory
+/// of its own for the other flags. The package is selected alone, because it does not need wasmtime.
 fn label() -> Result<PathBuf> {
     const NAME: &str = "preopen-label";
     let target = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);

@@ -1,45 +1,48 @@
-//! The programs of a Kubernetes node, of Kubernetes itself and of a cluster's add-ons, built from pinned Go modules:
-//! known versions on every machine, without a download of anything that somebody else has built.
+//! The programs of a Kubernetes node, of Kubernetes itself and of a cluster's add-ons, built from pinned Go modules.
+//! Every machine thus has the same versions, and downloads source code only.
 //!
-//! They are kept outside of the repository, each group under the content of what it is built from: every clone on a
-//! machine shares them, and a change of a version builds that group anew beside what is there.
+//! The programs are kept outside of the repository, in a directory for each group whose name contains a hash of its
+//! inputs. All clones on a machine share them, and a new version is built beside the old one.
 //!
-//! - [`manifests`]: the add-ons' own manifests, which their modules hold
-//! - [`progress`]: what a build tells while it runs, for the longest takes minutes
+//! - [`manifests`]: the add-ons' own manifests, which are part of their modules
+//! - [`progress`]: shows the progress of a build, because the longest takes minutes
 
 mod manifests;
 mod progress;
 
 use crate::{cache, workspace};
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use manifests::Manifests;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use visits_support::environment::{self, Variable};
+use visits_support::programs;
 
 /// Modules that are built with the same flags into one directory.
 pub(crate) struct Group {
-    /// What the directory's name begins with.
+    /// The beginning of the directory's name.
     name: &'static str,
-    /// The variable that names a directory of programs to use instead, for other versions than these.
-    instead: &'static str,
-    /// What is in it, and how long it takes when nothing is compiled yet, on two cores.
+    /// Names a directory of programs that are used instead, to try other versions.
+    instead: Variable,
+    /// The programs, as a noun phrase.
     what: &'static str,
+    /// How long the build takes on two cores if nothing is compiled yet.
     takes: &'static str,
-    /// Each with its `tool` lines, below the repository's top.
+    /// The modules' directories, below the repository's top. The programs are the `tool` lines of their go.mod.
     modules: &'static [&'static str],
     flags: &'static [&'static str],
-    /// Whether the programs are linked with C libraries. Those that are not run in an image with nothing else in it.
+    /// Whether the programs are linked with C libraries. The others can run in an image with nothing else in it.
     c: bool,
-    /// The module of the first directory whose version its programs are to tell.
+    /// The module of the first directory whose version the programs report as their own.
     stamp: Option<&'static str>,
     manifests: &'static [Manifests],
 }
 
-/// The conformance tests for servers of HTTP/2.
+/// The conformance tests for HTTP/2 servers.
 pub(crate) const H2SPEC: Group = Group {
     name: "h2spec",
-    instead: "H2SPEC_BIN_DIR",
+    instead: environment::H2SPEC_PROGRAMS,
     what: "h2spec",
     takes: "half a minute",
     modules: &["tests/host/go/h2spec"],
@@ -49,11 +52,11 @@ pub(crate) const H2SPEC: Group = Group {
     manifests: &[],
 };
 
-/// What a node runs. crictl is a module of its own, for it wants other versions of the same packages than containerd
-/// does. Without the tag, runc refuses a pod's default system call filter.
+/// The programs that a node runs. crictl is a module of its own, because it requires other versions of some packages
+/// than containerd does. Without the tag, runc refuses a pod's default system call filter.
 pub(crate) const NODE: Group = Group {
     name: "node",
-    instead: "NODE_BIN_DIR",
+    instead: environment::NODE_PROGRAMS,
     what: "containerd, runc, CNI plugins and crictl",
     takes: "five minutes",
     modules: &["tests/containerd/go/node", "tests/containerd/go/crictl"],
@@ -63,10 +66,10 @@ pub(crate) const NODE: Group = Group {
     manifests: &[],
 };
 
-/// Kubernetes, and etcd with it: they share most of what is compiled.
+/// Kubernetes and etcd, which share most of their packages.
 pub(crate) const KUBERNETES: Group = Group {
     name: "kubernetes",
-    instead: "KUBERNETES_BIN_DIR",
+    instead: environment::KUBERNETES_PROGRAMS,
     what: "Kubernetes and etcd",
     takes: "six minutes",
     modules: &["cluster/go/kubernetes"],
@@ -76,11 +79,11 @@ pub(crate) const KUBERNETES: Group = Group {
     manifests: &[],
 };
 
-/// What makes a cluster of it: each a module of its own, with the versions of Kubernetes' packages where it takes
-/// them, so that those are compiled once.
+/// The add-ons of a cluster. Each is a module of its own that requires the same versions of Kubernetes' packages if it
+/// can, so that those are compiled once.
 pub(crate) const ADDONS: Group = Group {
     name: "addons",
-    instead: "ADDONS_BIN_DIR",
+    instead: environment::ADDONS,
     what: "MetalLB, local-path-provisioner, CoreDNS and metrics-server",
     takes: "three minutes",
     modules: &[
@@ -98,11 +101,11 @@ pub(crate) const ADDONS: Group = Group {
 /// The page with releases of Go.
 pub(crate) const DOWNLOADS: &str = "https://go.dev/dl";
 
-/// Where Kubernetes' programs keep the version that they tell.
+/// The package in which Kubernetes' programs keep the version that they report.
 const VERSION: &str = "k8s.io/component-base/version";
 
 impl Group {
-    /// Why it cannot be built here, if it cannot: there is no Go, or it is too old.
+    /// Returns why the programs cannot be built here, if so: there is no Go, or it is too old.
     pub(crate) fn missing(&self) -> Option<String> {
         match self.given() {
             Ok(None) => self.go_versions().err(),
@@ -111,57 +114,31 @@ impl Group {
         .map(|error| format!("{error:#}"))
     }
 
-    /// The directory that the environment names instead.
+    /// Returns the directory that the environment names instead.
     fn given(&self) -> Result<Option<PathBuf>> {
-        let Some(directory) = std::env::var_os(self.instead) else {
-            return Ok(None);
-        };
-        let directory = std::path::absolute(&directory)
-            .with_context(|| format!("{}={}", self.instead, directory.display()))?;
-        ensure!(
-            directory.is_dir(),
-            "{}={}: no such directory; it would hold {}",
-            self.instead,
-            directory.display(),
-            self.what
-        );
-        Ok(Some(directory))
+        self.instead.get().map(|_| self.instead.path()).transpose()
     }
 
-    /// Builds what is not there already; the directory of its programs.
+    /// Returns the directory of the programs, after building them if no earlier run has.
     pub(crate) fn build(&self) -> Result<PathBuf> {
         if let Some(given) = self.given()? {
             return Ok(given);
         }
-        let directory = self.directory()?;
-        if directory.is_dir() {
-            return Ok(directory);
-        }
-        eprintln!(
-            "building {} from source: some {} the first time",
-            self.what, self.takes
-        );
-        let partial = directory.with_extension(std::process::id().to_string());
-        std::fs::create_dir_all(&partial).with_context(|| format!("make {}", partial.display()))?;
-        // Whole or absent. That another run was faster is as good.
-        let placed =
-            self.fill(&partial)
-                .and_then(|()| match std::fs::rename(&partial, &directory) {
-                    Err(error) if !directory.is_dir() => {
-                        Err(error).with_context(|| format!("rename to {}", directory.display()))
-                    }
-                    _ => Ok(()),
-                });
-        let _ = std::fs::remove_dir_all(&partial);
-        placed.map(|()| directory)
+        cache::filled(self.directory()?, |partial| {
+            eprintln!(
+                "building {} from source: some {} the first time",
+                self.what, self.takes
+            );
+            self.fill(partial)
+        })
     }
 
-    /// What is in it.
+    /// Returns the programs' names, as a noun phrase.
     pub(crate) fn what(&self) -> &'static str {
         self.what
     }
 
-    /// The directory of its programs, if it is built.
+    /// Returns the directory of the programs if they are built.
     pub(crate) fn built(&self) -> Result<Option<PathBuf>> {
         if let Some(given) = self.given()? {
             return Ok(Some(given));
@@ -195,7 +172,7 @@ impl Group {
         })
     }
 
-    /// What is given to every build. Without symbols the whole takes half of the space.
+    /// Returns the flags of every build. Without symbols the programs take half of the space.
     fn flags(&self) -> Result<Vec<String>> {
         let mut ldflags = "-s -w".to_owned();
         if let Some(module) = self.stamp {
@@ -216,10 +193,11 @@ impl Group {
         Ok(flags)
     }
 
-    /// The version of a module that the first go.mod requires.
+    /// Returns the version of a module that the first go.mod requires.
     fn version_of(&self, module: &str) -> Result<String> {
         let path = workspace::root().join(self.modules[0]).join("go.mod");
-        let text = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+        let text =
+            std::fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
         let version = text.lines().find_map(|line| {
             let mut words = line.split_whitespace();
             (words.next() == Some(module)).then(|| words.next())?
@@ -229,7 +207,8 @@ impl Group {
             .with_context(|| format!("{}: {module} is not required", path.display()))
     }
 
-    /// A name for everything that the result depends on. A new Rust may give another, which costs a build.
+    /// Returns a hash of everything that the programs depend on. Another version of Rust may hash differently, which
+    /// costs a build.
     fn key(&self) -> Result<String> {
         let mut hasher = DefaultHasher::new();
         (self.flags()?, self.c, self.go_versions()?).hash(&mut hasher);
@@ -239,18 +218,20 @@ impl Group {
         Ok(format!("{:016x}", hasher.finish()))
     }
 
-    /// The Go that builds the modules. One that is too old says so, or fetches a newer one, as it is set up to.
+    /// Returns the versions of Go that build the modules. A Go that is too old downloads a newer one or fails, depending
+    /// on its configuration.
     fn go_versions(&self) -> Result<String> {
-        if workspace::program(&["go"]).is_none() {
-            bail!("there is no Go: install it from {DOWNLOADS}");
-        }
+        ensure!(
+            programs::find(&["go"]).is_some(),
+            "Go is not installed: install it from {DOWNLOADS}"
+        );
         let mut versions = String::new();
         for module in self.modules {
             let output = self.go(module).arg("version").output().context("run go")?;
             let error = String::from_utf8_lossy(&output.stderr);
             ensure!(
                 output.status.success(),
-                "{}: install a newer one from {DOWNLOADS}",
+                "{}: install a newer Go from {DOWNLOADS}",
                 error.trim()
             );
             versions += &String::from_utf8_lossy(&output.stdout);
@@ -261,7 +242,7 @@ impl Group {
     fn go(&self, module: &str) -> Command {
         let mut go = Command::new("go");
         go.current_dir(workspace::root().join(module));
-        // What is set for other projects on this machine must not change what is built.
+        // Settings for other projects on this machine must not change the programs.
         go.env("GOFLAGS", "")
             .env("GOWORK", "off")
             .env("CGO_ENABLED", if self.c { "1" } else { "0" });
@@ -274,7 +255,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn kubernetes_tells_the_version_that_its_go_mod_requires() {
+    fn kubernetes_reports_the_version_that_its_go_mod_requires() {
         let flags = KUBERNETES.flags().expect("go.mod is well formed").join(" ");
         let version = KUBERNETES
             .version_of("k8s.io/kubernetes")

@@ -6,14 +6,17 @@ use anyhow::Result;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// What `image` takes.
+/// The program that packs.
+pub(crate) const PROGRAM: &str = "visits-image";
+
+/// The options of `image`.
 #[derive(clap::Args)]
 #[command(
-    after_help = "SOURCE_DATE_EPOCH is the time that the image bears, in seconds since 1970 \
+    after_help = "SOURCE_DATE_EPOCH sets the image's time stamps, in seconds since 1970 \
                         (default: 0, so that the same source gives the same image)."
 )]
 pub(crate) struct Options {
-    /// Where to write it (default: target/image)
+    /// The directory to write to (default: target/image)
     #[arg(long, value_name = "DIR")]
     output: Option<PathBuf>,
 }
@@ -27,13 +30,11 @@ pub(crate) fn run(options: Options) -> Result<()> {
     pack(&output)
 }
 
-/// The same into this directory.
+/// Builds what is not up to date and writes the image into this directory.
 pub(crate) fn pack(output: &Path) -> Result<()> {
     component::run()?;
-    let mut build = cargo::native("build")?;
-    build.args(["--bin", "visits-image"]);
-    command::run(build)?;
-    let mut pack = Command::new(workspace::target()?.join("release/visits-image"));
+    command::run(cargo::programs(&[PROGRAM])?)?;
+    let mut pack = Command::new(workspace::program(PROGRAM)?);
     pack.arg(workspace::root().join("spin.toml")).arg(output);
     command::run(pack)
 }

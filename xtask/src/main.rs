@@ -1,14 +1,14 @@
-//! `cargo xtask COMMAND`: everything a developer or CI runs, in Rust instead of shell scripts. The Makefile is a list
-//! of these commands and nothing more.
+//! `cargo xtask COMMAND`: everything that a developer or CI runs, in Rust instead of shell scripts. Each target of the
+//! Makefile is one of these commands.
 //!
-//! - [`workspace`]: where things are: the repository, what is built and where it ends up
-//! - [`cargo`]: calls of cargo with the options that let all of them share one set of compiled crates
+//! - [`workspace`]: paths of the repository and of everything that is built
+//! - [`cargo`]: calls of cargo, with options that let all of them share the compiled crates
 //! - [`command`]: runs any program
-//! - [`cache`]: what is kept for every clone on a machine
+//! - [`cache`]: builds that are kept for all clones on a machine
 //! - [`go`]: programs of a Kubernetes node and of a cluster, which the tests run
 //! - [`sdks`]: components of other SDKs, which the tests run
-//! - [`component`], [`toolbox`], [`up`], [`mod@image`], [`dist`], [`cluster`], [`mod@test`], [`audit`], [`screenshots`], [`setup`], [`mod@bench`]: one
-//!   command each
+//! - [`component`], [`toolbox`], [`up`], [`mod@image`], [`dist`], [`cluster`], [`mod@test`], [`doc`], [`audit`],
+//!   [`screenshots`], [`setup`], [`mod@bench`]: one command each
 
 mod audit;
 mod bench;
@@ -18,6 +18,7 @@ mod cluster;
 mod command;
 mod component;
 mod dist;
+mod doc;
 mod go;
 mod image;
 mod screenshots;
@@ -44,27 +45,31 @@ struct Arguments {
 enum Command {
     /// Build the component into ./visits.wasm
     Component,
-    /// Build the tools that the shim brings for `kubectl exec`, into target/toolbox.xz
+    /// Build the shim's tools for `kubectl exec` into target/toolbox.xz
     Toolbox,
-    /// Build components of other SDKs for the tests, into target/sdks/
+    /// Build components of other SDKs for the tests into target/sdks/
     Sdks,
     /// Build everything and serve the counter
     Up(up::Options),
-    /// Build the counter's OCI image and its wasm artifact, into target/image/
+    /// Build the counter's OCI image and its wasm artifact into target/image/
     Image(image::Options),
-    /// Build what is released for nodes, the shim and its installer, into target/dist/
+    /// Build the release for nodes, which is the shim and its installer, into target/dist/
     Dist(dist::Options),
-    /// Keep a Kubernetes of one node with the counter on it
+    /// Run a Kubernetes of one node with the counter on it
     Cluster(cluster::Options),
     /// Run the tests: all of them, or one kind
     Test(test::Options),
-    /// Check the dependencies, for known vulnerabilities too (network)
+    /// Check formatting, clippy and the unit tests: no root, no network, within a minute once everything is compiled
+    Check,
+    /// Build the documentation of all crates
+    Doc,
+    /// Check the dependencies, including for known vulnerabilities (needs the network)
     Audit,
-    /// Take the README's screenshots of the page, into docs/
+    /// Take the README's pictures of the page into docs/
     Screenshots,
-    /// Measure visits a second, beside a hello-world component
+    /// Measure visits per second, beside a hello-world component
     Bench(bench::Options),
-    /// Install what the tests need beside Rust (Debian, as root)
+    /// Install the packages that the tests need beside Rust (Debian, as root)
     Setup,
 }
 
@@ -78,6 +83,8 @@ fn run() -> Result<ExitCode> {
         Command::Dist(options) => dist::run(options)?,
         Command::Cluster(options) => cluster::run(&options)?,
         Command::Test(options) => return test::run(&options),
+        Command::Check => return test::check(),
+        Command::Doc => doc::run()?,
         Command::Audit => audit::run()?,
         Command::Screenshots => screenshots::run()?,
         Command::Bench(options) => bench::run(&options)?,

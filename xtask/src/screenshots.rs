@@ -1,28 +1,27 @@
-//! `cargo xtask screenshots`: the pictures of the page in the README, as the browser test has just seen it.
+//! `cargo xtask screenshots`: takes the README's pictures of the page, in the browser test.
 
-use crate::{cargo, command, component, test::Environment, workspace, workspace::copy_atomically};
+use crate::test::Session;
+use crate::{cargo, command, component, workspace};
 use anyhow::{Context, Result, ensure};
+use visits_support::files;
 
-/// The most that a picture in the repository may weigh.
+/// The most bytes that a picture in the repository may have.
 const MAX_BYTES: u64 = 150_000;
 
 /// Runs the browser test and copies its two desktop pictures to `docs/`.
 pub(crate) fn run() -> Result<()> {
     component::run()?;
     command::run(cargo::host()?)?;
-    let environment = Environment::new()?;
-    let mut test = cargo::native("test")?;
-    test.args(["--test", "browser", "--", "--include-ignored"]);
-    environment.apply(&mut test);
+    let session = Session::new()?;
+    let mut test = session.cargo_test(&["--test", "browser"])?;
+    test.args(["--", "--include-ignored"]);
     command::run(test)?;
     let docs = workspace::root().join("docs");
-    std::fs::create_dir_all(&docs).with_context(|| format!("make {}", docs.display()))?;
+    std::fs::create_dir_all(&docs).with_context(|| format!("create {}", docs.display()))?;
     for scheme in ["light", "dark"] {
-        let taken = environment
-            .screenshots()
-            .join(format!("desktop-{scheme}.png"));
+        let taken = session.screenshots().join(format!("desktop-{scheme}.png"));
         let size = std::fs::metadata(&taken)
-            .with_context(|| format!("the browser test left no {}", taken.display()))?
+            .with_context(|| format!("picture of the browser test: {}", taken.display()))?
             .len();
         ensure!(
             size <= MAX_BYTES,
@@ -30,7 +29,7 @@ pub(crate) fn run() -> Result<()> {
             taken.display()
         );
         let picture = docs.join(format!("page-{scheme}.png"));
-        copy_atomically(&taken, &picture)?;
+        files::copy(&taken, &picture)?;
         eprintln!("==> {} ({size} bytes)", workspace::short(&picture));
     }
     Ok(())

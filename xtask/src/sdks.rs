@@ -1,26 +1,26 @@
-//! Components of other SDKs than this project's, built from pinned packages of the registries: what users bring.
+//! `cargo xtask sdks`: builds components as users of other SDKs would, from pinned packages of the registries.
 //!
-//! Each lies in tests/guests/sdks with the lock file of its packages. It is built once for every clone on a machine and
-//! kept under a name that its files decide (see [`cache`]).
+//! Each component has a directory in tests/guests/sdks with the lock file of its packages. It is built once for all
+//! clones on a machine and kept under a name with a hash of its files (see [`cache`]).
 
 use crate::command::quietly;
 use crate::setup::{JAVASCRIPT, PYTHON, Packages};
 use crate::workspace::GUEST_TARGET;
 use crate::{cache, cargo, workspace};
 use anyhow::{Context, Result, ensure};
-use std::ffi::OsString;
 use std::hash::{DefaultHasher, Hasher};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
+use visits_support::{files, programs};
 
 /// One of the components.
 pub(crate) struct Sdk {
     /// Its directory below tests/guests/sdks, and the name of the wasm file that the tests find.
     name: &'static str,
-    /// What builds it beside Rust.
+    /// Its build tools, beside Rust.
     packages: Option<&'static Packages>,
-    /// How long that takes on two cores when no package is cached.
+    /// How long the build takes on two cores if no package is cached.
     takes: &'static str,
     /// Builds the wasm file in a copy of its directory and returns its path there.
     build: fn(&Path) -> Result<PathBuf>,
@@ -54,19 +54,18 @@ pub(crate) const SDKS: [Sdk; 4] = [
     },
 ];
 
-/// Builds those that are not there already and puts all of them into a directory of the clone's own. Goes on after a
-/// failure: the error then names every one that was not built.
+/// Builds the components that no earlier run has built, and copies all of them to the clone's own directory. Continues
+/// after a failure: the error names every component that was not built.
 pub(crate) fn build() -> Result<()> {
     let directory = workspace::sdks()?;
-    std::fs::create_dir_all(&directory).with_context(|| format!("make {}", directory.display()))?;
+    std::fs::create_dir_all(&directory)
+        .with_context(|| format!("create {}", directory.display()))?;
     let mut errors = Vec::new();
     for sdk in &SDKS {
         let placed = directory.join(sdk.name).with_extension("wasm");
-        // Without this the tests would run what an earlier run has built.
+        // If the build fails, the tests must not run an earlier component.
         let _ = std::fs::remove_file(&placed);
-        let built = sdk
-            .built()
-            .and_then(|kept| workspace::copy_atomically(&kept, &placed));
+        let built = sdk.built().and_then(|kept| files::copy(&kept, &placed));
         if let Err(error) = built {
             errors.push(format!("tests/guests/sdks/{}: {error:#}", sdk.name));
         }
@@ -75,13 +74,30 @@ pub(crate) fn build() -> Result<()> {
     Ok(())
 }
 
+/// Returns the packages that builds need, of the components that no earlier run has built.
+pub(crate) fn requirements() -> Vec<&'static Packages> {
+    let unbuilt = SDKS.iter().filter(|sdk| {
+        let kept = sdk.kept();
+        !kept.is_ok_and(|wasm| wasm.is_file())
+    });
+    unbuilt.filter_map(|sdk| sdk.packages).collect()
+}
+
 impl Sdk {
-    /// Returns the path of the kept wasm file, after building it if it is not there.
+    /// Returns the path at which the wasm file is kept.
+    fn kept(&self) -> Result<PathBuf> {
+        let key = key(&self.source())?;
+        let name = format!("{}-{key}.wasm", self.name);
+        Ok(cache::directory()?.join("sdks").join(name))
+    }
+
+    fn source(&self) -> PathBuf {
+        workspace::root().join("tests/guests/sdks").join(self.name)
+    }
+
+    /// Returns the path of the kept wasm file, after building it if no earlier run has.
     fn built(&self) -> Result<PathBuf> {
-        let source = workspace::root().join("tests/guests/sdks").join(self.name);
-        let kept = cache::directory()?.join("sdks");
-        let name = format!("{}-{}", self.name, key(&source)?);
-        let wasm = kept.join(&name).with_extension("wasm");
+        let wasm = self.kept()?;
         if wasm.is_file() {
             return Ok(wasm);
         }
@@ -90,10 +106,10 @@ impl Sdk {
         }
         eprintln!("    {}: about {} the first time", self.name, self.takes);
         let start = Instant::now();
-        let partial = kept.join(format!("{name}.{}", std::process::id()));
-        let built = cache::copy_files(&source, &partial)
+        let partial = wasm.with_added_extension(std::process::id().to_string());
+        let built = files::copy_tree(&self.source(), &partial)
             .and_then(|()| (self.build)(&partial))
-            .and_then(|built| workspace::copy_atomically(&built, &wasm));
+            .and_then(|built| files::copy(&built, &wasm));
         let _ = std::fs::remove_dir_all(&partial);
         built?;
         eprintln!(
@@ -105,7 +121,7 @@ impl Sdk {
     }
 }
 
-/// Returns a name for everything that the component is built from.
+/// Returns a hash of everything that the component is built from.
 fn key(source: &Path) -> Result<String> {
     let mut hasher = DefaultHasher::new();
     cache::hash_files(source, &mut hasher)?;
@@ -113,7 +129,7 @@ fn key(source: &Path) -> Result<String> {
 }
 
 fn rust(directory: &Path) -> Result<PathBuf> {
-    // From the repository's top, where the toolchain is pinned.
+    // Run at the repository's top, because the toolchain is pinned there.
     let mut build = cargo::command("build")?;
     build
         .args(["--release", "--target", GUEST_TARGET, "--manifest-path"])
@@ -126,32 +142,32 @@ fn rust(directory: &Path) -> Result<PathBuf> {
 
 fn python(directory: &Path, world: &str) -> Result<PathBuf> {
     let environment = directory.join("environment");
-    let programs = environment.join("bin");
+    let bin = environment.join("bin");
     quietly(
         Command::new("python3")
             .args(["-m", "venv"])
             .arg(&environment),
     )?;
     quietly(
-        Command::new(programs.join("python"))
+        Command::new(bin.join("python"))
             .args(["-m", "pip", "install", "--require-hashes", "--no-deps"])
             .args(["--only-binary", ":all:", "--requirement"])
             .arg(directory.join("requirements.txt")),
     )?;
     quietly(
-        Command::new(programs.join("componentize-py"))
+        Command::new(bin.join("componentize-py"))
             .args(["--world", world, "componentize", "app"])
             .args(["--output", "app.wasm"])
             .current_dir(directory)
-            // It looks for the SDK where this says, and else where the first `python3` on the path does.
+            // It looks for the SDK in this directory, or as the first `python3` on the path does.
             .env("VIRTUAL_ENV", &environment)
-            .env("PATH", path_with(&programs)?),
+            .env("PATH", programs::path_with(&[&bin])?),
     )?;
     Ok(directory.join("app.wasm"))
 }
 
 fn javascript(directory: &Path) -> Result<PathBuf> {
-    // Without the packages' own scripts, which may download programs.
+    // The packages' own scripts are not run, because they may download programs.
     let arguments = ["ci", "--ignore-scripts", "--no-audit", "--no-fund"];
     quietly(Command::new("npm").args(arguments).current_dir(directory))?;
     quietly(
@@ -159,15 +175,8 @@ fn javascript(directory: &Path) -> Result<PathBuf> {
             .args(["--input", "app.js", "--output", "app.wasm"])
             .current_dir(directory),
     )?;
-    // It reports a failure and exits with 0.
+    // j2w exits with 0 even if it fails.
     let wasm = directory.join("app.wasm");
-    ensure!(wasm.is_file(), "j2w has written no component");
+    ensure!(wasm.is_file(), "j2w wrote no component");
     Ok(wasm)
-}
-
-/// Returns the path with this directory before all others.
-fn path_with(first: &Path) -> Result<OsString> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let directories = std::iter::once(first.to_owned()).chain(std::env::split_paths(&path));
-    std::env::join_paths(directories).context("the PATH")
 }

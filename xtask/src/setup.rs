@@ -1,21 +1,25 @@
-//! `cargo xtask setup`: the packages that the tests need, from Debian. `cargo xtask test` installs those of a kind of
-//! tests when they are missing.
+//! `cargo xtask setup`: installs the packages that the tests need, from Debian. `cargo xtask test` installs the missing
+//! ones of the kinds of tests that it runs.
 
-use crate::{command, workspace};
+use crate::command;
 use anyhow::{Context, Result, bail, ensure};
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::OnceLock;
+use visits_support::environment;
+use visits_support::process::is_root;
+use visits_support::programs::{all_found, find};
 
 /// Packages that one kind of tests needs.
 pub(crate) struct Packages {
-    /// What they are for.
+    /// Their use, as a noun phrase.
     what: &'static str,
     names: &'static [&'static str],
-    /// Whether all that is needed of them is here, from whatever source.
+    /// Returns whether their programs are here, from whatever source.
     here: fn() -> bool,
 }
 
-/// The browser, the font that the page asks for first, and one for everything else.
+/// The browser, the font that the page asks for first, and a font for everything else.
 pub(crate) const BROWSER: Packages = Packages {
     what: "the browser",
     names: &["chromium", "fonts-inter", "fonts-dejavu-core"],
@@ -29,9 +33,9 @@ pub(crate) const PROXIES: Packages = Packages {
     here: || nginx().is_some() && haproxy().is_some(),
 };
 
-/// What containerd and runc are built with, beside Go, and what their tests call. Debian's Go is too old.
+/// The requirements of containerd, runc and their tests, beside Go. (Debian's Go is too old.)
 pub(crate) const NODE: Packages = Packages {
-    what: "what the containerd tests need",
+    what: "requirements of containerd, runc and their tests",
     names: &[
         "busybox-static",
         "e2fsprogs",
@@ -42,10 +46,10 @@ pub(crate) const NODE: Packages = Packages {
     here: node_is_here,
 };
 
-/// The same for a cluster of one node: what Kubernetes calls, beside what containerd and runc are built with, and the
-/// language that one test reads a count in.
+/// The requirements of a cluster of one node: those of containerd and runc, the programs that Kubernetes calls, and the
+/// language in which one test reads a count.
 pub(crate) const CLUSTER: Packages = Packages {
-    what: "what the cluster needs",
+    what: "requirements of the cluster",
     names: &[
         "busybox-static",
         "conntrack",
@@ -56,13 +60,13 @@ pub(crate) const CLUSTER: Packages = Packages {
         "pkg-config",
         "python3-minimal",
     ],
-    here: || node_is_here() && all_on_path(&["conntrack", "iptables", "nsenter", "python3"]),
+    here: || node_is_here() && all_found(&["conntrack", "iptables", "nsenter", "python3"]),
 };
 
-/// What builds the tests' Python components. Debian keeps the part of Python that makes environments in a package of
-/// its own.
+/// The build tools of the tests' Python components. Debian has the part of Python that makes environments in a package
+/// of its own.
 pub(crate) const PYTHON: Packages = Packages {
-    what: "what the Python components are built with",
+    what: "build tools of the Python components",
     names: &["python3", "python3-venv"],
     here: || {
         let venv = Command::new("python3")
@@ -72,57 +76,96 @@ pub(crate) const PYTHON: Packages = Packages {
     },
 };
 
-/// What builds the tests' JavaScript component.
+/// The build tools of the tests' JavaScript component.
 pub(crate) const JAVASCRIPT: Packages = Packages {
-    what: "what the JavaScript component is built with",
+    what: "build tools of the JavaScript component",
     names: &["nodejs", "npm"],
-    here: || all_on_path(&["node", "npm"]),
+    here: || all_found(&["node", "npm"]),
 };
 
-/// Installs all packages; those that are there already stay as they are.
+/// The linter of shell scripts.
+pub(crate) const SHELLCHECK: Packages = Packages {
+    what: "the linter of shell scripts",
+    names: &["shellcheck"],
+    here: || all_found(&["shellcheck"]),
+};
+
+/// All of them.
+const ALL: [&Packages; 7] = [
+    &BROWSER,
+    &PROXIES,
+    &NODE,
+    &CLUSTER,
+    &PYTHON,
+    &JAVASCRIPT,
+    &SHELLCHECK,
+];
+
+/// Installs all packages. Those that are installed already stay as they are.
 pub(crate) fn run() -> Result<()> {
-    BROWSER.install()?;
-    PROXIES.install()?;
-    NODE.install()?;
-    CLUSTER.install()?;
-    PYTHON.prepare()?;
-    JAVASCRIPT.prepare()
+    ALL.iter().try_for_each(|packages| packages.install())
 }
 
 impl Packages {
+    /// Returns their names.
+    pub(crate) fn names(&self) -> &'static [&'static str] {
+        self.names
+    }
+
+    /// Returns whether their programs are here.
+    pub(crate) fn are_here(&self) -> bool {
+        (self.here)()
+    }
+
+    /// Returns why their programs cannot be used here, or nothing if they are here or can be installed.
+    pub(crate) fn unavailable(&self) -> Option<String> {
+        (!self.are_here() && !can_install()).then(|| self.not_installed())
+    }
+
     /// Installs them.
     pub(crate) fn install(&self) -> Result<()> {
         if !can_install() {
             bail!("this needs root on Debian; run: {}", self.by_hand());
         }
         eprintln!("==> installing {} with apt-get", self.names.join(", "));
-        self.apt(&["update"])?;
+        // The lists of packages are updated once in a run.
+        static UPDATED: OnceLock<()> = OnceLock::new();
+        if UPDATED.get().is_none() {
+            self.apt(&["update"])?;
+            let _ = UPDATED.set(());
+        }
         let mut arguments = vec!["install", "--yes", "--no-install-recommends"];
         arguments.extend(self.names);
         self.apt(&arguments)
     }
 
-    /// Installs them where something is missing; an error where that is not possible, or not enough.
+    /// Installs them if their programs are missing.
+    ///
+    /// Fails if that is not possible, or if a program is missing even then.
     pub(crate) fn prepare(&self) -> Result<()> {
-        if (self.here)() {
+        if self.are_here() {
             return Ok(());
         }
         if can_install() {
             self.install()?;
         }
-        ensure!(
-            (self.here)(),
-            "something of these is missing: {}",
-            self.by_hand()
-        );
+        ensure!(self.are_here(), "{}", self.not_installed());
         Ok(())
     }
 
-    /// What someone without root asks an administrator to type.
+    /// Returns the command that installs them, for someone who is not root.
     pub(crate) fn by_hand(&self) -> String {
         format!(
             "sudo apt-get install --no-install-recommends {}",
             self.names.join(" ")
+        )
+    }
+
+    fn not_installed(&self) -> String {
+        format!(
+            "{} are not all installed: {}",
+            self.names.join(", "),
+            self.by_hand()
         )
     }
 
@@ -136,49 +179,44 @@ impl Packages {
     }
 }
 
-/// Where nginx is. Debian has it where only root's `PATH` looks.
+/// Returns the path of nginx.
 pub(crate) fn nginx() -> Option<PathBuf> {
-    administrators("nginx")
+    find_with_sbin("nginx")
 }
 
-/// Where HAProxy is, likewise.
+/// Returns the path of HAProxy.
 pub(crate) fn haproxy() -> Option<PathBuf> {
-    administrators("haproxy")
+    find_with_sbin("haproxy")
 }
 
-fn administrators(name: &str) -> Option<PathBuf> {
-    let there = PathBuf::from("/usr/sbin").join(name);
-    workspace::program(&[name]).or_else(|| there.is_file().then_some(there))
+/// Looks also in a directory that Debian has on root's `PATH` only.
+fn find_with_sbin(name: &str) -> Option<PathBuf> {
+    let sbin = PathBuf::from("/usr/sbin").join(name);
+    find(&[name]).or_else(|| sbin.is_file().then_some(sbin))
 }
 
 fn node_is_here() -> bool {
     let seccomp = Command::new("pkg-config")
         .args(["--exists", "libseccomp"])
         .status();
-    all_on_path(&["ip", "mkfs.ext4", "unshare"])
+    all_found(&["ip", "mkfs.ext4", "unshare"])
         && seccomp.is_ok_and(|status| status.success())
         && busybox().is_some()
 }
 
-fn all_on_path(names: &[&str]) -> bool {
-    names
-        .iter()
-        .all(|name| workspace::program(&[name]).is_some())
-}
-
-/// A busybox that runs in an image with nothing else in it.
+/// Returns the path of a busybox that runs in an image with nothing else in it.
 pub(crate) fn busybox() -> Option<PathBuf> {
-    let path = workspace::program(&["busybox"])?;
+    let path = find(&["busybox"])?;
     let bytes = std::fs::read(&path).ok()?;
-    // The name of the dynamic loader, which a static program does not have.
+    // The name of the dynamic loader, which a static program does not contain.
     let dynamic = bytes
         .windows(7)
         .any(|window| window == b"/ld-lin" || window == b"/ld-mus");
     (!dynamic).then_some(path)
 }
 
-/// Whether the shim's one C library is here, which is asked of the C compiler: it would be the one to miss it. Only on
-/// Linux is there a shim to be linked with it.
+/// Returns whether the shim can be linked: its one C library is here, or this is not Linux, where there is no shim. The
+/// C compiler is the one to ask, because it would be the one to miss the library.
 pub(crate) fn shim_links() -> bool {
     const LIBRARY: &str = "libseccomp.so";
     if cfg!(not(target_os = "linux")) {
@@ -187,11 +225,11 @@ pub(crate) fn shim_links() -> bool {
     let path = Command::new("cc")
         .arg(format!("-print-file-name={LIBRARY}"))
         .output();
-    // A library that is not found is printed as it was asked for.
+    // The compiler prints the name alone if it does not find the library.
     path.is_ok_and(|path| String::from_utf8_lossy(&path.stdout).trim() != LIBRARY)
 }
 
-/// Installs what the shim is linked with, where it is missing and that is possible.
+/// Installs the shim's C library if it is missing and can be installed.
 pub(crate) fn prepare_shim() -> Result<()> {
     if shim_links() {
         return Ok(());
@@ -200,29 +238,22 @@ pub(crate) fn prepare_shim() -> Result<()> {
         return NODE.install();
     }
     eprintln!(
-        "note: without libseccomp the shim is left out; for it: {}",
+        "note: the shim is left out, because libseccomp is missing: {}",
         NODE.by_hand()
     );
     Ok(())
 }
 
-/// Whether packages can be installed here.
+/// Returns whether packages can be installed here.
 pub(crate) fn can_install() -> bool {
-    workspace::is_root() && workspace::program(&["apt-get"]).is_some()
+    is_root() && find(&["apt-get"]).is_some()
 }
 
-/// Where the browser is, or nothing: the one that `CHROMIUM_BIN` names, else the first on the `PATH`.
+/// Returns the path of the browser, if there is one: the one that `CHROMIUM_BIN` names, or the first on the `PATH`.
 pub(crate) fn chromium() -> Result<Option<PathBuf>> {
-    let Some(named) = std::env::var_os("CHROMIUM_BIN") else {
-        return Ok(workspace::program(&[
-            "chromium",
-            "chromium-browser",
-            "google-chrome",
-        ]));
-    };
-    let path = std::path::absolute(&named)?;
-    if !path.is_file() {
-        bail!("CHROMIUM_BIN={}: no such file", path.display());
+    const NAMES: [&str; 3] = ["chromium", "chromium-browser", "google-chrome"];
+    if environment::CHROMIUM.get().is_none() {
+        return Ok(find(&NAMES));
     }
-    Ok(Some(path))
+    environment::CHROMIUM.path().map(Some)
 }

@@ -5,13 +5,14 @@ use anyhow::{Context, Result};
 use std::process::Command;
 
 /// Builds what is not up to date. Packing takes some seconds, so it is skipped if neither the component nor the packer
-/// has changed. The packer leaves the file untouched if it would be the same, so a second file has the time.
+/// has changed. The packer leaves an identical file untouched, so the time of the last packing is that of a stamp file.
 pub(crate) fn run() -> Result<()> {
+    const PACKER: &str = "preopen-toolbox-pack";
     component::require_target()?;
     command::run(cargo::toolbox("build")?)?;
-    command::run(cargo::packer()?)?;
+    command::run(cargo::programs(&[PACKER])?)?;
     let component = workspace::toolbox()?;
-    let packer = workspace::target()?.join("release/preopen-toolbox-pack");
+    let packer = workspace::program(PACKER)?;
     let packed = workspace::packed_toolbox()?;
     let stamp = packed.with_extension("stamp");
     if packed.exists() && workspace::is_newer(&stamp, &[&component, &packer]) {
@@ -21,5 +22,5 @@ pub(crate) fn run() -> Result<()> {
     let mut pack = Command::new(packer);
     pack.arg(component).arg(packed);
     command::run(pack)?;
-    std::fs::write(&stamp, "").with_context(|| stamp.display().to_string())
+    std::fs::write(&stamp, "").with_context(|| format!("write {}", stamp.display()))
 }

@@ -1,4 +1,4 @@
-//! `cargo xtask up`: builds the component and the host, then becomes the host.
+//! `cargo xtask up`: builds the component and the host, and then becomes the host.
 
 use crate::{cargo, command, component, workspace};
 use anyhow::{Context, Result, anyhow, bail, ensure};
@@ -7,22 +7,24 @@ use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::Command;
 
-/// What `up` takes.
+/// The options of `up`.
 #[derive(clap::Args)]
 #[command(
     override_usage = "cargo xtask up [--persistent DIR] [HOST OPTIONS]",
-    after_help = "Options of the host, such as --listen ADDR, are passed on to it; \
-                  after a first `up`, target/release/preopen --help lists them."
+    after_help = format!(
+        "Options of the host, such as --listen ADDR, are passed on to it. After a first `up`, \
+         target/{}/preopen --help lists them.",
+        workspace::PROFILE
+    )
 )]
 pub(crate) struct Options {
-    /// `--persistent DIR` is the directory that holds the count (default: ./persistent of this repository);
-    /// everything else goes to the host
+    /// `--persistent DIR` is the directory of the count (default: ./persistent of this repository). All other
+    /// arguments are passed on to the host
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     arguments: Vec<OsString>,
 }
 
-/// Builds what is not up to date and replaces this process with the host, so that a signal sent to it reaches the
-/// host and nobody stands between.
+/// Builds what is not up to date and replaces this process with the host, so that signals reach the host.
 pub(crate) fn run(options: Options) -> Result<()> {
     let (persistent, arguments) = split(options.arguments)?;
     let persistent = directory(persistent)?;
@@ -44,8 +46,8 @@ pub(crate) fn run(options: Options) -> Result<()> {
     Err(error).with_context(|| format!("start {}", preopen.display()))
 }
 
-/// Takes `--persistent DIR` out of the arguments, wherever it stands among those of the host. (clap cannot: from the
-/// first option it does not know, it takes the whole rest as one.)
+/// Takes `--persistent DIR` out of the host's arguments, at any position. (clap cannot do that: it takes everything after
+/// the first unknown option as one argument list.)
 fn split(arguments: Vec<OsString>) -> Result<(Option<PathBuf>, Vec<OsString>)> {
     let mut persistent = None;
     let mut rest = Vec::new();
@@ -75,7 +77,8 @@ fn value_of<'a>(argument: &'a OsStr, option: &str) -> Option<&'a OsStr> {
     Some(OsStr::from_bytes(value))
 }
 
-/// The directory given, which must exist: a counter that starts at 1 on a mistyped path would look like a loss.
+/// Returns the directory of the count. It must exist: a count that starts at 1 because of a mistyped path would look like
+/// a loss.
 fn directory(given: Option<PathBuf>) -> Result<PathBuf> {
     let directory = match given {
         Some(given) => std::path::absolute(given)?,

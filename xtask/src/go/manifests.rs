@@ -1,5 +1,5 @@
-//! The manifests that the add-ons' own modules hold. They come with the programs that they are for, out of Go's cache
-//! of modules: the repository has no copy of them that could be of another version.
+//! The manifests that are part of the add-ons' own modules. They are copied from Go's module cache, so they always have
+//! the version of the programs.
 
 use anyhow::{Context, Result, ensure};
 use std::path::{Path, PathBuf};
@@ -10,9 +10,9 @@ pub(super) struct Manifests {
     /// The go.mod that requires the module, below the repository's top.
     pub(super) below: &'static str,
     module: &'static str,
-    /// What the copy's directory is called.
+    /// The name of the copy's directory.
     name: &'static str,
-    /// Where the files are in the module.
+    /// The directory of the files in the module.
     directory: &'static str,
     files: &'static [&'static str],
 }
@@ -48,14 +48,14 @@ pub(super) const ADDONS: &[Manifests] = &[
 ];
 
 impl Manifests {
-    /// Copies them into a directory of their own below `to`. `go` is Go in the directory of the go.mod.
+    /// Copies the files into a directory of their own below `to`. `go` is Go in the directory of the go.mod.
     pub(super) fn copy(&self, go: Command, to: &Path) -> Result<()> {
         let from = self.module_directory(go)?.join(self.directory);
         let to = to.join(self.name);
-        std::fs::create_dir_all(&to).with_context(|| format!("make {}", to.display()))?;
+        std::fs::create_dir_all(&to).with_context(|| format!("create {}", to.display()))?;
         for file in self.files {
             let (from, to) = (from.join(file), to.join(file));
-            // Not a copy of the file: those in Go's cache are write-protected.
+            // `fs::copy` would keep the permissions, and files in Go's cache are write-protected.
             std::fs::read(&from)
                 .and_then(|bytes| std::fs::write(&to, bytes))
                 .with_context(|| format!("copy {} to {}", from.display(), to.display()))?;
@@ -69,7 +69,7 @@ impl Manifests {
         let error = String::from_utf8_lossy(&output.stderr);
         ensure!(
             output.status.success(),
-            "ask Go for {}: {}",
+            "directory of the Go module {}: {}",
             self.module,
             error.trim()
         );
@@ -81,9 +81,9 @@ impl Manifests {
 mod tests {
     use crate::workspace;
 
-    /// The program that makes the images takes their names from its own list, so that is held to the same.
+    /// The cluster tool has its own list of the images' names, so that list must have the same versions.
     #[test]
-    fn the_images_of_the_addons_bear_the_versions_of_their_modules() {
+    fn the_images_of_the_addons_have_the_versions_of_their_modules() {
         let read = |path: &str| {
             std::fs::read_to_string(workspace::root().join(path)).expect("it is in the repository")
         };

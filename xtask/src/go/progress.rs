@@ -1,23 +1,23 @@
-//! A build of Go that tells how far it is: Go itself prints nothing until it ends, and that is minutes.
+//! Shows the progress of a Go build. Go itself prints nothing for minutes.
 
-use crate::command;
 use anyhow::{Context, Result, ensure};
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
+use visits_support::command::line;
 
-/// How often it tells.
+/// How often progress is shown.
 const TICK: Duration = Duration::from_secs(15);
 
-/// A line of what a program prints.
+/// A line of a program's output.
 enum Line {
     Output,
     Error(String),
 }
 
-/// What has been seen in the lines so far.
+/// Counts of the lines so far.
 #[derive(Default)]
 struct Seen {
     output: usize,
@@ -25,8 +25,7 @@ struct Seen {
     packages: usize,
 }
 
-/// Runs a build into this directory after the list of its packages, which downloads their modules where they are
-/// missing.
+/// Lists a build's packages, which downloads their modules if they are missing, and then builds into this directory.
 pub(super) fn build(list: Command, build: Command, directory: &Path) -> Result<()> {
     let all = run(list, |seen| {
         format!("{} modules downloaded", seen.downloads)
@@ -34,7 +33,7 @@ pub(super) fn build(list: Command, build: Command, directory: &Path) -> Result<(
     .output;
     let programs = || std::fs::read_dir(directory).map_or(0, Iterator::count);
     run(build, |seen| {
-        // Go names a package when it compiles it, and not one that is in its cache.
+        // Go prints a package's name when it compiles the package, and nothing for one in its cache.
         let packages = seen.packages;
         let programs = programs();
         format!("{packages} packages compiled, of {all} at most; {programs} programs linked")
@@ -42,9 +41,9 @@ pub(super) fn build(list: Command, build: Command, directory: &Path) -> Result<(
     Ok(())
 }
 
-/// Runs a program, with a line of progress at each tick; what has been seen of it.
-fn run(mut command: Command, tell: impl Fn(&Seen) -> String) -> Result<Seen> {
-    let line = command::line(&command);
+/// Runs a program and returns the counts of its lines. Shows a line of progress at each tick.
+fn run(mut command: Command, progress: impl Fn(&Seen) -> String) -> Result<Seen> {
+    let line = line(&command);
     let start = Instant::now();
     let mut child = command
         .stdin(Stdio::null())
@@ -65,7 +64,7 @@ fn run(mut command: Command, tell: impl Fn(&Seen) -> String) -> Result<Seen> {
         match lines.recv_timeout(tick.saturating_duration_since(Instant::now())) {
             Ok(line) => seen.take(line),
             Err(RecvTimeoutError::Timeout) => {
-                eprintln!("    {} s: {}", start.elapsed().as_secs(), tell(&seen));
+                eprintln!("    {} s: {}", start.elapsed().as_secs(), progress(&seen));
                 tick += TICK;
             }
             Err(RecvTimeoutError::Disconnected) => break,
@@ -76,7 +75,7 @@ fn run(mut command: Command, tell: impl Fn(&Seen) -> String) -> Result<Seen> {
     Ok(seen)
 }
 
-/// Reads lines on a thread of their own, which ends with the program.
+/// Reads lines on a new thread, which ends with the program.
 fn read(
     pipe: impl Read + Send + 'static,
     sender: Sender<Line>,
@@ -96,7 +95,7 @@ fn read(
 }
 
 impl Seen {
-    /// Counts a line, or passes it on: it is then an error's.
+    /// Counts a line. A line of another form is part of an error message, and is printed.
     fn take(&mut self, line: Line) {
         match line {
             Line::Output => self.output += 1,
@@ -107,7 +106,7 @@ impl Seen {
     }
 }
 
-/// Whether it is the path of a package, alone on its line.
+/// Returns whether a line is the path of a package and nothing else.
 fn is_package(line: &str) -> bool {
     !line.is_empty() && !line.contains([' ', ':', '\t'])
 }
@@ -117,7 +116,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_program_prints_is_counted_and_its_failure_is_an_error() {
+    fn a_programs_lines_are_counted_and_its_failure_is_an_error() {
         let shell = |script: &str| {
             let mut command = Command::new("sh");
             command.args(["-c", script]);
@@ -132,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_is_no_package() {
+    fn an_error_message_is_not_counted_as_a_package() {
         for line in [
             "",
             "# example.com/a",

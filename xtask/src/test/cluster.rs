@@ -1,161 +1,217 @@
-//! The cluster that its suite runs on: brought up for it, taken down after it, whatever happens in between.
+//! The cluster suite, and the cluster that it runs on: brought up before it, taken down after it, whatever its outcome.
 
+use super::plan::{Id, Plan};
+use super::session::Session;
+use super::steps;
 use crate::cluster::Cluster;
-use crate::command;
-use crate::{dist, workspace};
+use crate::setup::CLUSTER;
+use crate::{cluster, command, dist, workspace};
 use anyhow::{Context, Result};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use visits_support::environment::{self, Environment};
+use visits_support::files;
 
-/// The numbers that the tests' cluster can have, one that no other has: a developer's own, who gives no number, is 0.
+/// The suite.
+pub(super) const SUITE: &str = "cluster";
+/// The suite that renders manifests with the cluster's kubectl.
+pub(super) const MANIFESTS: &str = "manifests";
+
+/// The part of the suite that needs the installer's image.
+const INSTALLER: &str = "installer";
+/// The part of the suite that needs a dual-stack cluster.
+const BOTH_FAMILIES: &str = "families::";
+/// The part of the suite that needs a cluster without IPv4.
+const IPV6_ALONE: &str = "ipv6_alone::";
+
+/// How many tests share the cluster at a time. Each waits for pods most of its time.
+const THREADS: &str = "3";
+
+/// The numbers of the tests' clusters. A developer's own cluster has 0 by default.
 const NETWORKS: RangeInclusive<u8> = 1..=255;
+
+/// Adds the steps of the suite. Where there can be no cluster, its tests are counted as skipped.
+pub(super) fn plan(plan: &mut Plan, needs: &[Id]) {
+    if let Some(why) = cluster::missing() {
+        plan.skip("the cluster tests, and those that render manifests", &why);
+        for suite in [MANIFESTS, SUITE] {
+            steps::skipped_suite(plan, suite);
+        }
+        return;
+    }
+    let mut needs = needs.to_vec();
+    needs.extend(plan.install(&CLUSTER));
+    steps::browser_packages(plan);
+    let kubernetes = plan.build("Kubernetes", &needs, |session| {
+        session.programs = Some(Cluster::build()?);
+        Ok(())
+    });
+    plan.build("the installer's image", &[kubernetes], |session| {
+        session.set(environment::INSTALLER_IMAGE, dist::pack_for_tests()?);
+        Ok(())
+    });
+    plan.tests(MANIFESTS, &[kubernetes], |session| {
+        let mut command = session.cargo_test(&["--test", MANIFESTS])?;
+        session.programs()?.environment().apply(&mut command);
+        command.args(["--", "--include-ignored"]);
+        Ok(command)
+    });
+    on_cluster(
+        plan,
+        kubernetes,
+        &USUAL,
+        if has_ipv6() { "dual" } else { "ipv4" },
+    );
+    if has_ipv6() {
+        on_cluster(plan, kubernetes, &WITHOUT_IPV4, "ipv6");
+    } else {
+        plan.skip("the cluster tests of IPv6", "the kernel has no IPv6");
+    }
+}
+
+/// A part of the suite that runs on a cluster of its own.
+struct Part {
+    /// The name of its step.
+    name: &'static str,
+    /// The cluster, in the names of its steps.
+    cluster: &'static str,
+    /// The cluster's directory below cargo's target directory.
+    directory: &'static str,
+    /// Returns the arguments that select its tests.
+    arguments: fn(&Session) -> Vec<&'static str>,
+}
+
+const USUAL: Part = Part {
+    name: SUITE,
+    cluster: "the cluster",
+    directory: "cluster-test",
+    arguments: |session| {
+        let mut arguments = vec!["--test-threads", THREADS, "--skip", IPV6_ALONE];
+        if !session.has(environment::INSTALLER_IMAGE) {
+            arguments.extend(["--skip", INSTALLER]);
+        }
+        if !has_ipv6() {
+            arguments.extend(["--skip", BOTH_FAMILIES]);
+        }
+        arguments
+    },
+};
+
+const WITHOUT_IPV4: Part = Part {
+    name: "cluster, IPv6 alone",
+    cluster: "the cluster, IPv6 alone",
+    directory: "cluster-test-ipv6",
+    arguments: |_| vec![IPV6_ALONE],
+};
+
+/// Adds the steps that bring a cluster up, run a part of the suite on it, and take it down.
+fn on_cluster(plan: &mut Plan, programs: Id, part: &'static Part, families: &'static str) {
+    let up = plan.build(part.cluster, &[programs], move |session| {
+        let cluster = TestCluster::new(session.programs()?.clone(), part.directory, families)?;
+        session.cluster.insert(cluster).up()
+    });
+    let tests = plan.tests(part.name, &[up], |session| {
+        let mut command = session.cargo_test(&["--test", SUITE])?;
+        let cluster = session.cluster.as_ref().context("there is no cluster")?;
+        cluster.environment().apply(&mut command);
+        command.args(["--", "--include-ignored"]);
+        command.args((part.arguments)(session));
+        Ok(command)
+    });
+    let end = format!("the end of {}", part.cluster);
+    plan.build(&end, &[programs], move |session| {
+        let Some(cluster) = session.cluster.take() else {
+            return Ok(());
+        };
+        if tests.of(&session.passed) != Some(true) {
+            cluster.keep_logs();
+        }
+        cluster.down()
+    });
+}
 
 /// A cluster of the tests' own.
 pub(super) struct TestCluster {
-    cluster: Cluster,
+    programs: Cluster,
     state: PathBuf,
     logs: PathBuf,
-    network: String,
+    /// The number of the network. It has none while a cluster of an earlier run is removed.
+    network: Option<String>,
     families: &'static str,
-    installer: Option<PathBuf>,
 }
 
 impl TestCluster {
-    /// Builds what it takes, and removes what a run that was killed has left.
-    pub(super) fn build() -> Result<Self> {
+    /// Returns a cluster that is kept in this directory below cargo's target directory. If an earlier run was killed and
+    /// left a cluster there, that one is removed.
+    fn new(programs: Cluster, directory: &str, families: &'static str) -> Result<Self> {
         let target = workspace::target()?;
         let mut cluster = Self {
-            cluster: Cluster::build()?,
-            state: target.join("cluster-test"),
-            logs: target.join("cluster-test-logs"),
-            network: String::new(),
-            families: if has_ipv6() { "dual" } else { "ipv4" },
-            installer: installer(),
+            programs,
+            state: target.join(directory),
+            logs: target.join(format!("{directory}-logs")),
+            network: None,
+            families,
         };
-        cluster.clear()?;
+        if cluster.state.exists() {
+            cluster.down()?;
+        }
+        cluster.network = Some(free_network()?);
+        if cluster.logs.exists() {
+            std::fs::remove_dir_all(&cluster.logs)
+                .with_context(|| format!("remove {}", cluster.logs.display()))?;
+        }
         Ok(cluster)
     }
 
-    /// Returns another one, to be brought up after this one has ended: its network has IPv6 alone.
-    pub(super) fn with_ipv6_alone(&self) -> Result<Self> {
-        let target = workspace::target()?;
-        let mut cluster = Self {
-            cluster: self.cluster.clone(),
-            state: target.join("cluster-test-ipv6"),
-            logs: target.join("cluster-test-ipv6-logs"),
-            network: String::new(),
-            families: "ipv6",
-            installer: None,
-        };
-        cluster.clear()?;
-        Ok(cluster)
-    }
-
-    /// Removes what an earlier run has left, and finds a free network.
-    fn clear(&mut self) -> Result<()> {
-        if self.state.exists() {
-            self.down()?;
-        }
-        self.network = free_network()?;
-        if self.logs.exists() {
-            std::fs::remove_dir_all(&self.logs)
-                .with_context(|| format!("remove {}", self.logs.display()))?;
-        }
-        Ok(())
-    }
-
-    /// Brings it up with no counter on it.
-    pub(super) fn up(&self) -> Result<()> {
+    /// Brings the cluster up, without the counter.
+    fn up(&self) -> Result<()> {
         self.run(&["up", "--empty", "--ip-families", self.families])
     }
 
-    /// Ends and removes it.
-    pub(super) fn down(&self) -> Result<()> {
+    /// Stops and removes the cluster.
+    fn down(&self) -> Result<()> {
         self.run(&["down"])
     }
 
-    /// Gives it to the suite.
-    pub(super) fn apply(&self, command: &mut Command) {
-        self.cluster.apply(command);
-        self.place(command);
-        command
-            .env("CLUSTER_BIN", self.cluster.program())
-            .env("KUBECONFIG", self.state.join("kubeconfig"));
-        if let Some(installer) = &self.installer {
-            command.env("INSTALLER_IMAGE", installer);
+    /// Returns the environment of the cluster tool and of the suite.
+    fn environment(&self) -> Environment {
+        let mut environment = self.programs.environment().clone();
+        environment.set(environment::CLUSTER_DIRECTORY, &self.state);
+        environment.set(environment::KUBECONFIG, self.state.join("kubeconfig"));
+        if let Some(network) = &self.network {
+            environment.set(environment::CLUSTER_NETWORK, network);
         }
+        environment
     }
 
-    /// Whether there is the installer's image, too.
-    pub(super) fn has_installer(&self) -> bool {
-        self.installer.is_some()
-    }
-
-    /// Keeps what the node's programs have logged, for whoever looks into a failure.
-    pub(super) fn keep_logs(&self) {
-        match copy(&self.state.join("log"), &self.logs) {
+    /// Copies the logs of the node's programs, to investigate a failure.
+    fn keep_logs(&self) {
+        match files::copy_tree(&self.state.join("log"), &self.logs) {
             Ok(()) => eprintln!("note: the node's logs are in {}", self.logs.display()),
             Err(error) => eprintln!("note: the node's logs are lost: {error:#}"),
         }
     }
 
     fn run(&self, arguments: &[&str]) -> Result<()> {
-        let mut command = self.cluster.command();
-        self.place(&mut command);
+        let mut command = self.programs.command();
+        self.environment().apply(&mut command);
         command.args(arguments);
         command::run(command)
-    }
-
-    fn place(&self, command: &mut Command) {
-        command.env("VISITS_CLUSTER_DIR", &self.state);
-        // One that was left by another run has its own.
-        if !self.network.is_empty() {
-            command.env("VISITS_CLUSTER_NETWORK", &self.network);
-        }
     }
 }
 
 /// Returns whether the kernel has IPv6.
-pub(super) fn has_ipv6() -> bool {
+fn has_ipv6() -> bool {
     Path::new("/proc/sys/net/ipv6").exists()
 }
 
-/// The first number whose interface is not there.
+/// Returns the first number whose network interface does not exist.
 fn free_network() -> Result<String> {
     NETWORKS
         .map(|number| number.to_string())
         .find(|number| {
-            !Path::new("/sys/class/net")
-                .join(format!("visits{number}"))
-                .exists()
+            let interface = Path::new("/sys/class/net").join(format!("visits{number}"));
+            !interface.exists()
         })
-        .context("every network from 1 to 255 is a running cluster's: take some of them down")
-}
-
-/// The installer's image; nothing, with a note, where it cannot be made.
-fn installer() -> Option<PathBuf> {
-    let pack = || -> Result<PathBuf> {
-        let directory = workspace::dist()?;
-        dist::pack(&directory)?;
-        Ok(directory.join("preopen-node-oci.tar"))
-    };
-    pack()
-        .inspect_err(|error| eprintln!("note: the installer's tests are left out: {error:#}"))
-        .ok()
-}
-
-fn copy(from: &Path, to: &Path) -> Result<()> {
-    std::fs::create_dir_all(to).with_context(|| format!("make {}", to.display()))?;
-    let entries = std::fs::read_dir(from).with_context(|| format!("read {}", from.display()))?;
-    for entry in entries {
-        let entry = entry?;
-        let to = to.join(entry.file_name());
-        if entry.file_type()?.is_dir() {
-            copy(&entry.path(), &to)?;
-        } else {
-            std::fs::copy(entry.path(), &to).with_context(|| format!("write {}", to.display()))?;
-        }
-    }
-    Ok(())
+        .context("every network from 1 to 255 belongs to a running cluster: take some of them down")
 }

@@ -1,46 +1,33 @@
-//! Debian's own containerd and runc, of other versions than the tests': fetched and unpacked, never installed.
+//! Debian's own containerd and runc, whose versions differ from those that the tests build: downloaded and unpacked,
+//! never installed.
 
+use crate::cache;
 use crate::command::quietly;
-use crate::{cache, workspace};
 use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use visits_support::programs;
 
-/// What is unpacked. The rest of what they depend on is part of every Debian.
+/// The packages. Everything else that they depend on is part of every Debian.
 const PACKAGES: [&str; 2] = ["containerd", "runc"];
 
-/// The directory that they are unpacked in; nothing, with a note, where that is not possible.
-pub(crate) fn unpack() -> Option<PathBuf> {
-    workspace::program(&["apt-get"])?;
-    match unpacked() {
-        Ok(directory) => Some(directory),
-        Err(error) => {
-            eprintln!(
-                "note: there is no containerd of Debian's, so its tests are left out: {error:#}"
-            );
-            None
-        }
-    }
+/// Returns why they cannot be downloaded here, if so.
+pub(crate) fn unavailable() -> Option<String> {
+    let apt = programs::find(&["apt-get"]);
+    apt.is_none()
+        .then(|| "this is not Debian: there is no apt-get".into())
 }
 
-fn unpacked() -> Result<PathBuf> {
+/// Returns the directory in which they are unpacked, after downloading them if no earlier run has.
+pub(crate) fn unpack() -> Result<PathBuf> {
     let directory = cache::directory()?.join("debian").join(release()?);
-    if directory.is_dir() {
-        return Ok(directory);
-    }
-    let partial = directory.with_extension(std::process::id().to_string());
-    std::fs::create_dir_all(&partial).with_context(|| format!("make {}", partial.display()))?;
-    let fetched = fetch(&partial).and_then(|()| {
-        std::fs::rename(&partial, &directory).with_context(|| directory.display().to_string())
-    });
-    let _ = std::fs::remove_dir_all(&partial);
-    fetched.map(|()| directory)
+    cache::filled(directory, fetch)
 }
 
-/// The Debian that this is, for another has other versions.
+/// Returns the version of this Debian, on which the versions of its packages depend.
 fn release() -> Result<String> {
     let path = "/etc/debian_version";
-    let text = std::fs::read_to_string(path).context(path)?;
+    let text = std::fs::read_to_string(path).with_context(|| format!("read {path}"))?;
     Ok(text.trim().replace('/', "-"))
 }
 
@@ -50,7 +37,7 @@ fn fetch(directory: &Path) -> Result<()> {
         download.args(["-q", "download"]).args(PACKAGES);
         quietly(download.current_dir(directory))
     };
-    // A machine that has never asked has no list of what there is.
+    // A new machine has no list of the packages that exist.
     if download().is_err() {
         quietly(Command::new("apt-get").args(["-q", "update"]))?;
         download()?;

@@ -1,124 +1,121 @@
-//! What the containerd suite stands on: whether it can run here, the programs it runs, and the cgroups it leaves.
+//! The containerd suites: whether they can run here, the programs they run, and the cgroups of a run.
 
+use super::plan::{Id, Plan};
+use super::session::Session;
+use super::{debian, steps};
 use crate::setup::{NODE, busybox};
-use crate::{go, workspace};
+use crate::{cargo, command, go, workspace};
 use anyhow::{Context, Result};
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::time::{Duration, Instant};
+use std::path::Path;
+use visits_support::process::is_root;
+use visits_support::{cgroup, environment};
 
-/// The cgroups of a run are below one of this name and the number of the process that runs it.
+/// The suites: the shim under containerd, and the installer of the shim.
+pub(super) const SUITES: [&str; 2] = ["containerd", "installer"];
+
+/// The cgroups of a run are below one with this name and the number of the process.
 const CGROUP: &str = "visits-test-";
 
-/// How long the kernel may take to forget ended processes.
-const FORGET: Duration = Duration::from_secs(10);
-
-/// Everything that the suite needs, present and built. Its cgroups are removed on drop.
-pub(crate) struct Node {
-    shim: PathBuf,
-    binaries: PathBuf,
-    busybox: PathBuf,
-    debian: Option<PathBuf>,
-    log: PathBuf,
+/// Returns why the suites cannot run here, if so. Missing packages that can be installed are no reason.
+fn unavailable() -> Option<String> {
+    if !is_root() {
+        return Some("root on Linux is needed".into());
+    }
+    go::NODE.missing().or_else(|| NODE.unavailable())
 }
 
-/// Why the suite cannot run here, if so, after installing what can be installed.
-pub(crate) fn missing() -> Option<String> {
-    if !workspace::is_root() {
-        return Some("they need root on Linux".into());
+/// Adds the steps of the suites. Where they cannot run, their tests are counted as skipped.
+pub(super) fn plan(plan: &mut Plan, needs: &[Id]) {
+    if let Some(why) = unavailable() {
+        plan.skip("the containerd and installer tests", &why);
+        for suite in SUITES {
+            steps::skipped_suite(plan, suite);
+        }
+        return;
     }
-    if let Some(missing) = go::NODE.missing() {
-        return Some(missing);
+    if let Some(why) = debian::unavailable() {
+        plan.skip("the tests of Debian's containerd", &why);
     }
-    NODE.prepare().err().map(|error| format!("{error:#}"))
+    let mut needs = needs.to_vec();
+    needs.extend(plan.install(&NODE));
+    let shim = plan.build("the shim", &needs, |_| command::run(cargo::shim()?));
+    let node = plan.build("containerd and its tools", &needs, build);
+    needs.extend([shim, node]);
+    for suite in SUITES {
+        plan.tests(suite, &needs, move |session| {
+            let mut command = session.cargo_test(&["--test", suite])?;
+            command.args(runner()?).args(["--", "--include-ignored"]);
+            if !session.has(environment::DEBIAN_PROGRAMS) {
+                command.args(["--skip", "debian"]);
+            }
+            Ok(command)
+        });
+    }
 }
 
-impl Node {
-    /// Builds it.
-    pub(crate) fn build() -> Result<Self> {
-        remove_cgroups();
-        Ok(Self {
-            shim: workspace::shim()?,
-            binaries: go::NODE.build()?,
-            busybox: busybox().context("there is no static busybox")?,
-            debian: super::debian::unpack(),
-            log: workspace::target()?.join("containerd-test.log"),
-        })
-    }
-
-    /// Whether there is Debian's containerd, too.
-    pub(crate) fn has_debian(&self) -> bool {
-        self.debian.is_some()
-    }
-
-    /// Gives it to the suite.
-    pub(crate) fn apply(&self, command: &mut Command) {
-        command.env("SHIM_BIN", &self.shim);
-        command.env("NODE_BIN_DIR", &self.binaries);
-        command.env("BUSYBOX_BIN", &self.busybox);
-        command.env("CONTAINERD_TEST_LOG", &self.log);
-        command.env(
-            "CONTAINERD_TEST_CGROUP",
-            format!("{CGROUP}{}", std::process::id()),
-        );
-        if let Some(debian) = &self.debian {
-            command.env("DEBIAN_NODE_DIR", debian);
+/// Builds the programs of a node and adds everything that the suites need to their environment.
+fn build(session: &mut Session) -> Result<()> {
+    session.cgroups = Some(Cgroups::new());
+    let busybox = busybox().context("static busybox is not installed")?;
+    session.set(environment::BUSYBOX, busybox);
+    session.set(environment::SHIM, workspace::shim()?);
+    session.set(environment::NODE_PROGRAMS, go::NODE.build()?);
+    let log = workspace::target()?.join("containerd-test.log");
+    session.set(environment::CONTAINERD_LOG, log);
+    let cgroup = format!("{CGROUP}{}", std::process::id());
+    session.set(environment::CONTAINERD_CGROUP, cgroup);
+    if debian::unavailable().is_none() {
+        match debian::unpack() {
+            Ok(directory) => session.set(environment::DEBIAN_PROGRAMS, directory),
+            Err(error) => {
+                eprintln!("note: the tests of Debian's containerd are skipped: {error:#}");
+            }
         }
     }
+    Ok(())
 }
 
-/// What makes cargo run a test through this program: the one that gives it namespaces of its own.
-pub(crate) fn runner() -> Result<[String; 2]> {
-    let contained = workspace::target()?.join("release/contained");
-    // A TOML string, whose escapes are Rust's as far as paths have any.
+/// Returns the options with which cargo runs tests through `contained`, in namespaces of their own.
+fn runner() -> Result<[String; 2]> {
+    let contained = workspace::program("contained")?;
+    // The path as a TOML string, whose escapes are those of a Rust string.
     Ok([
         "--config".into(),
         format!("target.'cfg(unix)'.runner = [{contained:?}]"),
     ])
 }
 
-impl Drop for Node {
+/// The cgroups of a run, removed on drop.
+pub(super) struct Cgroups(());
+
+impl Cgroups {
+    /// Removes those of runs that were killed.
+    fn new() -> Self {
+        remove_cgroups();
+        Self(())
+    }
+}
+
+impl Drop for Cgroups {
     fn drop(&mut self) {
         remove_cgroups();
     }
 }
 
-/// Removes the cgroups of this run, and of those that were killed before they could.
+/// Removes the cgroups of this run, and of every run that has ended.
 fn remove_cgroups() {
-    let root = Path::new("/sys/fs/cgroup");
-    let hierarchies = directories(root).into_iter().chain([root.to_owned()]);
-    for cgroup in hierarchies.flat_map(|hierarchy| directories(&hierarchy)) {
-        let Some(run) = cgroup
-            .file_name()
-            .and_then(|name| name.to_str()?.strip_prefix(CGROUP))
-        else {
+    let hierarchies = cgroup::hierarchies().into_iter();
+    for cgroup in hierarchies.flat_map(|hierarchy| cgroup::children(&hierarchy)) {
+        let name = cgroup.file_name().and_then(|name| name.to_str());
+        let Some(run) = name.and_then(|name| name.strip_prefix(CGROUP)) else {
             continue;
         };
         let own = run == std::process::id().to_string();
-        if !own && Path::new("/proc").join(run).exists() {
-            continue;
-        }
-        let end = Instant::now() + FORGET;
-        while !remove(&cgroup) {
-            if Instant::now() > end {
-                eprintln!("note: the cgroup {} is left behind", cgroup.display());
-                break;
-            }
-            std::thread::sleep(Duration::from_millis(50));
+        let ended = !Path::new("/proc").join(run).exists();
+        if (own || ended)
+            && let Err(error) = cgroup::remove(&cgroup)
+        {
+            eprintln!("note: {error:#}");
         }
     }
-}
-
-/// Removes a cgroup and those below it, which are directories of files that cannot be removed.
-fn remove(cgroup: &Path) -> bool {
-    let below = directories(cgroup).iter().all(|below| remove(below));
-    below && (std::fs::remove_dir(cgroup).is_ok() || !cgroup.exists())
-}
-
-fn directories(directory: &Path) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
-    entries
-        .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
-        .map(|entry| entry.path())
-        .collect()
 }
