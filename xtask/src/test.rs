@@ -5,27 +5,26 @@
 //! its duration, and what is skipped.
 //!
 //! - [`plan`]: steps, what they need, and the first lines
-//! - [`steps`], [`node`], [`cluster`], [`lint`]: the steps of each kind of tests
+//! - [`steps`]: the steps of each kind of tests
 //! - [`suites`]: the suites in tests/
 //! - [`session`]: the state that the steps share, such as the environment of the tests
 //! - [`report`], [`libtest`]: runs the steps and counts the tests
 //! - [`durations`]: how long each step takes
-//! - [`debian`]: Debian's own containerd, for the containerd suite
+//! - [`node`], [`debian`], [`test_cluster`]: the containerd and the cluster that suites run on
 //!
 //! The order makes a failure appear early: formatting takes a second, the builds are needed by the tests, and the lints,
 //! which check every dependency once more, come last.
 
-mod cluster;
 mod debian;
 mod durations;
 mod libtest;
-mod lint;
 mod node;
 mod plan;
 mod report;
 mod session;
 mod steps;
 mod suites;
+mod test_cluster;
 
 pub(crate) use session::Session;
 
@@ -34,13 +33,14 @@ use clap::ValueEnum;
 use durations::Durations;
 use plan::Plan;
 use std::process::ExitCode;
+use steps::{cluster, containerd, host, lint};
 
 /// The suites with steps of their own. All others run with those of the host.
 const NAMED_SUITES: [&str; 6] = [
-    steps::HOST,
-    steps::BROWSER_SUITE,
-    node::SUITES[0],
-    node::SUITES[1],
+    host::HOST,
+    host::BROWSER_SUITE,
+    containerd::SUITES[0],
+    containerd::SUITES[1],
     cluster::SUITE,
     cluster::MANIFESTS,
 ];
@@ -106,22 +106,23 @@ fn of(kind: Kind) -> Result<Plan> {
     let shim = steps::shim_library(&mut plan);
     let built = match kind {
         Kind::Unit | Kind::Lint => Vec::new(),
-        _ => steps::builds(&mut plan, kind, shim),
+        Kind::All | Kind::Containerd | Kind::Cluster => steps::builds(&mut plan, shim),
+        Kind::Host | Kind::Browser => steps::builds(&mut plan, false),
     };
     if is(Kind::Unit) {
         steps::unit(&mut plan);
     }
     if is(Kind::Host) || is(Kind::Containerd) {
-        steps::other_sdks(&mut plan);
+        host::other_sdks(&mut plan);
     }
     if is(Kind::Host) {
-        steps::host(&mut plan, &built)?;
+        host::plan(&mut plan, &built, other_suites()?);
     }
     if is(Kind::Containerd) {
-        node::plan(&mut plan, &built);
+        containerd::plan(&mut plan, &built);
     }
     if is(Kind::Browser) {
-        steps::browser(&mut plan, &built);
+        host::browser(&mut plan, &built);
     }
     if is(Kind::Cluster) {
         cluster::plan(&mut plan, &built);
@@ -131,6 +132,13 @@ fn of(kind: Kind) -> Result<Plan> {
         lint::others(&mut plan);
     }
     Ok(plan)
+}
+
+/// Returns the suites that have no steps of their own.
+fn other_suites() -> Result<Vec<String>> {
+    let mut suites = suites::names()?;
+    suites.retain(|suite| !NAMED_SUITES.contains(&suite.as_str()));
+    Ok(suites)
 }
 
 /// Prints the first lines, and runs the plan.

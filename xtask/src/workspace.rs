@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
 
 /// The profile of native builds (see Cargo.toml), which also names their directory below the target directory.
-pub(crate) const PROFILE: &str = "release";
+pub(crate) const PROFILE: &str = "local";
 /// The profile of programs that are released.
 pub(crate) const RELEASE_PROFILE: &str = "release";
 /// The profile of the guests (see Cargo.toml).

@@ -1,8 +1,8 @@
 //! What the steps of a run share: the environment of the tests, a cache of compiled components for all hosts of the run,
 //! and the node and the cluster of the suites that need one.
 
-use super::cluster::TestCluster;
 use super::node::Cgroups;
+use super::test_cluster::TestCluster;
 use crate::cluster::Cluster;
 use crate::{cargo, setup, workspace};
 use anyhow::{Context, Result};
@@ -61,6 +61,11 @@ impl Session {
     /// Adds a variable to the environment of the tests.
     pub(super) fn set(&mut self, variable: Variable, value: impl Into<OsString>) {
         self.environment.set(variable, value);
+    }
+
+    /// Adds all variables of another environment.
+    pub(super) fn extend(&mut self, environment: &Environment) {
+        self.environment.extend(environment);
     }
 
     /// Returns whether a variable is set for the tests.

@@ -1,8 +1,8 @@
 //! The lints: formatting, clippy, shell scripts, the documentation's build, and the dependencies.
 
-use super::plan::Plan;
-use super::steps::GUESTS;
+use super::GUESTS;
 use crate::setup::SHELLCHECK;
+use crate::test::plan::Plan;
 use crate::{audit, cargo, command, doc, workspace};
 use anyhow::{Context, Result, ensure};
 use std::io::Read;
@@ -13,7 +13,7 @@ use std::process::Command;
 const SHELLS: [&str; 3] = ["sh", "bash", "dash"];
 
 /// Adds the check of the formatting, which takes a second.
-pub(super) fn format(plan: &mut Plan) {
+pub(in crate::test) fn format(plan: &mut Plan) {
     plan.check("cargo fmt", &[], |_| {
         let mut fmt = cargo::command("fmt")?;
         fmt.args(["--all", "--check"]);
@@ -22,7 +22,7 @@ pub(super) fn format(plan: &mut Plan) {
 }
 
 /// Adds clippy on everything native, tests included.
-pub(super) fn clippy(plan: &mut Plan) {
+pub(in crate::test) fn clippy(plan: &mut Plan) {
     plan.check("cargo clippy", &[], |_| {
         let mut clippy = cargo::native("clippy")?;
         clippy.arg("--all-targets");
@@ -31,7 +31,7 @@ pub(super) fn clippy(plan: &mut Plan) {
 }
 
 /// Adds all other lints.
-pub(super) fn others(plan: &mut Plan) {
+pub(in crate::test) fn others(plan: &mut Plan) {
     plan.check("cargo clippy, the guests", &[], |_| {
         deny_warnings(cargo::guests("clippy", &GUESTS)?)
     });

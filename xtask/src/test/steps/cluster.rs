@@ -1,21 +1,19 @@
-//! The cluster suite, and the cluster that it runs on: brought up before it, taken down after it, whatever its outcome.
+//! The steps of the cluster suite: each part runs on a cluster that is brought up before it and taken down after it,
+//! whatever its outcome.
 
-use super::plan::{Id, Plan};
-use super::session::Session;
-use super::steps;
-use crate::cluster::Cluster;
+use crate::cluster::{self, Cluster};
+use crate::dist;
 use crate::setup::CLUSTER;
-use crate::{cluster, command, dist, workspace};
-use anyhow::{Context, Result};
-use std::ops::RangeInclusive;
-use std::path::{Path, PathBuf};
-use visits_support::environment::{self, Environment};
-use visits_support::files;
+use crate::test::plan::{Id, Plan};
+use crate::test::session::Session;
+use crate::test::test_cluster::{TestCluster, has_ipv6};
+use anyhow::Context;
+use visits_support::environment;
 
 /// The suite.
-pub(super) const SUITE: &str = "cluster";
+pub(in crate::test) const SUITE: &str = "cluster";
 /// The suite that renders manifests with the cluster's kubectl.
-pub(super) const MANIFESTS: &str = "manifests";
+pub(in crate::test) const MANIFESTS: &str = "manifests";
 
 /// The part of the suite that needs the installer's image.
 const INSTALLER: &str = "installer";
@@ -27,21 +25,18 @@ const IPV6_ALONE: &str = "ipv6_alone::";
 /// How many tests share the cluster at a time. Each waits for pods most of its time.
 const THREADS: &str = "3";
 
-/// The numbers of the tests' clusters. A developer's own cluster has 0 by default.
-const NETWORKS: RangeInclusive<u8> = 1..=255;
-
 /// Adds the steps of the suite. Where there can be no cluster, its tests are counted as skipped.
-pub(super) fn plan(plan: &mut Plan, needs: &[Id]) {
+pub(in crate::test) fn plan(plan: &mut Plan, needs: &[Id]) {
     if let Some(why) = cluster::missing() {
         plan.skip("the cluster tests, and those that render manifests", &why);
         for suite in [MANIFESTS, SUITE] {
-            steps::skipped_suite(plan, suite);
+            super::skipped_suite(plan, suite);
         }
         return;
     }
     let mut needs = needs.to_vec();
     needs.extend(plan.install(&CLUSTER));
-    steps::browser_packages(plan);
+    super::host::browser_packages(plan);
     let kubernetes = plan.build("Kubernetes", &needs, |session| {
         session.programs = Some(Cluster::build()?);
         Ok(())
@@ -128,90 +123,4 @@ fn on_cluster(plan: &mut Plan, programs: Id, part: &'static Part, families: &'st
         }
         cluster.down()
     });
-}
-
-/// A cluster of the tests' own.
-pub(super) struct TestCluster {
-    programs: Cluster,
-    state: PathBuf,
-    logs: PathBuf,
-    /// The number of the network. It has none while a cluster of an earlier run is removed.
-    network: Option<String>,
-    families: &'static str,
-}
-
-impl TestCluster {
-    /// Returns a cluster that is kept in this directory below cargo's target directory. If an earlier run was killed and
-    /// left a cluster there, that one is removed.
-    fn new(programs: Cluster, directory: &str, families: &'static str) -> Result<Self> {
-        let target = workspace::target()?;
-        let mut cluster = Self {
-            programs,
-            state: target.join(directory),
-            logs: target.join(format!("{directory}-logs")),
-            network: None,
-            families,
-        };
-        if cluster.state.exists() {
-            cluster.down()?;
-        }
-        cluster.network = Some(free_network()?);
-        if cluster.logs.exists() {
-            std::fs::remove_dir_all(&cluster.logs)
-                .with_context(|| format!("remove {}", cluster.logs.display()))?;
-        }
-        Ok(cluster)
-    }
-
-    /// Brings the cluster up, without the counter.
-    fn up(&self) -> Result<()> {
-        self.run(&["up", "--empty", "--ip-families", self.families])
-    }
-
-    /// Stops and removes the cluster.
-    fn down(&self) -> Result<()> {
-        self.run(&["down"])
-    }
-
-    /// Returns the environment of the cluster tool and of the suite.
-    fn environment(&self) -> Environment {
-        let mut environment = self.programs.environment().clone();
-        environment.set(environment::CLUSTER_DIRECTORY, &self.state);
-        environment.set(environment::KUBECONFIG, self.state.join("kubeconfig"));
-        if let Some(network) = &self.network {
-            environment.set(environment::CLUSTER_NETWORK, network);
-        }
-        environment
-    }
-
-    /// Copies the logs of the node's programs, to investigate a failure.
-    fn keep_logs(&self) {
-        match files::copy_tree(&self.state.join("log"), &self.logs) {
-            Ok(()) => eprintln!("note: the node's logs are in {}", self.logs.display()),
-            Err(error) => eprintln!("note: the node's logs are lost: {error:#}"),
-        }
-    }
-
-    fn run(&self, arguments: &[&str]) -> Result<()> {
-        let mut command = self.programs.command();
-        self.environment().apply(&mut command);
-        command.args(arguments);
-        command::run(command)
-    }
-}
-
-/// Returns whether the kernel has IPv6.
-fn has_ipv6() -> bool {
-    Path::new("/proc/sys/net/ipv6").exists()
-}
-
-/// Returns the first number whose network interface does not exist.
-fn free_network() -> Result<String> {
-    NETWORKS
-        .map(|number| number.to_string())
-        .find(|number| {
-            let interface = Path::new("/sys/class/net").join(format!("visits{number}"));
-            !interface.exists()
-        })
-        .context("every network from 1 to 255 belongs to a running cluster: take some of them down")
 }
