@@ -1,38 +1,43 @@
-//! What the tests run: where the built host, shim, components and the programs of a node are, and a component made by
-//! hand. `cargo xtask test` builds them and names them in environment variables, so that `cargo test` alone never runs
-//! against a stale build without saying so.
+//! The files that the tests run: the built host, shim and components, the programs of a node, and components written by
+//! hand. `cargo xtask test` builds the files and passes their paths in environment variables (see
+//! [`visits_support::environment`]), so that `cargo test` alone fails instead of running a stale build.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use std::path::PathBuf;
+use visits_support::environment;
 
-/// The host command.
+/// Returns the path of the host command.
+///
+/// # Errors
+///
+/// This function and the others here fail if the variable is not set or names no file.
 pub fn preopen() -> Result<PathBuf> {
-    named_by("PREOPEN_BIN")
+    environment::HOST.path()
 }
 
-/// The counter.
+/// Returns the path of the counter.
 pub fn visits_wasm() -> Result<PathBuf> {
-    named_by("VISITS_WASM")
+    environment::COUNTER.path()
 }
 
-/// The component that misbehaves on request.
+/// Returns the path of the component that misbehaves on request.
 pub fn probe_wasm() -> Result<PathBuf> {
-    named_by("PROBE_WASM")
+    environment::PROBE.path()
 }
 
-/// The WASI command that does what its arguments name.
+/// Returns the path of the WASI command that does what its arguments name.
 pub fn command_wasm() -> Result<PathBuf> {
-    named_by("COMMAND_WASM")
+    environment::COMMAND.path()
 }
 
-/// The least a component can do.
+/// Returns the path of the hello-world component.
 pub fn hello_wasm() -> Result<PathBuf> {
-    named_by("HELLO_WASM")
+    environment::HELLO.path()
 }
 
-/// The component of tests/guests/sdks with this name.
+/// Returns the path of the component in tests/guests/sdks with this name.
 pub fn sdk_wasm(name: &str) -> Result<PathBuf> {
-    let path = set("SDKS_DIR")?.join(name).with_extension("wasm");
+    let path = environment::SDKS.path()?.join(name).with_extension("wasm");
     ensure!(
         path.is_file(),
         "{} was not built: run `cargo xtask sdks`, which reports why",
@@ -41,58 +46,57 @@ pub fn sdk_wasm(name: &str) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// The conformance tests for servers of HTTP/2.
+/// Returns the path of the conformance tests for HTTP/2 servers.
 pub fn h2spec() -> Result<PathBuf> {
-    named_by("H2SPEC_BIN")
+    environment::H2SPEC.path()
 }
 
-/// The reverse proxy nginx.
+/// Returns the path of the reverse proxy nginx.
 pub fn nginx() -> Result<PathBuf> {
-    named_by("NGINX_BIN")
+    environment::NGINX.path()
 }
 
-/// The reverse proxy HAProxy.
+/// Returns the path of the reverse proxy HAProxy.
 pub fn haproxy() -> Result<PathBuf> {
-    named_by("HAPROXY_BIN")
+    environment::HAPROXY.path()
 }
 
-/// The shim.
+/// Returns the path of the shim.
 pub fn shim() -> Result<PathBuf> {
-    named_by("SHIM_BIN")
+    environment::SHIM.path()
 }
 
-/// A busybox that needs no library.
+/// Returns the path of a busybox that needs no library.
 pub fn busybox() -> Result<PathBuf> {
-    named_by("BUSYBOX_BIN")
+    environment::BUSYBOX.path()
 }
 
-/// A program of the node: containerd, ctr, runc, crictl or a network plugin.
+/// Returns the path of a node's program: containerd, ctr, runc, crictl or a network plugin.
 pub fn node_binary(name: &str) -> Result<PathBuf> {
     Ok(node_binaries()?.join(name))
 }
 
-/// The directory of all of them.
+/// Returns the directory of a node's programs.
 pub fn node_binaries() -> Result<PathBuf> {
-    let directory = set("NODE_BIN_DIR")?;
-    ensure!(
-        directory.is_dir(),
-        "NODE_BIN_DIR={} is not a directory: run `cargo xtask test`",
-        directory.display()
-    );
-    Ok(directory)
+    environment::NODE_PROGRAMS.path()
 }
 
-/// The kubectl of the cluster's version.
+/// Returns the directory in which Debian's containerd and runc are unpacked.
+pub fn debian_binaries() -> Result<PathBuf> {
+    environment::DEBIAN_PROGRAMS.path()
+}
+
+/// Returns the path of the kubectl of the cluster's version.
 pub fn kubectl() -> Result<PathBuf> {
-    named_by("KUBECTL_BIN")
+    environment::KUBECTL.path()
 }
 
-/// A component, byte by byte for want of an assembler, that imports an instance with one function and exports an
-/// empty instance.
+/// Returns a component that imports an instance with one function and exports an empty instance. It is written byte by
+/// byte, because an assembler would be another dependency.
 pub fn component_importing(import: &str, export: &str) -> Vec<u8> {
     let name = |name: &str| [&[0, name.len() as u8], name.as_bytes()].concat();
     let section = |id: u8, content: &[u8]| [&[id, content.len() as u8], content].concat();
-    // The type of a function `open` that takes and gives nothing, and its place in the type of the instance.
+    // The type of a function `open` without parameters and results, and its export in the type of the instance.
     let function = [&[1, 0x40, 0, 1, 0, 4], name("open").as_slice(), &[1, 0]].concat();
     [
         b"\0asm\x0d\0\x01\0".to_vec(),
@@ -104,7 +108,7 @@ pub fn component_importing(import: &str, export: &str) -> Vec<u8> {
     .concat()
 }
 
-/// A WASI command of preview 1, byte by byte likewise: it writes this text to stdout and ends with this code.
+/// Returns a WASI command of preview 1 that writes a text to stdout and exits with a code, also written byte by byte.
 pub fn core_command(text: &str, code: u8) -> Vec<u8> {
     let name = |name: &str| [&[name.len() as u8], name.as_bytes()].concat();
     let section = |id: u8, content: &[u8]| [&[id, content.len() as u8], content].concat();
@@ -113,7 +117,7 @@ pub fn core_command(text: &str, code: u8) -> Vec<u8> {
         [module, name(function), vec![0, kind]].concat()
     };
     let i32_const = |number: u8| [0x41, 0x80 | number & 0x7f, number >> 7];
-    // The types of fd_write, of proc_exit and of _start.
+    // The types of fd_write, proc_exit and _start.
     let types = [
         &[3, 0x60, 4, 0x7f, 0x7f, 0x7f, 0x7f, 1, 0x7f][..],
         &[0x60, 1, 0x7f, 0, 0x60, 0, 0],
@@ -126,7 +130,7 @@ pub fn core_command(text: &str, code: u8) -> Vec<u8> {
         name("_start"),
         vec![0, 2],
     ];
-    // fd_write(1, the one piece at 0, 1, how much was written to 8); drop; proc_exit(code)
+    // fd_write(fd 1, the iovec at 0, one iovec, number of bytes to 8); drop; proc_exit(code)
     let body = [
         &[0][..],
         &[1, 0, 1, 8].map(i32_const).concat(),
@@ -135,9 +139,9 @@ pub fn core_command(text: &str, code: u8) -> Vec<u8> {
         &[0x10, 1, 0x0b],
     ]
     .concat();
-    // The piece: its address, its length; then what is written to, and the text at 16.
-    let piece = [16, text.len() as u32, 0, 0].map(u32::to_le_bytes).concat();
-    let memory = [piece.as_slice(), text.as_bytes()].concat();
+    // The iovec's address and length, the number of bytes written, and the text at 16.
+    let iovec = [16, text.len() as u32, 0, 0].map(u32::to_le_bytes).concat();
+    let memory = [iovec.as_slice(), text.as_bytes()].concat();
     [
         b"\0asm\x01\0\0\0".to_vec(),
         section(1, &types.concat()),
@@ -156,22 +160,4 @@ pub fn core_command(text: &str, code: u8) -> Vec<u8> {
         ),
     ]
     .concat()
-}
-
-fn named_by(variable: &str) -> Result<PathBuf> {
-    let path = set(variable)?;
-    ensure!(
-        path.is_absolute() && path.is_file(),
-        "{variable}={} is not an absolute path to a file: run `cargo xtask test`",
-        path.display()
-    );
-    Ok(path)
-}
-
-fn set(variable: &str) -> Result<PathBuf> {
-    std::env::var_os(variable)
-        .map(PathBuf::from)
-        .with_context(|| {
-            format!("{variable} is not set: run `cargo xtask test`, which builds it and sets it")
-        })
 }

@@ -1,17 +1,17 @@
-//! What the tests share: real `preopen` processes under guard, the directories they serve, HTTP clients, a browser.
+//! The library of the test suites: real `preopen` processes, the directories they serve, HTTP clients, and a browser.
 //!
-//! - [`artifacts`]: where the built host and components are (environment variables that `cargo xtask test` sets)
+//! - [`artifacts`]: paths of everything that is built, and components written by hand
 //! - [`app`]: a directory with a `spin.toml` and a volume, one for each test
 //! - [`host`]: [`Host`], a guard around one host process: start, wait for its log, signal, wait for its end
-//! - [`output`]: the lines a process writes, kept for waiting on and for printing when a wait fails
+//! - [`output`]: the lines of a process, to wait for and to print when a wait fails
 //! - [`client`]: HTTP/1.1 over one keep-alive connection, one-shot requests, and raw TCP
-//! - [`http2`]: HTTP/2 without TLS, any number of requests at once on one connection
-//! - [`load`]: clients of the counter, and what they were told
+//! - [`http2`]: HTTP/2 without TLS, with any number of concurrent requests on one connection
+//! - [`load`]: clients of the counter, and the responses they got
 //! - [`mount`]: a real, small file system on a volume
 //! - [`chromium`], [`page`]: a real browser and its DevTools protocol; one tab of it
-//! - [`command`], [`wait`]: any program with a deadline, and waiting for what nothing announces
+//! - [`command`], [`wait`]: programs with a deadline, and waiting for something that sends no notification
 //!
-//! Every wait has a condition and a deadline; when the deadline passes the error carries the host's whole output.
+//! Every wait has a condition and a deadline. When the deadline passes, the error contains the host's whole output.
 
 pub mod app;
 pub mod artifacts;
@@ -31,8 +31,9 @@ pub use client::{Connection, Raw, Reply, get};
 pub use host::{Exit, Host, HostBuilder, Signal};
 pub use http2::Http2;
 pub use mount::Ext4;
+pub use visits_support::environment;
 
 use std::time::Duration;
 
-/// How long a test waits for something that takes milliseconds on an idle machine: long, for CI machines are not idle.
+/// The deadline for something that takes milliseconds on an idle machine. It is long, because CI machines are busy.
 pub const DEADLINE: Duration = Duration::from_secs(30);

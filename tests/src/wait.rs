@@ -1,32 +1,39 @@
-//! Waiting for what nothing announces.
+//! Waiting for something that sends no notification, without blocking other tasks.
 
-use anyhow::{Result, bail};
-use std::time::{Duration, Instant};
+use anyhow::Result;
+use std::time::Duration;
+use visits_support::wait::Deadline;
 
-/// Asks until there is a value, and for it no longer than `deadline`; `what` says what was waited for.
+/// Waits until `attempt` returns a value. The first error of `attempt` ends the wait.
+///
+/// # Errors
+///
+/// Fails with the error of `attempt`, or when `limit` has passed; `what` then names what was waited for.
 pub async fn until<T>(
     what: &str,
-    deadline: Duration,
-    ask: impl AsyncFnMut() -> Result<Option<T>>,
+    limit: Duration,
+    attempt: impl AsyncFnMut() -> Result<Option<T>>,
 ) -> Result<T> {
-    until_every(Duration::from_millis(10), what, deadline, ask).await
+    until_every(Duration::from_millis(10), what, limit, attempt).await
 }
 
-/// The same with another pause between two questions, for those that are not cheap.
+/// Waits as [`until`] does, with another pause between two attempts, because each is expensive.
+///
+/// # Errors
+///
+/// As those of [`until`].
 pub async fn until_every<T>(
     pause: Duration,
     what: &str,
-    deadline: Duration,
-    mut ask: impl AsyncFnMut() -> Result<Option<T>>,
+    limit: Duration,
+    mut attempt: impl AsyncFnMut() -> Result<Option<T>>,
 ) -> Result<T> {
-    let end = Instant::now() + deadline;
+    let deadline = Deadline::new(what, limit);
     loop {
-        if let Some(value) = ask().await? {
+        if let Some(value) = attempt().await? {
             return Ok(value);
         }
-        if Instant::now() > end {
-            bail!("not within {deadline:?}: {what}");
-        }
+        deadline.check()?;
         tokio::time::sleep(pause).await;
     }
 }
