@@ -75,7 +75,7 @@ impl Bounded {
         let output = bounded(&self.command, self.deadline)
             .stdin(stdin(&self.input)?)
             .output()
-            .context("run `timeout`, which is part of coreutils")?;
+            .context("cannot run `timeout`, which is part of coreutils")?;
         let stderr = String::from_utf8_lossy(&output.stderr);
         if output.status.code() == Some(KILLED_BY_TIMEOUT) {
             let deadline = self.deadline;
@@ -113,7 +113,7 @@ fn stdin(input: &[u8]) -> Result<Stdio> {
         file.rewind()?;
         std::io::Result::Ok(file)
     };
-    let file = write().context("write a program's input to a temporary file")?;
+    let file = write().context("cannot write a program's input to a temporary file")?;
     Ok(file.into())
 }
 

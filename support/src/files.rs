@@ -19,7 +19,7 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o644);
         options.open(partial)?.write_all(bytes)
     })
-    .with_context(|| format!("write {}", path.display()))
+    .with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// Copies a file atomically: a reader of the target sees all of the old content or all of the new.
@@ -29,7 +29,7 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
 /// Fails if the file cannot be read or the target's directory cannot be written to.
 pub fn copy(from: &Path, to: &Path) -> Result<()> {
     atomically(to, |partial| fs::copy(from, partial).map(drop))
-        .with_context(|| format!("copy {} to {}", from.display(), to.display()))
+        .with_context(|| format!("cannot copy {} to {}", from.display(), to.display()))
 }
 
 /// Writes a file under another name, and renames it.
@@ -76,15 +76,17 @@ pub fn unnamed() -> io::Result<fs::File> {
 ///
 /// Fails at the first file that cannot be read or written.
 pub fn copy_tree(from: &Path, to: &Path) -> Result<()> {
-    fs::create_dir_all(to).with_context(|| format!("create {}", to.display()))?;
-    for entry in fs::read_dir(from).with_context(|| format!("read {}", from.display()))? {
+    fs::create_dir_all(to).with_context(|| format!("cannot create {}", to.display()))?;
+    for entry in fs::read_dir(from).with_context(|| format!("cannot read {}", from.display()))? {
         let entry = entry?;
         let (path, target) = (entry.path(), to.join(entry.file_name()));
         if entry.file_type()?.is_dir() {
             copy_tree(&path, &target)?;
         } else {
-            let bytes = fs::read(&path).with_context(|| format!("read {}", path.display()))?;
-            fs::write(&target, bytes).with_context(|| format!("write {}", target.display()))?;
+            let bytes =
+                fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+            fs::write(&target, bytes)
+                .with_context(|| format!("cannot write {}", target.display()))?;
         }
     }
     Ok(())

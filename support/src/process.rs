@@ -22,7 +22,7 @@ pub fn reap_until(pid: Pid) -> Result<WaitStatus> {
             Ok(_) | Err(Errno::INTR) => {}
             Err(error) => {
                 return Err(error)
-                    .with_context(|| format!("wait for process {}", pid.as_raw_nonzero()));
+                    .with_context(|| format!("cannot wait for process {}", pid.as_raw_nonzero()));
             }
         }
     }

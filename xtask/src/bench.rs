@@ -22,7 +22,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let session = Session::new()?;
     // On the repository's disk: a temporary directory may be in memory, where a sync costs nothing.
     let volumes = workspace::target()?.join("bench");
-    std::fs::create_dir_all(&volumes).with_context(|| format!("create {}", volumes.display()))?;
+    std::fs::create_dir_all(&volumes)
+        .with_context(|| format!("cannot create {}", volumes.display()))?;
     command::run(cargo::programs(&["visits-bench"])?)?;
     let mut bench = Command::new(workspace::program("visits-bench")?);
     bench.args(&options.arguments).env("TMPDIR", volumes);

@@ -22,11 +22,12 @@ pub(crate) fn filled(
         return Ok(directory);
     }
     let partial = directory.with_added_extension(std::process::id().to_string());
-    std::fs::create_dir_all(&partial).with_context(|| format!("create {}", partial.display()))?;
+    std::fs::create_dir_all(&partial)
+        .with_context(|| format!("cannot create {}", partial.display()))?;
     let filled = fill(&partial).and_then(|()| match std::fs::rename(&partial, &directory) {
         // A run beside this one may have been faster.
         Err(error) if !directory.is_dir() => {
-            Err(error).with_context(|| format!("rename to {}", directory.display()))
+            Err(error).with_context(|| format!("cannot rename to {}", directory.display()))
         }
         _ => Ok(()),
     });
@@ -40,7 +41,8 @@ pub(crate) fn hash_files(directory: &Path, hasher: &mut DefaultHasher) -> Result
         if path.is_dir() {
             hash_files(&path, hasher)?;
         } else {
-            let bytes = std::fs::read(&path).with_context(|| format!("read {}", path.display()))?;
+            let bytes =
+                std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
             (path.file_name(), bytes).hash(hasher);
         }
     }
@@ -49,7 +51,7 @@ pub(crate) fn hash_files(directory: &Path, hasher: &mut DefaultHasher) -> Result
 
 fn entries(directory: &Path) -> Result<Vec<PathBuf>> {
     let entries = std::fs::read_dir(directory)
-        .with_context(|| format!("read the directory {}", directory.display()))?;
+        .with_context(|| format!("cannot read the directory {}", directory.display()))?;
     let mut paths = entries
         .map(|entry| Ok(entry?.path()))
         .collect::<Result<Vec<_>>>()?;

@@ -67,7 +67,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     };
     let mut program = cluster.command();
     let error = program.args(&options.arguments).exec();
-    Err(error).with_context(|| format!("start {}", cluster.tool.display()))
+    Err(error).with_context(|| format!("cannot start {}", cluster.tool.display()))
 }
 
 /// Returns why a cluster cannot run here, if so. Missing packages that can be installed are no reason.

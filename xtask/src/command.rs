@@ -11,7 +11,7 @@ const LAST_LINES: usize = 20;
 pub(crate) fn run(mut command: Command) -> Result<()> {
     let status = command
         .status()
-        .with_context(|| format!("start {}", line(&command)))?;
+        .with_context(|| format!("cannot start {}", line(&command)))?;
     ensure!(status.success(), "{} failed: {status}", line(&command));
     Ok(())
 }
@@ -22,7 +22,7 @@ pub(crate) fn quietly(command: &mut Command) -> Result<()> {
     let output = command
         .stdin(Stdio::null())
         .output()
-        .with_context(|| format!("start {line}"))?;
+        .with_context(|| format!("cannot start {line}"))?;
     if output.status.success() {
         return Ok(());
     }

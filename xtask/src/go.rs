@@ -196,8 +196,8 @@ impl Group {
     /// Returns the version of a module that the first go.mod requires.
     fn version_of(&self, module: &str) -> Result<String> {
         let path = workspace::root().join(self.modules[0]).join("go.mod");
-        let text =
-            std::fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
+        let text = std::fs::read_to_string(&path)
+            .with_context(|| format!("cannot read {}", path.display()))?;
         let version = text.lines().find_map(|line| {
             let mut words = line.split_whitespace();
             (words.next() == Some(module)).then(|| words.next())?
@@ -227,7 +227,11 @@ impl Group {
         );
         let mut versions = String::new();
         for module in self.modules {
-            let output = self.go(module).arg("version").output().context("run go")?;
+            let output = self
+                .go(module)
+                .arg("version")
+                .output()
+                .context("cannot run go")?;
             let error = String::from_utf8_lossy(&output.stderr);
             ensure!(
                 output.status.success(),

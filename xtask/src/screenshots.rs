@@ -17,7 +17,7 @@ pub(crate) fn run() -> Result<()> {
     test.args(["--", "--include-ignored"]);
     command::run(test)?;
     let docs = workspace::root().join("docs");
-    std::fs::create_dir_all(&docs).with_context(|| format!("create {}", docs.display()))?;
+    std::fs::create_dir_all(&docs).with_context(|| format!("cannot create {}", docs.display()))?;
     for scheme in ["light", "dark"] {
         let taken = session.screenshots().join(format!("desktop-{scheme}.png"));
         let size = std::fs::metadata(&taken)

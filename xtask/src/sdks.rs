@@ -59,7 +59,7 @@ pub(crate) const SDKS: [Sdk; 4] = [
 pub(crate) fn build() -> Result<()> {
     let directory = workspace::sdks()?;
     std::fs::create_dir_all(&directory)
-        .with_context(|| format!("create {}", directory.display()))?;
+        .with_context(|| format!("cannot create {}", directory.display()))?;
     let mut errors = Vec::new();
     for sdk in &SDKS {
         let placed = directory.join(sdk.name).with_extension("wasm");

@@ -175,7 +175,7 @@ impl Packages {
             .args(["-qq", "-o", "Dpkg::Use-Pty=0"])
             .args(arguments)
             .env("DEBIAN_FRONTEND", "noninteractive");
-        command::run(command).with_context(|| format!("install {}", self.what))
+        command::run(command).with_context(|| format!("cannot install {}", self.what))
     }
 }
 

@@ -22,5 +22,5 @@ pub(crate) fn run() -> Result<()> {
     let mut pack = Command::new(packer);
     pack.arg(component).arg(packed);
     command::run(pack)?;
-    std::fs::write(&stamp, "").with_context(|| format!("write {}", stamp.display()))
+    std::fs::write(&stamp, "").with_context(|| format!("cannot write {}", stamp.display()))
 }

@@ -43,7 +43,7 @@ pub(crate) fn run(options: Options) -> Result<()> {
         .args(arguments)
         .arg(workspace::root().join("spin.toml"))
         .exec();
-    Err(error).with_context(|| format!("start {}", preopen.display()))
+    Err(error).with_context(|| format!("cannot start {}", preopen.display()))
 }
 
 /// Takes `--persistent DIR` out of the host's arguments, at any position. (clap cannot do that: it takes everything after

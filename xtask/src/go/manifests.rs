@@ -52,20 +52,20 @@ impl Manifests {
     pub(super) fn copy(&self, go: Command, to: &Path) -> Result<()> {
         let from = self.module_directory(go)?.join(self.directory);
         let to = to.join(self.name);
-        std::fs::create_dir_all(&to).with_context(|| format!("create {}", to.display()))?;
+        std::fs::create_dir_all(&to).with_context(|| format!("cannot create {}", to.display()))?;
         for file in self.files {
             let (from, to) = (from.join(file), to.join(file));
             // `fs::copy` would keep the permissions, and files in Go's cache are write-protected.
             std::fs::read(&from)
                 .and_then(|bytes| std::fs::write(&to, bytes))
-                .with_context(|| format!("copy {} to {}", from.display(), to.display()))?;
+                .with_context(|| format!("cannot copy {} to {}", from.display(), to.display()))?;
         }
         Ok(())
     }
 
     fn module_directory(&self, mut go: Command) -> Result<PathBuf> {
         go.args(["list", "-m", "-f", "{{.Dir}}", self.module]);
-        let output = go.output().context("run go")?;
+        let output = go.output().context("cannot run go")?;
         let error = String::from_utf8_lossy(&output.stderr);
         ensure!(
             output.status.success(),

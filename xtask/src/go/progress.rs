@@ -50,7 +50,7 @@ fn run(mut command: Command, progress: impl Fn(&Seen) -> String) -> Result<Seen>
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .with_context(|| format!("start {line}"))?;
+        .with_context(|| format!("cannot start {line}"))?;
     let (sender, lines) = mpsc::channel();
     if let Some(output) = child.stdout.take() {
         read(output, sender.clone(), |_| Line::Output);

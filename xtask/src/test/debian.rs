@@ -27,7 +27,7 @@ pub(crate) fn unpack() -> Result<PathBuf> {
 /// Returns the version of this Debian, on which the versions of its packages depend.
 fn release() -> Result<String> {
     let path = "/etc/debian_version";
-    let text = std::fs::read_to_string(path).with_context(|| format!("read {path}"))?;
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {path}"))?;
     Ok(text.trim().replace('/', "-"))
 }
 

@@ -32,7 +32,7 @@ pub(super) fn run(mut command: Command, counts: &mut Counts) -> Result<()> {
     let mut child = command
         .stdout(Stdio::piped())
         .spawn()
-        .with_context(|| format!("start {line}"))?;
+        .with_context(|| format!("cannot start {line}"))?;
     let mut output = BufReader::new(child.stdout.take().expect("piped"));
     let mut bytes = Vec::new();
     // Bytes, because a test's output may not be UTF-8.

@@ -122,5 +122,5 @@ fn create_private(directory: &Path) -> Result<()> {
         .recursive(true)
         .mode(0o700)
         .create(directory)
-        .with_context(|| format!("create {}", directory.display()))
+        .with_context(|| format!("cannot create {}", directory.display()))
 }

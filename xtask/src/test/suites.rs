@@ -13,7 +13,7 @@ pub(super) fn names() -> Result<Vec<String>> {
     let output = metadata
         .args(["--no-deps", "--format-version", "1"])
         .output()
-        .context("run cargo metadata")?;
+        .context("cannot run cargo metadata")?;
     ensure!(
         output.status.success(),
         "cargo metadata failed: {}: {}",

@@ -39,7 +39,7 @@ impl TestCluster {
         cluster.network = Some(free_network()?);
         if cluster.logs.exists() {
             std::fs::remove_dir_all(&cluster.logs)
-                .with_context(|| format!("remove {}", cluster.logs.display()))?;
+                .with_context(|| format!("cannot remove {}", cluster.logs.display()))?;
         }
         Ok(cluster)
     }

@@ -77,7 +77,7 @@ fn scripts() -> Result<Vec<PathBuf>> {
         "--exclude-standard",
     ])
     .current_dir(workspace::root());
-    let output = list.output().context("run git, to list the files")?;
+    let output = list.output().context("cannot run git, to list the files")?;
     ensure!(
         output.status.success(),
         "git ls-files failed: {}: {}",
