@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 use std::path::PathBuf;
 use visits_tests::chromium::Chromium;
-use visits_tests::{App, Host, artifacts};
+use visits_tests::{App, Host, artifacts, environment};
 
 /// The name that the pod is given.
 pub(crate) const POD: &str = "visits-0";
@@ -49,7 +49,7 @@ impl Stage {
 /// Where pictures go: the directory that `SCREENSHOTS_DIR` names (`cargo xtask test` does), else a new one beside the
 /// other things that tests leave in cargo's target directory.
 pub(crate) fn picture(name: &str) -> Result<PathBuf> {
-    let directory = std::env::var_os("SCREENSHOTS_DIR").map_or_else(
+    let directory = environment::SCREENSHOTS.get().map_or_else(
         || PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("screenshots"),
         PathBuf::from,
     );

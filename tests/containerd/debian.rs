@@ -23,9 +23,7 @@ struct Debian {
 
 impl Debian {
     async fn start() -> Result<Self> {
-        let unpacked = std::env::var_os("DEBIAN_NODE_DIR")
-            .context("DEBIAN_NODE_DIR is not set: run `cargo xtask test containerd`")?;
-        let unpacked = PathBuf::from(unpacked);
+        let unpacked = artifacts::debian_binaries()?;
         let directory = tempfile::tempdir()?;
         let path = directory.path();
         let config = format!(

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 use tokio::sync::{OnceCell, RwLock, RwLockReadGuard, RwLockWriteGuard};
-use visits_tests::{artifacts, wait};
+use visits_tests::{artifacts, environment, wait};
 
 /// A variable in containerd's own environment. No container may see it.
 pub(crate) const PLANTED: (&str, &str) = ("PLANTED_SECRET", "the-secret-of-the-node");
@@ -47,8 +47,7 @@ impl Node {
 
     /// Returns the cgroup above all containers of this run: the path in every hierarchy.
     pub(crate) fn cgroup() -> Result<String> {
-        let name = std::env::var("CONTAINERD_TEST_CGROUP")
-            .context("CONTAINERD_TEST_CGROUP is not set: run `cargo xtask test containerd`")?;
+        let name = environment::CONTAINERD_CGROUP.text()?;
         Ok(format!("/{name}"))
     }
 
@@ -119,8 +118,7 @@ async fn node() -> Result<&'static RwLock<Node>> {
 
 /// Makes containerd's log file. It is outside the file systems that vanish with the run, so it can be read afterwards.
 fn log_file() -> Result<PathBuf> {
-    let file = std::env::var_os("CONTAINERD_TEST_LOG").map(PathBuf::from);
-    let file = file.context("CONTAINERD_TEST_LOG is not set: run `cargo xtask test containerd`")?;
+    let file = environment::CONTAINERD_LOG.path()?;
     File::create(&file).with_context(|| format!("cannot make {}", file.display()))?;
     Ok(file)
 }

@@ -6,6 +6,7 @@ use crate::pods::{self, Pod};
 use crate::script::{SHIM, Script};
 use anyhow::Result;
 use std::net::SocketAddr;
+use visits_tests::artifacts;
 
 const DROP_IN: &str = "/etc/containerd/conf.d/90-preopen.toml";
 const CONFIG: &str = "/etc/containerd/config.toml";
@@ -153,6 +154,6 @@ async fn a_shim_of_another_version_is_replaced_without_a_restart() -> Result<()>
     new.run(&node, &["install"]).await?.ok()?;
     assert_eq!(node.restarts()?, 1);
     let shim = std::fs::read(node.path(SHIM))?;
-    assert_eq!(shim, std::fs::read(crate::node::named_by("SHIM_BIN")?)?);
+    assert_eq!(shim, std::fs::read(artifacts::shim()?)?);
     Ok(())
 }

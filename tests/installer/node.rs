@@ -3,14 +3,14 @@
 
 use crate::files::Files;
 use crate::layout::{Containerd, Layout};
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result, anyhow};
 use std::ffi::OsStr;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use tempfile::TempDir;
-use visits_tests::{DEADLINE, command, wait};
+use visits_tests::{DEADLINE, artifacts, command, wait};
 
 /// The node's own directories. All others are the machine's.
 const OWN: [&str; 5] = ["etc", "opt", "var", "usr/local/bin", "run"];
@@ -159,13 +159,13 @@ fn furnish(root: &Path, layout: &Layout) -> Result<()> {
         fs::create_dir_all(root.join(own))?;
     }
     let programs = root.join("usr/local/bin");
-    let new = named_by("NODE_BIN_DIR")?;
+    let new = artifacts::node_binaries()?;
     let sources: Vec<PathBuf> = match layout.containerd {
         Containerd::Current => ["containerd", "ctr", "containerd-shim-runc-v2", "runc"]
             .map(|name| new.join(name))
             .into(),
         Containerd::Debian => {
-            let old = named_by("DEBIAN_NODE_DIR")?;
+            let old = artifacts::debian_binaries()?;
             [
                 "usr/bin/containerd",
                 "usr/bin/ctr",
@@ -183,7 +183,7 @@ fn furnish(root: &Path, layout: &Layout) -> Result<()> {
         symlink(source, programs.join(name))?;
     }
     // busybox provides awk: the machine's may be a link through /etc, which is the node's own here.
-    symlink(named_by("BUSYBOX_BIN")?, programs.join("busybox"))?;
+    symlink(artifacts::busybox()?, programs.join("busybox"))?;
     // containerd copies these for a pod with the node's network.
     fs::write(root.join("etc/hosts"), "127.0.0.1 localhost\n")?;
     fs::write(root.join("etc/resolv.conf"), "")?;
@@ -215,15 +215,4 @@ fn furnish(root: &Path, layout: &Layout) -> Result<()> {
         fs::set_permissions(&path, Permissions::from_mode(0o755))?;
     }
     Ok(())
-}
-
-/// Returns the path in an environment variable of `cargo xtask test`.
-pub(crate) fn named_by(variable: &str) -> Result<PathBuf> {
-    let path = std::env::var_os(variable)
-        .map(PathBuf::from)
-        .with_context(|| {
-            format!("{variable} is not set: run `cargo xtask test containerd`, which sets it")
-        })?;
-    ensure!(path.exists(), "{variable}={}: no such file", path.display());
-    Ok(path)
 }

@@ -1,13 +1,13 @@
 //! A pod with the counter, made through the CRI with the name of the runtime, as kubelet does it.
 
-use crate::node::{Node, named_by};
+use crate::node::Node;
 use anyhow::{Context, Result};
 use oci_writer::Image;
 use serde_json::{Value, json};
 use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
-use visits_tests::{DEADLINE, artifacts, get, wait};
+use visits_tests::{DEADLINE, artifacts, environment, get, wait};
 
 const VISITS: &str = "localhost/visits:test";
 const PAUSE: &str = "localhost/pause:test";
@@ -16,7 +16,7 @@ const OF_THE_NODE: u32 = 2;
 
 /// Imports the images into a node's containerd.
 pub(crate) async fn import(node: &Node) -> Result<()> {
-    let busybox = read(&named_by("BUSYBOX_BIN")?)?;
+    let busybox = read(&artifacts::busybox()?)?;
     let wait = "trap 'exit 0' TERM; /sleep 2147483647 & wait";
     let pause = Image::new(PAUSE)
         .entrypoint(["/sh", "-c", wait])
@@ -52,8 +52,7 @@ pub(crate) struct Pod {
 impl Pod {
     /// Starts a pod of the runtime with one container, which serves on this address.
     pub(crate) async fn start(node: &Node, address: SocketAddr) -> Result<Self> {
-        let cgroup = std::env::var("CONTAINERD_TEST_CGROUP")
-            .context("CONTAINERD_TEST_CGROUP is not set: run `cargo xtask test containerd`")?;
+        let cgroup = environment::CONTAINERD_CGROUP.text()?;
         let port = address.port();
         let pod = json!({
             "metadata": { "name": format!("pod-{port}"), "uid": "1", "namespace": "tests", "attempt": 0 },

@@ -1,13 +1,13 @@
 //! Refusals of the script: one line with the reason, and no change to the node.
 
 use crate::layout::{Containerd, Layout, VERSION_3};
-use crate::node::{Node, named_by};
+use crate::node::Node;
 use crate::script::{SHIM, Script, run};
 use anyhow::Result;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
-use visits_tests::command;
+use visits_tests::{artifacts, command};
 
 async fn node() -> Result<Node> {
     Node::start(Layout::vanilla(Containerd::Current, VERSION_3)).await
@@ -80,7 +80,7 @@ async fn the_archive_that_was_checked_is_the_one_that_is_unpacked() -> Result<()
     fs::set_permissions(&sha256sum, Permissions::from_mode(0o755))?;
     // Run by the machine's shell: busybox' shell would use its own sha256sum.
     let command = script.command(&node, &["install"])?;
-    let busybox = named_by("BUSYBOX_BIN")?;
+    let busybox = artifacts::busybox()?;
     let mut install = Command::new(command.get_program());
     install
         .args(command.get_args().filter(|word| *word != busybox))
@@ -91,7 +91,7 @@ async fn the_archive_that_was_checked_is_the_one_that_is_unpacked() -> Result<()
         fs::read(other.archive()?)?,
         "the archive was not replaced"
     );
-    assert!(fs::read(node.path(SHIM))? == fs::read(named_by("SHIM_BIN")?)?);
+    assert!(fs::read(node.path(SHIM))? == fs::read(artifacts::shim()?)?);
     Ok(())
 }
 

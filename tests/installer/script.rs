@@ -1,6 +1,6 @@
 //! The script, run as in its DaemonSet, and the archive that it installs.
 
-use crate::node::{Node, named_by};
+use crate::node::Node;
 use anyhow::{Context, Result, anyhow, ensure};
 use oci_writer::{Platform, SourceDate};
 use preopen_release::Release;
@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::Mutex;
 use tempfile::TempDir;
+use visits_tests::artifacts;
 
 /// The script in the repository, which is the one that is released.
 const SCRIPT: &str = concat!(
@@ -42,7 +43,7 @@ impl Script {
             .lock()
             .map_err(|_| anyhow!("the packing in another test panicked"))?;
         if packed.is_none() {
-            let shim = named_by("SHIM_BIN")?;
+            let shim = artifacts::shim()?;
             let shim =
                 fs::read(&shim).with_context(|| format!("cannot read {}", shim.display()))?;
             *packed = Some(pack(&shim)?);
@@ -83,7 +84,7 @@ impl Script {
         let mut command = Command::new("timeout");
         command
             .args(["--signal=KILL", "100"])
-            .arg(named_by("BUSYBOX_BIN")?)
+            .arg(artifacts::busybox()?)
             .arg("sh")
             .arg(self.directory.path().join("preopen-node"))
             .args(arguments.first())

@@ -1,10 +1,10 @@
 //! What installs the shim on nodes: where its image comes from, and whose its containers are.
 
-use crate::overlays::copy;
 use crate::render::Objects;
 use crate::repository;
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
+use visits_support::files::copy_tree;
 
 /// Everything that is applied with `-k`, but for the overlays of `k8s/`.
 const DIRECTORIES: [&str; 3] = ["k8s", "runtimeclass/installer", "runtimeclass/uninstall"];
@@ -67,7 +67,7 @@ fn an_installer_from_a_registry_is_named_by_digest_and_pulled() -> Result<()> {
     let copied = directory.path().join("runtimeclass");
     for name in ["installer", "uninstall", "registry"] {
         let from = repository().join("runtimeclass").join(name);
-        copy(&from, &copied.join(name))?;
+        copy_tree(&from, &copied.join(name))?;
     }
     // What the comment in the file tells users to write in the place of its last lines.
     let path = copied.join("installer/kustomization.yaml");

@@ -4,7 +4,7 @@ use crate::render::Objects;
 use crate::repository;
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
-use std::path::Path;
+use visits_support::files::copy_tree;
 
 /// Whether a pod is as Pod Security's profile `restricted` wants it, as far as the project's pods have to do with it.
 pub(crate) fn is_restricted(pod: &Value) -> Result<()> {
@@ -127,25 +127,11 @@ fn example() -> Result<String> {
     Ok(example.to_owned())
 }
 
-pub(crate) fn copy(from: &Path, to: &Path) -> Result<()> {
-    std::fs::create_dir_all(to)?;
-    for entry in std::fs::read_dir(from)? {
-        let entry = entry?;
-        let to = to.join(entry.file_name());
-        if entry.file_type()?.is_dir() {
-            copy(&entry.path(), &to)?;
-        } else {
-            std::fs::copy(entry.path(), to)?;
-        }
-    }
-    Ok(())
-}
-
 #[test]
 #[ignore = "needs kubectl: cargo xtask test cluster"]
 fn the_readmes_example_combines_what_it_says() -> Result<()> {
     let directory = tempfile::tempdir()?;
-    copy(&repository().join("k8s"), &directory.path().join("k8s"))?;
+    copy_tree(&repository().join("k8s"), &directory.path().join("k8s"))?;
     let mine = directory.path().join("k8s/mine");
     std::fs::create_dir(&mine)?;
     std::fs::write(mine.join("kustomization.yaml"), example()?)?;

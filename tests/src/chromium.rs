@@ -4,8 +4,8 @@
 //! the browser ends with the test. A client library would take minutes to compile: it has a type for each of the protocol's
 //! thousands of messages, of which a dozen are used here.
 
-use crate::DEADLINE;
 use crate::output::Output;
+use crate::{DEADLINE, environment};
 use anyhow::{Context, Result, anyhow, bail};
 use serde_json::{Value, json};
 use std::collections::HashMap;
@@ -68,7 +68,9 @@ impl Chromium {
     /// Starts the browser in `CHROMIUM_BIN`, or `chromium` if that is not set.
     pub async fn start() -> Result<Self> {
         let directory = TempDir::new().context("cannot make a directory for the browser")?;
-        let binary = std::env::var_os("CHROMIUM_BIN").unwrap_or_else(|| "chromium".into());
+        let binary = environment::CHROMIUM
+            .get()
+            .unwrap_or_else(|| "chromium".into());
         let mut process = command(&PathBuf::from(&binary), directory.path())
             .spawn()
             .with_context(|| format!("cannot start {}", binary.display()))?;

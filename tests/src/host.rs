@@ -14,7 +14,7 @@
 //! ```
 
 use crate::output::Output;
-use crate::{App, DEADLINE, artifacts};
+use crate::{App, DEADLINE, artifacts, environment};
 use anyhow::{Context, Result, anyhow};
 use rustix::process::{Pid, WaitId, WaitIdOptions, kill_process, waitid};
 use std::ffi::OsString;
@@ -31,7 +31,7 @@ pub use rustix::process::Signal;
 
 /// The cache directory of all hosts of this test process, so that each component is compiled once: `PREOPEN_TEST_CACHE`, or
 /// a temporary directory if that is not set.
-static CACHE: LazyLock<PathBuf> = LazyLock::new(|| match std::env::var_os("PREOPEN_TEST_CACHE") {
+static CACHE: LazyLock<PathBuf> = LazyLock::new(|| match environment::HOST_CACHE.get() {
     Some(directory) => directory.into(),
     // Never removed: statics are not dropped, and hosts of other threads use it until the end.
     None => TempDir::new()
