@@ -7,20 +7,20 @@ use oci_writer::{Artifact, Image, Platform, SourceDate, Written};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// What the image may weigh: manifests, configurations and the layer. A pod on a new node waits for it.
-const LIMIT: u64 = 300_000;
-/// Who runs it: the user "nonroot" of images that are made to run without root.
+/// The largest size of the image in bytes, with all its documents. A pod on a new node waits for the whole image.
+const MAX_SIZE: u64 = 300_000;
+/// The user and group of the counter. It is the id of the user "nonroot" in distroless images.
 const USER: u32 = 65532;
-/// The workspace's version, which the app has too.
+/// The workspace's version, which is also the app's.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// Write the counter's OCI image and its wasm artifact. SOURCE_DATE_EPOCH is the time they bear (default: 0).
+/// Write the counter's OCI image and its wasm artifact. SOURCE_DATE_EPOCH is the time in them (default: 0)
 #[derive(Parser)]
 #[command(name = "visits-image")]
 struct Arguments {
-    /// The app's manifest; visits.wasm lies beside it
+    /// The app's manifest, with visits.wasm in the same directory
     manifest: PathBuf,
-    /// Where to write
+    /// The directory to write to
     output: PathBuf,
 }
 
@@ -40,33 +40,34 @@ fn run(arguments: &Arguments) -> Result<()> {
     let wasm_file = arguments.manifest.with_file_name("visits.wasm");
     let wasm = std::fs::read(&wasm_file).with_context(|| wasm_file.display().to_string())?;
     let output = std::path::absolute(&arguments.output)?;
-    std::fs::create_dir_all(&output).with_context(|| format!("create {}", output.display()))?;
+    std::fs::create_dir_all(&output)
+        .with_context(|| format!("cannot create {}", output.display()))?;
 
     let image = app.image(&wasm).created(date);
     let path = output.join("oci");
     let layout = image.write_layout(&path)?;
-    tell(&path, &layout);
+    print(&path, &layout);
     ensure!(
-        layout.size <= LIMIT,
-        "{}: {} bytes are more than the {LIMIT} that the image may have",
+        layout.size <= MAX_SIZE,
+        "{}: the image has {} bytes, more than the limit of {MAX_SIZE}",
         path.display(),
         layout.size
     );
     let path = output.join("visits-oci.tar");
-    tell(&path, &image.write_layout_tar(&path)?);
+    print(&path, &image.write_layout_tar(&path)?);
     let path = output.join("visits-docker.tar");
     let archive = image.write_docker_archive(&path, Platform::default())?;
-    tell(&path, &archive);
+    print(&path, &archive);
     let path = output.join("visits-artifact");
-    tell(
+    print(
         &path,
         &app.artifact(wasm).created(date).write_layout(&path)?,
     );
     Ok(())
 }
 
-/// One line for each output.
-fn tell(path: &Path, written: &Written) {
+/// Prints an output's path, size and digest.
+fn print(path: &Path, written: &Written) {
     println!(
         "{}  {} bytes  {}",
         path.display(),
@@ -75,7 +76,7 @@ fn tell(path: &Path, written: &Written) {
     );
 }
 
-/// The app, as its manifest describes it.
+/// The app that the manifest describes.
 #[derive(Debug)]
 struct App {
     manifest: String,
@@ -104,7 +105,7 @@ impl App {
         let version = field("version")?;
         ensure!(
             version == VERSION,
-            "application.version is {version}, but the workspace's version is {VERSION}"
+            "application.version is {version}, but the workspace's version is {VERSION} (set both to the same)"
         );
         Ok(Self {
             name: field("name")?,
@@ -156,7 +157,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_repositorys_manifest_says_what_the_image_needs() {
+    fn the_repositorys_manifest_has_the_name_and_version_of_the_image() {
         let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/../../spin.toml");
         let app = App::read(Path::new(manifest)).expect("it is well formed");
         assert_eq!(app.reference(), format!("localhost/visits:{VERSION}"));

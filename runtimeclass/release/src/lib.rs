@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_archive_is_the_same_whenever_it_is_packed_and_bears_its_checksum() {
+    fn the_same_program_gives_the_same_archive_with_its_checksum() {
         let pack = || {
             Release::pack(
                 b"program",

@@ -1,5 +1,5 @@
-//! `preopen-dist`: writes what is released for nodes: the shim's archive and its checksum, the installer as a script and
-//! as an image. `cargo xtask dist` builds what goes into them and runs it.
+//! `preopen-dist`: writes the release for nodes: the shim's archive and checksum, and the installer as a script and as an
+//! image. `cargo xtask dist` builds the programs in them and runs it.
 
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
@@ -8,31 +8,31 @@ use preopen_release::{Needs, Release};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// The workspace's version, which the shim has too.
+/// The workspace's version, which is also the shim's.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
-/// Where the script and the archive lie in the image.
+/// The directory of the script and the archive in the image.
 const HOME: &str = "/preopen";
-/// The programs that the script calls, each a name of busybox.
+/// The programs that the script calls. Each is an applet of busybox.
 const PROGRAMS: &str = "awk cat chmod cmp cp cut date dirname grep gunzip head mkdir mktemp mv nsenter readlink rm rmdir \
                         sed sh sha256sum sleep sync tail tar timeout tr true uname wc";
 
-/// Write the shim's release archive and the installer's image. SOURCE_DATE_EPOCH is the time they bear (default: 0).
+/// Write the shim's release archive and the installer's image. SOURCE_DATE_EPOCH is the time in them (default: 0)
 #[derive(Parser)]
 #[command(name = "preopen-dist")]
 struct Arguments {
-    /// The shim
+    /// The path of the shim
     #[arg(long)]
     shim: PathBuf,
-    /// The script preopen-node
+    /// The path of the script preopen-node
     #[arg(long)]
     script: PathBuf,
-    /// A static preopen-label
+    /// The path of a statically linked preopen-label
     #[arg(long)]
     label: PathBuf,
-    /// A static busybox
+    /// The path of a statically linked busybox
     #[arg(long)]
     busybox: PathBuf,
-    /// Where to write
+    /// The directory to write to
     output: PathBuf,
 }
 
@@ -48,12 +48,13 @@ fn main() -> ExitCode {
 
 fn run(arguments: &Arguments) -> Result<()> {
     let date = SourceDate::from_environment()?;
-    let platform = Platform::here().context("images can be made on amd64 and arm64 alone")?;
+    let platform = Platform::here().context("images support amd64 and arm64 alone")?;
     let shim = read(&arguments.shim)?;
     check_shim(&arguments.shim, &shim)?;
     let release = Release::pack(&shim, VERSION, platform, date)?;
     let output = std::path::absolute(&arguments.output)?;
-    std::fs::create_dir_all(&output).with_context(|| format!("create {}", output.display()))?;
+    std::fs::create_dir_all(&output)
+        .with_context(|| format!("cannot create {}", output.display()))?;
     release.write(&output)?;
     for (name, bytes) in release.files() {
         println!("{}  {} bytes", output.join(name).display(), bytes.len());
@@ -61,7 +62,7 @@ fn run(arguments: &Arguments) -> Result<()> {
     let script = output.join("preopen-node");
     std::fs::copy(&arguments.script, &script).with_context(|| {
         format!(
-            "copy {} to {}",
+            "cannot copy {} to {}",
             arguments.script.display(),
             script.display()
         )
@@ -81,14 +82,14 @@ fn run(arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
-/// Says where the shim runs. That is on few nodes, if it wants libseccomp to be there.
+/// Prints the libraries that the shim needs. Fails if libseccomp is one of them: few nodes have it.
 fn check_shim(path: &Path, shim: &[u8]) -> Result<()> {
     let needs = needs(path, shim)?;
     let libraries = needs.libraries.join(", ");
     ensure!(
         !libraries.contains("libseccomp"),
-        "{}: needs the shared library libseccomp, which nodes do not have: install the archive libseccomp.a \
-         (Debian: libseccomp-dev) and build again",
+        "{}: linked with the shared library libseccomp, which nodes do not have (install libseccomp.a, in Debian's \
+         libseccomp-dev, and build again)",
         path.display()
     );
     match needs.glibc {
@@ -100,14 +101,14 @@ fn check_shim(path: &Path, shim: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// The image: the script and what it calls, the archive, and the program that labels nodes.
+/// Returns the installer's image: the script, the programs that it calls, the archive, and preopen-label.
 fn installer(arguments: &Arguments, release: &Release) -> Result<Image> {
     let program = |path: &Path| -> Result<Vec<u8>> {
         let bytes = read(path)?;
         let libraries = needs(path, &bytes)?.libraries;
         ensure!(
             libraries.is_empty(),
-            "{}: is not static, and an image has no {}",
+            "{} is not statically linked: the image lacks {}",
             path.display(),
             libraries.join(", ")
         );
@@ -136,5 +137,5 @@ fn needs(path: &Path, program: &[u8]) -> Result<Needs> {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>> {
-    std::fs::read(path).with_context(|| path.display().to_string())
+    std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))
 }

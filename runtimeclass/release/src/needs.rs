@@ -1,27 +1,27 @@
-//! What a program needs of the machine that it runs on, read from the program itself.
+//! The libraries that a program needs on the machine that runs it, read from the program.
 
 use anyhow::{Context, Result, bail};
 use object::elf::FileHeader64;
 use object::read::elf::{FileHeader, SectionHeader};
 use object::{Endianness, FileKind};
 
-/// What a program needs of the machine that it runs on.
+/// The libraries that a program needs.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Needs {
-    /// Its shared libraries.
+    /// The shared libraries.
     pub libraries: Vec<String>,
-    /// The oldest glibc that has all it calls, as its major and minor number; nothing for a static program.
+    /// The major and minor version of the oldest glibc with all functions that it calls; `None` for a static program.
     pub glibc: Option<(u32, u32)>,
 }
 
 impl Needs {
-    /// Reads them from a program.
+    /// Reads the libraries from a program.
     ///
     /// # Errors
-    /// When it is not an ELF file of 64 bits.
+    /// If the program is not a 64-bit ELF file, or if the file is damaged.
     pub fn of(program: &[u8]) -> Result<Self> {
         if FileKind::parse(program).ok() != Some(FileKind::Elf64) {
-            bail!("not an ELF file of 64 bits");
+            bail!("not a 64-bit ELF file");
         }
         read(program).context("a damaged ELF file")
     }
@@ -61,7 +61,7 @@ fn read(program: &[u8]) -> Result<Needs> {
     Ok(needs)
 }
 
-/// `GLIBC_2.34` as numbers; nothing for the versions of other libraries.
+/// Parses a version such as `GLIBC_2.34`. Versions of other libraries are `None`.
 fn glibc(version: &str) -> Option<(u32, u32)> {
     let mut numbers = version.strip_prefix("GLIBC_")?.split('.');
     Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
@@ -73,7 +73,7 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn a_programs_needs_are_read_from_itself() {
+    fn a_programs_libraries_are_read_from_it() {
         let program = std::env::current_exe().expect("this test is a program");
         let program = std::fs::read(program).expect("it can be read");
         let needs = Needs::of(&program).expect("it is an ELF file");
@@ -87,14 +87,14 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_version_counts_by_its_numbers() {
+    fn versions_are_compared_as_numbers() {
         assert!(glibc("GLIBC_2.34") > glibc("GLIBC_2.4"));
         assert_eq!(glibc("GCC_3.0"), None);
         assert_eq!(glibc("GLIBC_PRIVATE"), None);
     }
 
     #[test]
-    fn what_is_no_program_is_an_error() {
+    fn a_file_that_is_not_a_program_is_an_error() {
         assert!(Needs::of(b"#!/bin/sh\n").is_err());
         assert!(Needs::of(b"\x7fELF\x02\x01\x01").is_err());
     }

@@ -1,12 +1,11 @@
 //! The CNCF's wasm artifact: the bare component in a registry, for tools such as `wkg`. See
 //! <https://tag-runtime.cncf.io/wgs/wasm/deliverables/wasm-oci-artifact/>.
 //!
-//! Its `os` is `wasip2` also for a component of WASI 0.3: the format knows `wasip1`, a core module, and `wasip2`, a
-//! component, and has no word for a later version, which the names of the imports tell. `component` must then be
-//! there; its optional `target` is not, for a component does not say which world it was made for. `author` is
-//! optional too, and left out.
+//! `os` is `wasip2` even for a component of WASI 0.3: the format defines only `wasip1`, a core module, and `wasip2`, a
+//! component. The names of the imports show the version. The format then requires `component`. Its optional `target` is left
+//! out, because a component does not record the world that it was built for. The optional `author` is left out too.
 //!
-//! containerd cannot unpack it, as its layer is no tar, so the shim does not run it: that takes an [`crate::Image`].
+//! containerd cannot unpack the layer, which is not a tar, and so cannot run the artifact. It runs an [`crate::Image`].
 
 use crate::blob::Blob;
 use crate::component;
@@ -32,7 +31,7 @@ pub struct Artifact {
 }
 
 impl Artifact {
-    /// The artifact of a component, under a name with a tag.
+    /// Returns the artifact of a component. The name must have a tag.
     pub fn new(name: impl Into<String>, component: impl Into<Vec<u8>>) -> Self {
         Self {
             name: name.into(),
@@ -49,17 +48,17 @@ impl Artifact {
         self
     }
 
-    /// When it was made. Without a call: 1970.
+    /// Sets the time of its creation. The default is 1970.
     #[must_use]
     pub fn created(mut self, date: SourceDate) -> Self {
         self.date = date;
         self
     }
 
-    /// Writes an OCI image layout that holds it. A layout that is there is replaced.
+    /// Writes an OCI image layout that holds the artifact. An existing layout is replaced.
     ///
     /// # Errors
-    /// When it is no component, or the directory cannot be written.
+    /// If the bytes are not a component, or if the directory cannot be written.
     pub fn write_layout(&self, directory: &Path) -> Result<Written> {
         self.layout()
             .with_context(|| format!("artifact {}", self.name))?
@@ -89,7 +88,7 @@ impl Artifact {
             .build()?;
         let manifest = Blob::document(MediaType::ImageManifest, &manifest)?;
         let mut target = manifest.descriptor();
-        // Without containerd's name: it is not for containerd to have as an image.
+        // Without the annotation that names the image for containerd, which cannot run the artifact.
         target.set_annotations(Some(HashMap::from([(
             ANNOTATION_REF_NAME.to_owned(),
             tag(&reference),

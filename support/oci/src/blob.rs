@@ -1,4 +1,4 @@
-//! What is addressed by its digest: layers, and the JSON documents that name them.
+//! Content that is addressed by its digest: layers, and the JSON documents that refer to them.
 
 use anyhow::{Context, Result};
 use oci_spec::image::{Descriptor, MediaType, Sha256Digest};
@@ -21,12 +21,12 @@ impl Blob {
         }
     }
 
-    /// A document.
+    /// Returns the blob of a JSON document.
     pub(crate) fn document(media_type: MediaType, document: &impl Serialize) -> Result<Self> {
         Ok(Self::new(media_type, json(document)?))
     }
 
-    /// What a document says to name this blob.
+    /// Returns the descriptor by which a document refers to this blob.
     pub(crate) fn descriptor(&self) -> Descriptor {
         Descriptor::new(
             self.media_type.clone(),
@@ -53,10 +53,11 @@ pub(crate) fn sha256(bytes: &[u8]) -> Sha256Digest {
         .expect("64 hexadecimal digits are a digest")
 }
 
-/// JSON whose keys are sorted. The documents' maps are hash maps, in another order in every process; and whether a
-/// `Value` would sort them is a feature of serde_json that any crate of the build can turn off.
+/// Returns JSON with sorted keys. The documents use hash maps, whose order differs in every process. `Value` alone is not
+/// enough: any crate in the build can turn its sorting off by a feature of serde_json.
 pub(crate) fn json(document: &impl Serialize) -> Result<Vec<u8>> {
-    let mut value = serde_json::to_value(document).context("write a document of the image")?;
+    let mut value =
+        serde_json::to_value(document).context("cannot write a document of the image")?;
     value.sort_all_objects();
     Ok(serde_json::to_vec(&value)?)
 }

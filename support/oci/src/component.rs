@@ -1,4 +1,4 @@
-//! What a component imports and exports, as the names in its binary say.
+//! The names of a component's imports and exports, read from its binary.
 
 use anyhow::{Context, Result, ensure};
 use wasmparser::{Encoding, Parser, Payload};
@@ -10,20 +10,20 @@ pub(crate) struct Interface {
     pub(crate) exports: Vec<String>,
 }
 
-/// Reads them. Nothing is validated beyond what that takes; who runs the component does it.
+/// Reads the names. The rest of the component is not validated; the runtime does that.
 pub(crate) fn interface(bytes: &[u8]) -> Result<Interface> {
-    read(bytes).context("it is not a well-formed component")
+    read(bytes).context("not a well-formed component")
 }
 
 fn read(bytes: &[u8]) -> Result<Interface> {
     let mut interface = Interface::default();
-    // The components and modules inside have imports and exports of their own.
+    // Nested components and modules have imports and exports of their own.
     let mut depth = 0;
     for payload in Parser::new(0).parse_all(bytes) {
         match payload? {
             Payload::Version { encoding, .. } => {
                 let is_component = depth > 0 || encoding == Encoding::Component;
-                ensure!(is_component, "it is a core module");
+                ensure!(is_component, "a core module");
             }
             Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
             Payload::End(_) => depth -= 1,

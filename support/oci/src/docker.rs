@@ -1,6 +1,6 @@
-//! The archive that `docker save` writes and `docker load` takes, its version 1.2 with a `manifest.json`. Older
-//! Dockers take no OCI layout. The layer is in gzip here too: every reader of this format unpacks it, and containerd
-//! then knows it by the same digest as that of the layout.
+//! The archive that `docker save` writes and `docker load` reads, in its version 1.2 with a `manifest.json`. Docker reads OCI
+//! layouts only with containerd's image store. The layer is compressed here too: every reader of this format unpacks it, and
+//! containerd then has it under the same digest as the layout's.
 
 use crate::SourceDate;
 use crate::archive::{Archive, Attributes};
@@ -8,7 +8,7 @@ use crate::blob::{Blob, json};
 use anyhow::Result;
 use serde_json::json;
 
-/// The archive of an image of one platform and one layer.
+/// Returns the archive of an image with one platform and one layer.
 pub(crate) fn archive(
     name: &str,
     config: &Blob,

@@ -1,4 +1,4 @@
-//! An image: the files, what runs in it, and its documents, one manifest and configuration for each platform.
+//! An image: the files, the program that runs, and the documents, with one manifest and configuration for each platform.
 
 use crate::blob::Blob;
 use crate::layer::{self, Content, Entry, Layer};
@@ -14,7 +14,7 @@ use oci_spec::image::{
 use std::collections::HashMap;
 use std::path::Path;
 
-/// An image under construction. What is wrong with it is told when it is written.
+/// An image under construction. Errors in it are reported when it is written.
 ///
 /// ```no_run
 /// # fn main() -> anyhow::Result<()> {
@@ -45,7 +45,7 @@ pub struct Image {
 }
 
 impl Image {
-    /// An empty image with this name, which has a tag: `localhost/visits:0.1.0`.
+    /// Returns an empty image. The name must have a tag: `localhost/hello:1`.
     pub fn new(name: impl Into<String>) -> Self {
         Self {
             name: name.into(),
@@ -62,7 +62,7 @@ impl Image {
         }
     }
 
-    /// Adds a regular file that root owns. Directories above it that are not added themselves are root's, 0755.
+    /// Adds a regular file that root owns. Directories above it, unless they are added too, belong to root with mode 0755.
     #[must_use]
     pub fn file(self, path: impl Into<String>, bytes: impl Into<Vec<u8>>, mode: u32) -> Self {
         self.owned_file(path, bytes, 0, 0, mode)
@@ -87,7 +87,7 @@ impl Image {
         self.entry(path.into(), Content::Directory, (uid, gid), mode)
     }
 
-    /// Adds a symbolic link of root's to `target`, which need not be in the image.
+    /// Adds a symbolic link, owned by root, to `target`, which need not be in the image.
     #[must_use]
     pub fn symlink(self, path: impl Into<String>, target: impl Into<String>) -> Self {
         self.entry(path.into(), Content::Symlink(target.into()), (0, 0), 0o777)
@@ -104,92 +104,92 @@ impl Image {
         self
     }
 
-    /// What runs, with its arguments.
+    /// Sets the program that runs and its arguments.
     #[must_use]
     pub fn entrypoint<A: Into<String>>(mut self, arguments: impl IntoIterator<Item = A>) -> Self {
         self.entrypoint = arguments.into_iter().map(Into::into).collect();
         self
     }
 
-    /// Where it runs.
+    /// Sets the program's working directory.
     #[must_use]
     pub fn working_directory(mut self, path: impl Into<String>) -> Self {
         self.working_directory = Some(path.into());
         self
     }
 
-    /// Who runs it: `UID:GID`, for an image without `/etc/passwd` knows no names.
+    /// Sets the program's user, as `UID:GID`: an image without `/etc/passwd` has no names.
     #[must_use]
     pub fn user(mut self, user: impl Into<String>) -> Self {
         self.user = Some(user.into());
         self
     }
 
-    /// Adds a variable to its environment.
+    /// Adds a variable to the program's environment.
     #[must_use]
     pub fn env(mut self, name: &str, value: &str) -> Self {
         self.environment.push(format!("{name}={value}"));
         self
     }
 
-    /// Adds a port it listens on: `5000/tcp`.
+    /// Adds a port on which the program listens: `5000/tcp`.
     #[must_use]
     pub fn exposed_port(mut self, port: impl Into<String>) -> Self {
         self.ports.push(port.into());
         self
     }
 
-    /// Adds an annotation, such as `org.opencontainers.image.title`: to the index, to each manifest, and as a label
-    /// to each configuration, for a Docker archive has nothing else that could bear it.
+    /// Adds an annotation, such as `org.opencontainers.image.title`, to the index and to each manifest. Each configuration gets
+    /// it as a label, because a Docker archive has no annotations.
     #[must_use]
     pub fn annotation(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.annotations.insert(key.into(), value.into());
         self
     }
 
-    /// When it was made, the time of all files too. Without a call: 1970.
+    /// Sets the time of creation, which is also the time of every file. The default is 1970.
     #[must_use]
     pub fn created(mut self, date: SourceDate) -> Self {
         self.date = date;
         self
     }
 
-    /// For this platform alone: an image with native code in it.
+    /// Restricts the image to this platform, because it holds native code.
     #[must_use]
     pub fn platform(mut self, platform: Platform) -> Self {
         self.platforms = vec![platform];
         self
     }
 
-    /// Leaves the layer as large as its files: for an image of large programs that goes no further than this machine.
+    /// Leaves the layer uncompressed. This is faster for large programs, if the image stays on this machine.
     #[must_use]
     pub fn uncompressed(mut self) -> Self {
         self.compression = Compression::none();
         self
     }
 
-    /// Writes an OCI image layout, with one index of all platforms under the image's name. A layout that is there is
+    /// Writes an OCI image layout in which the image's name stands for one index of all platforms. An existing layout is
     /// replaced.
     ///
     /// # Errors
-    /// When the image is not well formed, or the directory cannot be written.
+    /// If the image is not well formed, or if the directory cannot be written.
     pub fn write_layout(&self, directory: &Path) -> Result<Written> {
         self.layout()?.write_directory(directory)
     }
 
-    /// Writes the same as a tar, as `ctr images import` and `podman load` take it.
+    /// Writes the layout as a tar, which `ctr images import` and `podman load` read.
     ///
     /// # Errors
-    /// When the image is not well formed, or the file cannot be written.
+    /// If the image is not well formed, or if the file cannot be written.
     pub fn write_layout_tar(&self, path: &Path) -> Result<Written> {
         self.layout()?.write_tar(path, self.date)
     }
 
-    /// Writes the archive that `docker load` takes, which holds one platform. (On a Mac with Apple's processors,
-    /// Docker's is [`Platform::LinuxArm64`].)
+    /// Writes the archive that `docker load` reads. It holds one platform. (Docker on a Mac with an Apple processor runs
+    /// [`Platform::LinuxArm64`].)
     ///
     /// # Errors
-    /// When the image is not well formed, or the file cannot be written.
+    /// If the image is not well formed, or if the file cannot be written.
     pub fn write_docker_archive(&self, path: &Path, platform: Platform) -> Result<Written> {
         let build = || {
             let name = reference(&self.name)?.whole();
@@ -231,8 +231,7 @@ impl Image {
         let index = self.index(manifests)?;
         let mut target = index.descriptor();
         target.set_annotations(Some(HashMap::from([
-            // containerd takes the name from the first; skopeo and podman, and the specification, the tag from the
-            // second.
+            // containerd reads the name from the first. skopeo, podman and the specification read the tag from the second.
             ("io.containerd.image.name".to_owned(), reference.whole()),
             (
                 oci_spec::image::ANNOTATION_REF_NAME.to_owned(),
@@ -297,7 +296,7 @@ impl Image {
     }
 }
 
-/// The annotations of a document, with the time that it has in every case.
+/// Returns the annotations of a document, with the time of creation.
 pub(crate) fn annotations(
     given: &HashMap<String, String>,
     date: SourceDate,
@@ -310,13 +309,13 @@ pub(crate) fn annotations(
     all
 }
 
-/// A name with a tag and no digest, which is to come out of the build and not go in.
+/// Parses a name. It must have a tag, and no digest, which is the result of the build.
 pub(crate) fn reference(name: &str) -> Result<Reference> {
     let written = name.rsplit('/').next().unwrap_or(name);
-    // The parser itself would read a name without a tag as `latest`.
+    // The parser would read a name without a tag as `latest`.
     anyhow::ensure!(
         written.contains(':') && !written.contains('@'),
-        "its name must end in a tag, as in localhost/visits:0.1.0"
+        "its name must end in a tag, as in localhost/hello:1"
     );
     name.parse().context("its name is not well formed")
 }

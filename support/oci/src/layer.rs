@@ -1,4 +1,4 @@
-//! An image's files: what may be in a layer, and the layer itself, a tar in gzip.
+//! An image's files, and the layer made of them: a compressed tar.
 
 use crate::SourceDate;
 use crate::archive::{self, Archive, Attributes};
@@ -8,10 +8,10 @@ use flate2::Compression;
 use oci_spec::image::MediaType;
 use std::collections::BTreeMap;
 
-/// A file or directory of the image.
+/// A file, directory or link of the image.
 #[derive(Clone, Debug)]
 pub(crate) struct Entry {
-    /// From the image's root, `/app/spin.toml`.
+    /// The absolute path in the image, such as `/app/spin.toml`.
     pub(crate) path: String,
     pub(crate) content: Content,
     pub(crate) uid: u32,
@@ -23,11 +23,11 @@ pub(crate) struct Entry {
 pub(crate) enum Content {
     Directory,
     File(Vec<u8>),
-    /// To this path.
+    /// A link to this path.
     Symlink(String),
 }
 
-/// The layer, and the digest of its tar, which configurations name beside that of the gzip.
+/// The layer, and the digest of its tar, which configurations contain.
 pub(crate) struct Layer {
     pub(crate) blob: Blob,
     pub(crate) diff_id: String,
@@ -60,13 +60,13 @@ pub(crate) fn pack(entries: &[Entry], date: SourceDate, compression: Compression
     })
 }
 
-/// The entries by their names in the tar, without the first slash, and the directories above them that are no entries
-/// themselves. Sorted, so that the order of the calls does not matter, and a directory comes before what it holds.
+/// Returns the entries by their names in the tar, without the leading slash. Directories above them without an entry are
+/// `None`. The names are sorted, so the order of the calls does not matter and a directory precedes its content.
 fn tree(entries: &[Entry]) -> Result<BTreeMap<&str, Option<&Entry>>> {
     let mut tree = BTreeMap::new();
     for entry in entries {
         let twice = tree.insert(name(entry)?, Some(entry)).is_some();
-        ensure!(!twice, "{}: is in the image twice", entry.path);
+        ensure!(!twice, "{} is in the image twice", entry.path);
     }
     for entry in entries {
         let name = name(entry)?;
@@ -74,7 +74,7 @@ fn tree(entries: &[Entry]) -> Result<BTreeMap<&str, Option<&Entry>>> {
             let above = tree.entry(&name[..slash]).or_insert(None);
             if let Some(above) = above.filter(|above| above.content != Content::Directory) {
                 bail!(
-                    "{}: lies below {}, which is no directory",
+                    "{} lies below {}, which is not a directory",
                     entry.path,
                     above.path
                 );
@@ -88,20 +88,20 @@ fn name(entry: &Entry) -> Result<&str> {
     let path = &entry.path;
     let name = path
         .strip_prefix('/')
-        .with_context(|| format!("{path}: a path in an image begins with a slash"))?;
+        .with_context(|| format!("{path}: a path in an image must begin with a slash"))?;
     for part in name.split('/') {
         ensure!(
             !matches!(part, "" | "." | "..") && !part.contains('\0'),
-            "{path}: a path in an image has no empty part, no \".\", no \"..\" and no zero byte"
+            "{path}: a path in an image must not contain an empty part, \".\", \"..\" or a zero byte"
         );
         ensure!(
             !part.starts_with(".wh."),
-            "{path}: names with .wh. mark deleted files in an image"
+            "{path}: a name that begins with .wh. would mark a deleted file"
         );
     }
     ensure!(
         entry.mode <= 0o7777,
-        "{path}: mode {:o} is more than permissions",
+        "{path}: mode {:o} has bits beyond the permissions",
         entry.mode
     );
     Ok(name)

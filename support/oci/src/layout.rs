@@ -1,5 +1,4 @@
-//! The OCI image layout: `oci-layout`, `index.json`, and the blobs under their digests; as a directory, or as a tar
-//! of one.
+//! The OCI image layout: `oci-layout`, `index.json`, and the blobs by their digests, as a directory or as a tar.
 
 use crate::archive::{Archive, Attributes};
 use crate::blob::{Blob, json};
@@ -14,18 +13,19 @@ const BLOBS: &str = "blobs/sha256";
 const HEADER: &str = "oci-layout";
 const INDEX: &str = "index.json";
 
-/// One image or artifact and all it consists of.
+/// One image or artifact with all its blobs.
 pub(crate) struct Layout {
-    /// What the name stands for, with the annotations that bear the name.
+    /// The document that the image's name stands for, with the name in its annotations.
     pub(crate) target: Descriptor,
     pub(crate) blobs: Vec<Blob>,
 }
 
 impl Layout {
-    /// Writes the directory: blobs first and `index.json` last, so that a reader finds the old image or the new one.
+    /// Writes the directory. `index.json` comes last, so that a reader finds the old image or the new one.
     pub(crate) fn write_directory(&self, directory: &Path) -> Result<Written> {
         let blobs = directory.join(BLOBS);
-        std::fs::create_dir_all(&blobs).with_context(|| format!("create {}", blobs.display()))?;
+        std::fs::create_dir_all(&blobs)
+            .with_context(|| format!("cannot create {}", blobs.display()))?;
         for blob in &self.blobs {
             file::replace(&blobs.join(blob.digest.digest()), &blob.bytes)?;
         }
@@ -33,12 +33,12 @@ impl Layout {
         file::replace(&directory.join(HEADER), &header)?;
         file::replace(&directory.join(INDEX), &index)?;
         self.sweep(&blobs)
-            .with_context(|| format!("remove the old blobs in {}", blobs.display()))?;
+            .with_context(|| format!("cannot remove the old blobs in {}", blobs.display()))?;
         let size: usize = self.blobs.iter().map(|blob| blob.bytes.len()).sum();
         Ok(self.written(size + header.len() + index.len()))
     }
 
-    /// Removes the blobs of what was here before. What is not named like a blob is not touched.
+    /// Removes the blobs of the previous image. Files with other names than a blob's are kept.
     fn sweep(&self, blobs: &Path) -> std::io::Result<()> {
         for entry in std::fs::read_dir(blobs)? {
             let entry = entry?;
@@ -53,7 +53,7 @@ impl Layout {
         Ok(())
     }
 
-    /// Writes a tar of the same.
+    /// Writes the same as a tar.
     pub(crate) fn write_tar(&self, path: &Path, date: SourceDate) -> Result<Written> {
         let mut archive = Archive::new();
         for directory in ["blobs", BLOBS] {
@@ -75,7 +75,7 @@ impl Layout {
         Ok(self.written(tar.len()))
     }
 
-    /// `oci-layout` and `index.json`.
+    /// Returns `oci-layout` and `index.json`.
     fn documents(&self) -> Result<(Vec<u8>, Vec<u8>)> {
         let header = OciLayoutBuilder::default()
             .image_layout_version("1.0.0")

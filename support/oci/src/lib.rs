@@ -38,12 +38,12 @@ pub use flate2::Compression;
 pub use image::Image;
 pub use platform::Platform;
 
-/// What was written.
+/// The result of a write.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Written {
-    /// How tools name it: for an OCI layout, the digest of the index or manifest that the name stands for; for a
-    /// Docker archive, the image's ID.
+    /// The digest by which tools identify it: of an OCI layout, the index or manifest that the name stands for; of a Docker
+    /// archive, the image's ID.
     pub digest: String,
-    /// Its size in bytes: of a directory, that of all its files.
+    /// The size in bytes. A directory's size is that of all its files.
     pub size: u64,
 }

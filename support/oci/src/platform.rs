@@ -1,5 +1,5 @@
-//! The platforms an image says it is for. Wasm runs on all of them alike, but containerd pulls an image only when it
-//! names the node's own.
+//! The platforms of an image. Wasm runs the same on all of them, but containerd only pulls an image that names the node's
+//! platform.
 
 use oci_spec::image::{Arch, Os, PlatformBuilder};
 use std::fmt;
@@ -15,10 +15,10 @@ pub enum Platform {
 }
 
 impl Platform {
-    /// The platforms in an image's index, in its order.
+    /// The platforms of an image without native code, in the order of its index.
     pub const ALL: [Self; 2] = [Self::LinuxAmd64, Self::LinuxArm64];
 
-    /// The one that this program runs on, if images can be made for it.
+    /// Returns the platform of this machine, if images support it.
     #[must_use]
     pub fn here() -> Option<Self> {
         match std::env::consts::ARCH {

@@ -1,4 +1,5 @@
-//! What is written, read again as a registry or containerd would: every digest and size checked, the layer unpacked.
+//! Written images, read again as a registry or containerd reads them: every digest and size is checked, and the layer
+//! unpacked.
 
 mod layout;
 mod refusals;
@@ -14,7 +15,7 @@ use std::path::Path;
 
 const NAME: &str = "localhost/sample:1.2.3";
 
-/// An image with something of everything.
+/// Returns an image that uses every property.
 fn sample() -> Image {
     Image::new(NAME)
         .file("/app/spin.toml", "spin_manifest_version = 2\n", 0o644)
@@ -41,7 +42,7 @@ fn temporary() -> tempfile::TempDir {
     tempfile::tempdir().expect("a temporary directory")
 }
 
-/// The regular files of a directory or of a tar archive, by their names from its top.
+/// The regular files of a directory or a tar archive, by their relative names.
 type Files = BTreeMap<String, Vec<u8>>;
 
 fn read_directory(top: &Path) -> Files {
@@ -102,7 +103,7 @@ fn gunzip(bytes: &[u8]) -> Vec<u8> {
     tar
 }
 
-/// The blob that a descriptor names, after checking its digest and size.
+/// Returns the blob of a descriptor, after checking its digest and size.
 fn blob<'a>(files: &'a Files, descriptor: &Value) -> &'a [u8] {
     let named = text(&descriptor["digest"]);
     let name = format!("blobs/{}", named.replace(':', "/"));

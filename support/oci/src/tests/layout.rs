@@ -1,10 +1,10 @@
-//! Images and artifacts that are well formed.
+//! Well-formed images and artifacts.
 
 use super::*;
 use crate::{Artifact, Platform, Written};
 use serde_json::json;
 
-/// The layout of an image, checked to be the same as a directory and as a tar.
+/// Writes an image as a directory and as a tar, checks that both hold the same files, and returns them.
 fn layout(image: &Image) -> (Files, Written) {
     let directory = temporary();
     let layout = directory.path().join("oci");
@@ -21,7 +21,7 @@ fn layout(image: &Image) -> (Files, Written) {
     (files, written)
 }
 
-/// The image's index, by way of `index.json`.
+/// Returns the image's index, which `index.json` refers to.
 fn index(files: &Files) -> Value {
     let top = parse(&files["index.json"]);
     let [target] = list(&top["manifests"]) else {
@@ -69,7 +69,7 @@ fn every_descriptor_names_a_blob_of_its_digest_and_size() {
     }
     assert_eq!(layers.len(), 2, "both platforms are there");
     assert_eq!(layers[0], layers[1], "they share the layer");
-    // And nothing lies in the layout that no descriptor names.
+    // The layout holds no file without a descriptor, except `oci-layout` and `index.json`.
     assert_eq!(files.len(), named + 1 + 2);
 }
 
@@ -86,7 +86,7 @@ fn the_name_is_where_containerd_and_skopeo_look_for_it() {
 }
 
 #[test]
-fn the_configuration_says_what_runs_and_how() {
+fn the_configuration_has_the_program_and_its_properties() {
     let (files, _) = layout(&sample().created(date("1700000000")));
     let index = index(&files);
     let manifest = parse(blob(&files, &index["manifests"][0]));
@@ -148,7 +148,7 @@ fn the_layer_has_the_owners_modes_and_times_that_were_given() {
 }
 
 #[test]
-fn a_link_leads_where_it_was_told_to_compressed_or_not() {
+fn a_link_keeps_its_target_compressed_or_not() {
     let linked = || {
         Image::new(NAME)
             .symlink("/bin/sh", "busybox")
@@ -190,7 +190,7 @@ fn two_writes_give_the_same_bytes() {
             .expect("an artifact");
         read_directory(&top)
     };
-    // Hash maps are in another order each time: enough times that chance does not hide it.
+    // The order of a hash map differs each time. Eight rounds make an equal order by chance unlikely.
     let first = write("first", sample());
     for round in 0..8 {
         assert!(first == write(&round.to_string(), sample()));
@@ -198,7 +198,7 @@ fn two_writes_give_the_same_bytes() {
 }
 
 #[test]
-fn the_order_of_the_calls_does_not_matter_to_the_layer() {
+fn the_order_of_the_calls_does_not_change_the_layer() {
     let one = Image::new(NAME)
         .file("/b", "1", 0o644)
         .file("/a", "2", 0o644);
@@ -209,7 +209,7 @@ fn the_order_of_the_calls_does_not_matter_to_the_layer() {
 }
 
 #[test]
-fn a_layout_replaces_the_one_before_and_nothing_else() {
+fn a_layout_replaces_the_previous_one_and_no_other_file() {
     let directory = temporary();
     sample().write_layout(directory.path()).expect("a layout");
     let other = directory.path().join("blobs/sha256/notes.txt");
@@ -222,7 +222,7 @@ fn a_layout_replaces_the_one_before_and_nothing_else() {
 }
 
 #[test]
-fn the_docker_archive_names_members_that_it_has() {
+fn the_docker_archive_contains_the_members_that_it_names() {
     let directory = temporary();
     let path = directory.path().join("docker.tar");
     for (platform, architecture) in Platform::ALL.into_iter().zip(["amd64", "arm64"]) {
@@ -279,7 +279,7 @@ fn an_artifact_has_the_component_as_its_layer_and_its_names_in_the_configuration
     );
 }
 
-/// A component that imports the empty instance `a:b/c@0.3.0` and exports it as `d:e/f`, around a component with
+/// Returns a component that imports the empty instance `a:b/c@0.3.0` and exports it as `d:e/f`. It contains a component with
 /// imports of its own.
 fn component() -> Vec<u8> {
     const PREAMBLE: &[u8] = b"\0asm\x0d\0\x01\0";

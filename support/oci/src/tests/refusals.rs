@@ -1,9 +1,9 @@
-//! What is not well formed is an error that says what, and nothing is written.
+//! Input that is not well formed is an error that names the cause, and nothing is written.
 
 use super::*;
 use crate::{Artifact, Platform};
 
-/// The error of an image, after checking that it left nothing behind.
+/// Returns the error of an image, after checking that nothing was written.
 fn refused(image: &Image) -> String {
     let directory = temporary();
     let path = directory.path().join("image");
@@ -41,7 +41,7 @@ fn the_last_source_date_is_the_last_that_a_tar_header_holds() {
     image
         .write_layout(directory.path())
         .expect("the last second");
-    // Milliseconds, as many a clock gives them.
+    // Milliseconds, which many clocks return.
     let error = SourceDate::parse(OsStr::new("1700000000000")).expect_err("year 55840");
     assert!(error.to_string().contains("milliseconds"), "{error}");
 }
@@ -67,20 +67,20 @@ fn paths_that_leave_the_image_or_hide_in_it_are_errors_that_name_them() {
 }
 
 #[test]
-fn a_path_that_is_there_twice_or_below_a_file_is_an_error() {
+fn a_path_that_occurs_twice_or_below_a_file_is_an_error() {
     let twice = Image::new(NAME)
         .file("/a", "", 0o644)
         .directory("/a", 0, 0, 0o755);
-    assert!(refused(&twice).contains("/a: is in the image twice"));
+    assert!(refused(&twice).contains("/a is in the image twice"));
     let below = Image::new(NAME)
         .file("/a/b/c", "", 0o644)
         .file("/a", "", 0o644);
-    assert!(refused(&below).contains("/a/b/c: lies below /a, which is no directory"));
+    assert!(refused(&below).contains("/a/b/c lies below /a, which is not a directory"));
 }
 
 #[test]
 fn a_mode_with_more_than_permissions_is_an_error() {
-    // That of a regular file as stat(2) gives it.
+    // The mode of a regular file as stat(2) returns it.
     let error = refused(&Image::new(NAME).file("/a", "", 0o100_644));
     assert!(error.contains("/a: mode 100644"), "{error}");
 }
@@ -101,7 +101,7 @@ fn a_name_without_a_tag_is_an_error() {
 }
 
 #[test]
-fn what_is_no_component_makes_no_artifact() {
+fn bytes_that_are_not_a_component_are_refused() {
     let module = b"\0asm\x01\0\0\0";
     for bytes in [
         &b""[..],
@@ -113,7 +113,7 @@ fn what_is_no_component_makes_no_artifact() {
         let path = directory.path().join("artifact");
         let error = Artifact::new(NAME, bytes)
             .write_layout(&path)
-            .expect_err("it is no component");
+            .expect_err("not a component");
         let error = format!("{error:#}");
         assert!(error.contains("not a well-formed component"), "{error}");
         assert!(!path.exists());
