@@ -1,4 +1,4 @@
-//! Compiled code: hosts that start together have one of them compile it.
+//! Compiled code: of hosts that start together, one compiles.
 
 use anyhow::{Result, ensure};
 use futures::future::try_join_all;

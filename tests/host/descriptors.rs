@@ -1,5 +1,5 @@
-//! File descriptors: connections never take those that the component's files need, and a host that has none left
-//! all the same waits for better times.
+//! File descriptors: connections never take those that the component's files need, and a host without free descriptors
+//! accepts again later.
 
 use anyhow::{Context, Result, ensure};
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
@@ -19,7 +19,7 @@ async fn assert_writes(connection: &mut Connection, host: &Host, name: &str) -> 
 async fn idle_connections_leave_the_component_its_files() -> Result<()> {
     const CONNECTIONS: usize = 400;
     let app = App::new(&artifacts::probe_wasm()?)?;
-    // Fewer than the connections alone need: the host must raise it.
+    // Too low for the connections alone, so the host must raise it.
     let host = Host::of(&app)
         .shell("ulimit -Sn 256")
         .arg(format!("--max-connections={CONNECTIONS}"))
@@ -43,14 +43,14 @@ async fn idle_connections_leave_the_component_its_files() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_host_without_descriptors_accepts_again_when_there_are_some() -> Result<()> {
+async fn a_host_without_free_descriptors_accepts_again_when_it_has_some() -> Result<()> {
     let app = App::new(&artifacts::probe_wasm()?)?;
     let host = Host::of(&app).arg("--header-timeout=1m").start().await?;
     let mut before = Connection::open(host.address()).await?;
     ensure!(before.get("/hello").await?.status == 200);
 
     let limit = getrlimit(Resource::Nofile);
-    // What is open stays open; no other number may be taken.
+    // Open files stay open. The host can open no others.
     limit_open_files(&host, Some(0), limit)?;
     let mut waiting = Raw::open(host.address()).await?;
     waiting
@@ -59,12 +59,15 @@ async fn a_host_without_descriptors_accepts_again_when_there_are_some() -> Resul
     host.wait_log("cannot accept connections").await?;
     let busy = processor_time(&host)?;
     let waited = tokio::time::timeout(Duration::from_secs(1), waiting.read_until("hello")).await;
-    ensure!(waited.is_err(), host.failed("it has accepted"));
+    ensure!(
+        waited.is_err(),
+        host.failed("the host has accepted the connection")
+    );
     let busy = processor_time(&host)?.saturating_sub(busy);
     ensure!(
         busy < Duration::from_millis(300),
         host.failed(&format!(
-            "it tries without a pause, for {busy:?} of a second"
+            "the host retries without a pause: {busy:?} of processor time in a second"
         ))
     );
     ensure!(before.get("/hello").await?.status == 200);
@@ -78,7 +81,7 @@ async fn a_host_without_descriptors_accepts_again_when_there_are_some() -> Resul
         .count();
     ensure!(
         warnings == 1,
-        host.failed("it must warn once, not at every attempt")
+        host.failed("the host must warn once for all attempts")
     );
     Ok(())
 }
@@ -86,7 +89,7 @@ async fn a_host_without_descriptors_accepts_again_when_there_are_some() -> Resul
 fn limit_open_files(host: &Host, current: Option<u64>, like: Rlimit) -> Result<()> {
     let limit = Rlimit { current, ..like };
     prlimit(Pid::from_raw(host.pid()), Resource::Nofile, limit)
-        .context("change the host's limit")?;
+        .context("cannot change the host's limit")?;
     Ok(())
 }
 
@@ -94,13 +97,14 @@ fn open_files(host: &Host) -> Result<usize> {
     Ok(std::fs::read_dir(format!("/proc/{}/fd", host.pid()))?.count())
 }
 
-/// The processor time that the host has used.
+/// Returns the processor time that the host has used.
 fn processor_time(host: &Host) -> Result<Duration> {
     let stat = std::fs::read_to_string(format!("/proc/{}/stat", host.pid()))?;
-    // The command's name, in parentheses, may contain spaces; after it utime and stime are the 12th and 13th.
+    // The command's name is in parentheses and may contain spaces. utime and stime are the 12th and 13th field after
+    // it.
     let (_, fields) = stat.rsplit_once(')').context("no command in stat")?;
     let ticks = fields.split_whitespace().skip(11).take(2);
     let ticks: u64 = ticks.map(str::parse::<u64>).sum::<Result<_, _>>()?;
-    // Linux counts it in hundredths of a second on every architecture.
+    // The unit is 10 ms on every architecture of Linux.
     Ok(Duration::from_millis(ticks * 10))
 }

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use visits_tests::{App, DEADLINE, Host, artifacts, get};
 
 #[tokio::test]
-async fn a_listener_on_every_address_takes_both_families_and_logs_each_peer_as_it_is() -> Result<()>
+async fn a_listener_on_every_address_takes_both_families_and_logs_each_peers_address() -> Result<()>
 {
     let app = App::new(&artifacts::hello_wasm()?)?;
     let host = Host::of(&app)
@@ -31,7 +31,7 @@ async fn a_listener_on_every_address_takes_both_families_and_logs_each_peer_as_i
 }
 
 #[tokio::test]
-async fn a_listener_on_one_address_takes_its_family_alone() -> Result<()> {
+async fn a_listener_on_one_address_takes_only_its_family() -> Result<()> {
     let app = App::new(&artifacts::hello_wasm()?)?;
     let any = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
     let host = Host::of(&app).listen(any).start().await?;

@@ -1,4 +1,4 @@
-//! The request headers that a component sees: Spin's, which no client can forge, and a proxy's as they are.
+//! The request headers that a component sees: Spin's, which clients cannot forge, and a proxy's, which are unchanged.
 
 use crate::manifest::app;
 use anyhow::{Result, ensure};
@@ -16,7 +16,7 @@ component = "probe"
 source = PROBE
 "#;
 
-/// The headers that the probe sees of a request with these headers, a line each.
+/// Returns the headers that the probe sees of a request with these headers, one per line.
 async fn seen(host: &Host, path: &str, sent: &[(&str, &str)]) -> Result<Vec<String>> {
     let mut request = http::Request::get(path);
     for (name, value) in sent {
@@ -29,7 +29,7 @@ async fn seen(host: &Host, path: &str, sent: &[(&str, &str)]) -> Result<Vec<Stri
 }
 
 #[tokio::test]
-async fn a_component_sees_spins_headers_and_never_a_clients_own() -> Result<()> {
+async fn a_component_sees_spins_headers_instead_of_a_clients_forged_ones() -> Result<()> {
     let host = Host::of(&app(ROUTES)?).start().await?;
     let forged = [
         ("Spin-Client-Addr", "203.0.113.9:1"),
@@ -73,7 +73,7 @@ async fn a_component_sees_spins_headers_and_never_a_clients_own() -> Result<()> 
 }
 
 #[tokio::test]
-async fn an_ipv4_client_of_an_ipv6_socket_is_shown_by_its_ipv4_address() -> Result<()> {
+async fn an_ipv4_client_of_an_ipv6_socket_is_shown_with_its_ipv4_address() -> Result<()> {
     let host = Host::of(&app(ROUTES)?)
         .listen("[::]:0".parse()?)
         .start()

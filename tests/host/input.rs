@@ -1,13 +1,15 @@
-//! Bad input: each is one line on stderr that names it, an exit code that is not 0, and an untouched volume.
+//! Bad input. The host refuses it with one line on stderr that names it and an exit code other than 0, and does not
+//! touch the volume.
 
+use crate::common::refusal;
 use anyhow::{Result, ensure};
 use std::path::Path;
 use visits_tests::artifacts::{self, component_importing};
-use visits_tests::{App, DEADLINE, Host, HostBuilder};
+use visits_tests::{App, Host, HostBuilder};
 
 const CORE_MODULE: &[u8] = b"\0asm\x01\0\0\0";
 
-/// An application whose volume holds one file, so that any touch of it shows.
+/// Returns an application whose volume contains one file, so that any change shows.
 fn app() -> Result<App> {
     let app = App::new(&artifacts::probe_wasm()?)?;
     std::fs::write(app.volume().join("keep"), "as it was")?;
@@ -23,36 +25,18 @@ fn volume(app: &App) -> Result<Vec<(std::ffi::OsString, Vec<u8>)>> {
     Ok(files)
 }
 
-/// The host must refuse to start with this one line, which contains every one of `says`.
+/// Asserts that the host refuses to start with one line that contains every one of `says`.
 async fn assert_refused(app: &App, host: HostBuilder, code: i32, says: &[&str]) -> Result<()> {
     let before = volume(app)?;
-    // Without log lines, so that stderr holds nothing but the error.
-    let host = host.env("RUST_LOG", "off").spawn()?;
-    let exit = host.wait_exit(DEADLINE).await?;
-    let lines = host.stderr().lines();
-    ensure!(
-        exit.code == Some(code),
-        host.failed(&format!("it must exit with {code}"))
-    );
-    ensure!(
-        lines.len() == 1 && lines[0].starts_with("error: "),
-        host.failed("not one line of error")
-    );
+    let line = refusal(host, code).await?;
     for text in says {
-        ensure!(
-            lines[0].contains(text),
-            host.failed(&format!("it does not say {text:?}"))
-        );
+        ensure!(line.contains(text), "no {text:?} in {line:?}");
     }
-    ensure!(
-        host.stdout().lines().is_empty(),
-        host.failed("it writes to stdout")
-    );
-    ensure!(volume(app)? == before, host.failed("it touched the volume"));
+    ensure!(volume(app)? == before, "the host touched the volume");
     Ok(())
 }
 
-/// The same for an application whose manifest was changed.
+/// Asserts the same for an application whose manifest was changed.
 async fn assert_manifest_refused(from: &str, to: &str, says: &[&str]) -> Result<()> {
     let app = app()?;
     let text = std::fs::read_to_string(app.manifest())?;
@@ -61,7 +45,7 @@ async fn assert_manifest_refused(from: &str, to: &str, says: &[&str]) -> Result<
     assert_refused(&app, Host::of(&app), 1, says).await
 }
 
-/// The same for an application whose component is this file.
+/// Asserts the same for an application whose component is this file.
 async fn assert_component_refused(wasm: &[u8], says: &[&str]) -> Result<()> {
     let app = app()?;
     let path = app.directory().join("bad.wasm");
@@ -144,7 +128,7 @@ async fn a_missing_component_is_named() -> Result<()> {
 }
 
 #[tokio::test]
-async fn what_is_no_wasm_is_refused() -> Result<()> {
+async fn a_file_that_is_not_wasm_is_refused() -> Result<()> {
     assert_component_refused(b"#!/bin/sh\n", &["not a WebAssembly component"]).await?;
     assert_component_refused(b"", &["not a WebAssembly component"]).await
 }
@@ -156,7 +140,7 @@ async fn a_torn_component_is_refused() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_core_module_is_refused_with_what_to_do() -> Result<()> {
+async fn a_core_module_is_refused_with_a_remedy() -> Result<()> {
     assert_component_refused(
         CORE_MODULE,
         &["a core module, not a component", "wasm32-wasip2"],
@@ -165,12 +149,12 @@ async fn a_core_module_is_refused_with_what_to_do() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_component_that_answers_no_http_is_refused() -> Result<()> {
+async fn a_component_without_an_http_handler_is_refused() -> Result<()> {
     assert_component_refused(b"\0asm\x0d\0\x01\0", &["wasi:http/handler"]).await
 }
 
 #[tokio::test]
-async fn a_release_candidate_is_refused_with_the_version_that_is_needed() -> Result<()> {
+async fn a_release_candidate_is_refused_with_the_required_version() -> Result<()> {
     let cases = [
         ("wasi:http/handler@0.3.0-rc-2026-03-15", "@0.3.0,"),
         (
@@ -186,7 +170,7 @@ async fn a_release_candidate_is_refused_with_the_version_that_is_needed() -> Res
 }
 
 #[tokio::test]
-async fn a_handler_of_spin_1_and_a_command_are_refused_with_what_is_needed() -> Result<()> {
+async fn a_handler_of_spin_1_and_a_command_are_refused_with_the_required_interface() -> Result<()> {
     let cases = [
         ("fermyon:spin/inbound-http", "the handler of Spin 1"),
         ("wasi:cli/run@0.2.0", "the component is a command"),
@@ -199,7 +183,7 @@ async fn a_handler_of_spin_1_and_a_command_are_refused_with_what_is_needed() -> 
 }
 
 #[tokio::test]
-async fn a_handler_of_another_form_is_refused() -> Result<()> {
+async fn a_handler_with_another_type_is_refused() -> Result<()> {
     for export in [
         "wasi:http/handler@0.3.0",
         "wasi:http/incoming-handler@0.2.0",
@@ -226,7 +210,7 @@ async fn a_taken_port_is_named() -> Result<()> {
 }
 
 #[tokio::test]
-async fn more_connections_than_files_may_be_open_are_refused() -> Result<()> {
+async fn more_connections_than_the_limit_of_open_files_are_refused() -> Result<()> {
     let app = app()?;
     let host = Host::of(&app)
         .shell("ulimit -n 300")
@@ -241,7 +225,7 @@ async fn more_connections_than_files_may_be_open_are_refused() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_source_that_the_manifest_does_not_have_is_named() -> Result<()> {
+async fn a_source_that_the_manifest_lacks_is_named() -> Result<()> {
     let app = app()?;
     let host = Host::of(&app).arg("--source").arg("other=/tmp");
     assert_refused(
@@ -254,7 +238,7 @@ async fn a_source_that_the_manifest_does_not_have_is_named() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_malformed_command_line_is_one_line_and_exit_code_2() -> Result<()> {
+async fn a_malformed_command_line_is_refused_in_one_line_with_exit_code_2() -> Result<()> {
     let cases: [(&[&str], &str); 9] = [
         (&["--no-such-flag"], "--no-such-flag"),
         (&["--memory-limit", "lots"], "--memory-limit"),
@@ -275,7 +259,7 @@ async fn a_malformed_command_line_is_one_line_and_exit_code_2() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_malformed_address_is_refused_also_from_the_environment() -> Result<()> {
+async fn a_malformed_address_in_the_environment_is_refused() -> Result<()> {
     let app = app()?;
     for address in ["localhost", "127.0.0.1", "127.0.0.1:99999", ":80", ""] {
         let mut command = std::process::Command::new(artifacts::preopen()?);
@@ -309,7 +293,7 @@ async fn a_cache_that_others_can_write_is_refused() -> Result<()> {
         .without_shared_cache()
         .arg("--cache-dir")
         .arg(cache);
-    assert_refused(&app, host, 1, &[&named, "writable by nobody else"]).await
+    assert_refused(&app, host, 1, &[&named, "writable by that user alone"]).await
 }
 
 #[tokio::test]
@@ -323,7 +307,7 @@ async fn help_and_version_are_printed() -> Result<()> {
     let help = run("--help")?;
     let text = String::from_utf8(help.stdout)?;
     ensure!(help.status.success());
-    for taught in [
+    for explained in [
         "Examples:",
         "SPIN_HTTP_LISTEN_ADDR",
         "128MiB",
@@ -332,8 +316,8 @@ async fn help_and_version_are_printed() -> Result<()> {
         "[default: 25s]",
     ] {
         ensure!(
-            text.contains(taught),
-            "--help does not teach {taught:?}:\n{text}"
+            text.contains(explained),
+            "--help does not explain {explained:?}:\n{text}"
         );
     }
     let version = run("--version")?;

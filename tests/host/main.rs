@@ -1,6 +1,7 @@
-//! Tests of real host processes, each on a directory and a port of its own.
+//! Tests of real host processes. Each test has its own directory and port.
 
 mod cache;
+mod common;
 mod crowd;
 mod descriptors;
 mod drain;

@@ -1,11 +1,12 @@
-//! What a manifest makes of an application: several components, Spin's routes, and what is served without a component.
+//! Applications of several components, Spin's routes, and responses without a component.
 
+use crate::common::text;
 use anyhow::{Result, ensure};
 use std::path::Path;
 use visits_tests::client::empty;
 use visits_tests::{App, Connection, DEADLINE, Host, Raw, Signal, artifacts, get};
 
-/// An application with this manifest behind its first table. `HELLO` and `PROBE` stand for the components' files.
+/// Returns an application with these tables in its manifest. `HELLO` and `PROBE` are replaced by the components' paths.
 pub(crate) fn app(tables: &str) -> Result<App> {
     let app = App::new(&artifacts::probe_wasm()?)?;
     let quoted = |path: &Path| format!("{path:?}");
@@ -14,10 +15,6 @@ pub(crate) fn app(tables: &str) -> Result<App> {
         .replace("PROBE", &quoted(&artifacts::probe_wasm()?));
     std::fs::write(app.manifest(), text)?;
     Ok(app)
-}
-
-async fn text(host: &Host, path: &str) -> Result<String> {
-    Ok(get(host.address(), path).await?.text().to_owned())
 }
 
 async fn status(host: &Host, path: &str) -> Result<u16> {
@@ -51,20 +48,20 @@ async fn each_route_reaches_its_component_and_a_private_one_is_not_loaded() -> R
     ensure!(text(&host, "/env").await?.contains("ONLY=all\n"));
     ensure!(
         status(&host, "/greetings/ann/more").await? == 404,
-        "the probe knows no such path"
+        "the probe has no such path"
     );
     let ready = |line: &&String| line.contains("component ready");
     let lines = host.stderr().lines();
     let ready = lines.iter().filter(ready).count();
-    ensure!(ready == 2, host.failed("not one line a component"));
+    ensure!(ready == 2, host.failed("not one line per component"));
     host.signal(Signal::TERM)?;
     let exit = host.wait_exit(DEADLINE).await?;
-    ensure!(exit.code == Some(0), host.failed("it must drain"));
+    ensure!(exit.code == Some(0), host.failed("the exit code is not 0"));
     Ok(())
 }
 
 #[tokio::test]
-async fn a_trap_of_one_component_leaves_the_others_alone() -> Result<()> {
+async fn a_trap_of_one_component_does_not_affect_the_others() -> Result<()> {
     let host = Host::of(&app(TWO)?).start().await?;
     let mut other = Connection::open(host.address()).await?;
     ensure!(other.get("/greetings/ann").await?.text() == "hello\n");
@@ -73,12 +70,15 @@ async fn a_trap_of_one_component_leaves_the_others_alone() -> Result<()> {
     ensure!(text(&host, "/hello").await? == "hello\n");
     let logged = host.stderr().lines().join("\n");
     let stopped = logged.matches("the component was stopped").count();
-    ensure!(stopped == 1, host.failed("one instance must be replaced"));
+    ensure!(
+        stopped == 1,
+        host.failed("not exactly one instance was stopped")
+    );
     Ok(())
 }
 
 #[tokio::test]
-async fn no_name_of_a_component_makes_it_reachable_from_outside() -> Result<()> {
+async fn no_host_header_makes_a_private_component_reachable() -> Result<()> {
     let host = Host::of(&app(TWO)?).start().await?;
     for target in [
         "GET / HTTP/1.1\r\nHost: back.spin.internal",
@@ -100,7 +100,7 @@ async fn no_name_of_a_component_makes_it_reachable_from_outside() -> Result<()> 
 }
 
 #[tokio::test]
-async fn the_host_answers_static_responses_and_spins_own_paths() -> Result<()> {
+async fn the_host_serves_static_responses_and_spins_own_paths() -> Result<()> {
     let response = r#"
 [[trigger.http]]
 route = "/old"
@@ -128,13 +128,13 @@ static_response = { body = "fixed" }
     ensure!(status(&host, "/.well-known/spin/other").await? == 404);
     ensure!(
         status(&host, "/.well-known/spin").await? == 404,
-        "the probe"
+        "the probe has no such path"
     );
     Ok(())
 }
 
 #[tokio::test]
-async fn an_application_may_have_no_component_at_all() -> Result<()> {
+async fn an_application_may_have_no_component() -> Result<()> {
     let only = "[[trigger.http]]\nroute = \"/\"\nstatic_response = { body = \"only\" }\n";
     let host = Host::of(&app(only)?).start().await?;
     ensure!(text(&host, "/").await? == "only" && status(&host, "/a").await? == 404);

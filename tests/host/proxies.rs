@@ -1,10 +1,10 @@
-//! Behind real reverse proxies that keep their connections to the host: nginx and HAProxy.
+//! Real reverse proxies that keep connections to the host: nginx and HAProxy.
 //!
-//! Their limits and the host's are those of production, divided by 120: 500 ms for the 60 s after which nginx closes an
-//! idle connection, and 5 s for the host's 620 s.
+//! The limits are those of production divided by about 120: 500 ms instead of the 60 s after which nginx closes an idle
+//! connection, and 5 s instead of the host's 620 s.
 //!
-//! - `proxy`: a proxy's process
-//! - `clients`: visitors that pause, and what they were told
+//! - `proxy`: the process of a proxy
+//! - `clients`: visitors that pause between visits, and their results
 //! - `nginx`, `haproxy`: the tests
 
 mod clients;
@@ -21,7 +21,7 @@ use visits_tests::{App, DEADLINE, Host, HostBuilder, Signal, artifacts, get};
 
 /// How long the proxies keep an idle connection to the host.
 const PROXY_IDLE: Duration = Duration::from_millis(500);
-/// The host's own limit for those.
+/// The host's limit for these connections. It is longer, so that the proxy closes them first.
 const HOST_IDLE: &str = "--idle-timeout=5s";
 
 fn counter() -> Result<(App, HostBuilder)> {
@@ -30,8 +30,8 @@ fn counter() -> Result<(App, HostBuilder)> {
     Ok((app, host))
 }
 
-/// Asserts that every visit was acknowledged, and that no other was counted.
-fn assert_all_counted(app: &App, tally: Tally, least: u64) -> Result<()> {
+/// Asserts that every visit was acknowledged, and that exactly these were counted.
+fn assert_all_counted(app: &App, tally: Tally, min: u64) -> Result<()> {
     ensure!(
         tally.errors.is_empty(),
         "{} errors, the first: {:?}",
@@ -39,13 +39,13 @@ fn assert_all_counted(app: &App, tally: Tally, least: u64) -> Result<()> {
         tally.errors.first()
     );
     let last = tally.numbers.len() as u64;
-    ensure!(last >= least, "only {last} visits");
+    ensure!(last >= min, "only {last} visits");
     assert_exactly(tally.numbers, 1, last);
     assert_eq!(visits_bin(&app.volume())?, last);
     Ok(())
 }
 
-/// Asserts that a component behind this proxy sees the headers that the proxy sets, with this value of `Forwarded`.
+/// Asserts that a component behind this proxy sees the headers that the proxy sets, `Forwarded` with this value.
 async fn assert_forwarded(proxy: SocketAddr, forwarded: &str) -> Result<()> {
     let headers = get(proxy, "/hello?headers").await?;
     for line in [
@@ -59,7 +59,7 @@ async fn assert_forwarded(proxy: SocketAddr, forwarded: &str) -> Result<()> {
     Ok(())
 }
 
-/// Two hosts on one volume.
+/// Two hosts with the same volume.
 struct Pair {
     app: App,
     hosts: [Host; 2],
@@ -76,20 +76,20 @@ impl Pair {
         [self.hosts[0].address(), self.hosts[1].address()]
     }
 
-    /// Drains one host after the other and starts it again at its address, as a rollout does.
+    /// Drains the hosts in turn, and restarts each at its address, like a rollout.
     async fn restart(&mut self, times: usize) -> Result<()> {
         for number in 0..2 * times {
             let host = &mut self.hosts[number % 2];
             let address = host.address();
             host.signal(Signal::TERM)?;
             let exit = host.wait_exit(DEADLINE).await?;
-            ensure!(exit.code == Some(0), host.failed("it must exit with 0"));
+            ensure!(exit.code == Some(0), host.failed("the exit code is not 0"));
             *host = Host::of(&self.app)
                 .arg(HOST_IDLE)
                 .listen(address)
                 .start()
                 .await
-                .with_context(|| format!("start again on {address}"))?;
+                .with_context(|| format!("cannot restart on {address}"))?;
         }
         Ok(())
     }

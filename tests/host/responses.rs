@@ -1,17 +1,12 @@
-//! A component's invalid response is reported: to the visitor by one line, and in the log by request and reason.
+//! A component's invalid response is reported to the client in one line, and in the log with its request and reason.
 
+use crate::common::{has_replaced_an_instance, probe};
 use anyhow::{Result, ensure};
-use visits_tests::{App, Connection, Host, Raw, artifacts, get};
-
-async fn probe() -> Result<(App, Host)> {
-    let app = App::new(&artifacts::probe_wasm()?)?;
-    let host = Host::of(&app).start().await?;
-    Ok((app, host))
-}
+use visits_tests::{Connection, DEADLINE, Raw, get};
 
 #[tokio::test]
 async fn an_invalid_response_is_a_500_and_a_log_line_with_its_reason() -> Result<()> {
-    let (_app, host) = probe().await?;
+    let (_app, host) = probe(&[]).await?;
     for (kind, reason) in [
         ("short", "body"),
         ("status", "103"),
@@ -27,37 +22,34 @@ async fn an_invalid_response_is_a_500_and_a_log_line_with_its_reason() -> Result
         let named = |line: &str| {
             let log: serde_json::Value = serde_json::from_str(line).ok()?;
             let fields = &log["fields"];
-            let of_it = fields["message"] == "the component's response is invalid"
+            let matches = fields["message"] == "the component's response is invalid"
                 && fields["method"] == "GET"
                 && fields["path"] == "/invalid"
                 && fields["error"].as_str()?.contains(reason);
-            of_it.then_some(())
+            matches.then_some(())
         };
-        let found = host.stderr().find(visits_tests::DEADLINE, named).await;
+        let found = host.stderr().find(DEADLINE, named).await;
         ensure!(
             found.is_some(),
-            host.failed(&format!("{kind}: no line with {reason:?}"))
+            host.failed(&format!("{kind}: no log line with {reason:?}"))
         );
     }
-    // None of them took the instance with it.
-    let died = host
-        .stderr()
-        .lines()
-        .iter()
-        .any(|line| line.contains("takes over"));
-    ensure!(!died, host.failed("the instance was replaced"));
+    ensure!(
+        !has_replaced_an_instance(&host),
+        host.failed("the instance was replaced")
+    );
     Ok(())
 }
 
 #[tokio::test]
-async fn a_body_that_ends_too_early_does_not_look_whole() -> Result<()> {
-    let (_app, host) = probe().await?;
+async fn a_body_that_ends_too_early_does_not_look_complete() -> Result<()> {
+    let (_app, host) = probe(&[]).await?;
     let mut connection = Raw::open(host.address()).await?;
     connection
         .write("GET /invalid?kind=long HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n")
         .await?;
-    let reply = connection.read_to_end(visits_tests::DEADLINE).await?;
-    // Which of the two it is depends on whether its end comes before its head is sent.
+    let reply = connection.read_to_end(DEADLINE).await?;
+    // The host refuses the response if the body's end arrives before the head is sent, and tears it otherwise.
     let refused = reply.starts_with("HTTP/1.1 500") && reply.ends_with("see the log\n");
     let torn = reply.contains("content-length: 50") && reply.ends_with("ten bytes\n");
     ensure!(refused || torn, "{reply}");

@@ -1,5 +1,6 @@
-//! One slow request costs only itself: what it waits for ends in time, and others of its instance are answered.
+//! A slow request costs only itself: its waits end in time, and its instance answers other requests.
 
+use crate::common::has_replaced_an_instance;
 use anyhow::{Context, Result, ensure};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -11,7 +12,7 @@ use visits_tests::{App, Host, Reply, artifacts, get};
 /// The time limit of a request.
 const LIMIT: Duration = Duration::from_secs(2);
 
-/// A server that takes requests, and sends a byte of a response at every `interval`, or never anything.
+/// A server that sends a byte of its response at every interval, or never responds.
 struct Upstream {
     address: SocketAddr,
     task: JoinHandle<()>,
@@ -53,7 +54,7 @@ impl Drop for Upstream {
     }
 }
 
-/// A host whose component may send requests to anybody.
+/// Starts a host whose component may send requests to any port of this machine.
 async fn probe() -> Result<(App, Host)> {
     let lines = "allowed_outbound_hosts = [\"http://127.0.0.1:*\"]";
     let app = App::with_manifest_lines(&artifacts::probe_wasm()?, lines)?;
@@ -64,7 +65,8 @@ async fn probe() -> Result<(App, Host)> {
     Ok((app, host))
 }
 
-/// The reply to a slow request, while others are begun before, meanwhile and after it, which are all answered.
+/// Returns the reply to a slow request and how long it took. Asserts that requests before, during and after it are
+/// answered by the same instance.
 async fn beside_others(host: &Host, path: &str) -> Result<(Reply, Duration)> {
     let started = Instant::now();
     let slow = async {
@@ -84,60 +86,58 @@ async fn beside_others(host: &Host, path: &str) -> Result<(Reply, Duration)> {
     };
     let (slow, others) = tokio::join!(slow, others);
     others?;
-    let replaced = host
-        .stderr()
-        .lines()
-        .iter()
-        .any(|line| line.contains("takes over"));
-    ensure!(!replaced, host.failed("the instance was replaced"));
+    ensure!(
+        !has_replaced_an_instance(host),
+        host.failed("the instance was replaced")
+    );
     slow
 }
 
 #[tokio::test]
-async fn an_upstream_that_never_answers_is_given_up_in_time_to_say_so() -> Result<()> {
+async fn a_wait_for_a_silent_upstream_fails_in_time_for_the_components_response() -> Result<()> {
     let (_app, host) = probe().await?;
     let upstream = Upstream::start(None).await?;
     let path = format!("/fetch?url={}", upstream.url());
     let (reply, after) = beside_others(&host, &path).await?;
     ensure!(
         reply.status == 200 && reply.text().contains("ConnectionReadTimeout"),
-        host.failed(&format!("the component was not told: {reply:?}"))
+        host.failed(&format!("the component received no error: {reply:?}"))
     );
-    ensure!(after < LIMIT, "after {after:?} only");
+    ensure!(after < LIMIT, "only after {after:?}");
     Ok(())
 }
 
 #[tokio::test]
-async fn an_upstream_that_trickles_is_given_up_in_time_to_say_so() -> Result<()> {
+async fn a_wait_for_a_trickling_upstream_fails_in_time_for_the_components_response() -> Result<()> {
     let (_app, host) = probe().await?;
     let upstream = Upstream::start(Some(Duration::from_millis(50))).await?;
     let path = format!("/fetch?url={}", upstream.url());
     let (reply, after) = beside_others(&host, &path).await?;
     ensure!(
         reply.status == 200 && reply.text().contains("HttpResponseTimeout"),
-        host.failed(&format!("the component was not told: {reply:?}"))
+        host.failed(&format!("the component received no error: {reply:?}"))
     );
-    ensure!(after < LIMIT, "after {after:?} only");
+    ensure!(after < LIMIT, "only after {after:?}");
     Ok(())
 }
 
 #[tokio::test]
-async fn a_component_that_waits_on_its_volume_keeps_nobody_else_waiting() -> Result<()> {
+async fn a_wait_for_the_volume_does_not_delay_other_requests() -> Result<()> {
     let (app, host) = probe().await?;
     let pipe = app.volume().join("pipe");
     let made = std::process::Command::new("mkfifo").arg(&pipe).status()?;
-    ensure!(made.success(), "mkfifo");
+    ensure!(made.success(), "mkfifo failed");
     let (reply, after) = beside_others(&host, "/open?name=pipe").await?;
     ensure!(reply.status == 504, host.failed(&format!("{reply:?}")));
-    ensure!(after >= LIMIT, "after {after:?} already");
+    ensure!(after >= LIMIT, "already after {after:?}");
     host.wait_log("the request exceeded the time limit").await?;
-    // Its file call ends, so that the host can end in order.
+    // Ends the file call, so that the host can drain.
     let _ = std::fs::OpenOptions::new().write(true).open(pipe);
     Ok(())
 }
 
 #[tokio::test]
-async fn a_component_that_answers_nobody_is_replaced_after_a_moment() -> Result<()> {
+async fn a_component_that_answers_no_request_is_replaced() -> Result<()> {
     let (_app, host) = probe().await?;
     let reply = get(host.address(), "/hang").await?;
     ensure!(reply.status == 504, host.failed(&format!("{reply:?}")));
@@ -147,17 +147,17 @@ async fn a_component_that_answers_nobody_is_replaced_after_a_moment() -> Result<
 }
 
 #[tokio::test]
-async fn a_stuck_request_does_not_hold_up_the_end() -> Result<()> {
+async fn a_stuck_request_does_not_delay_the_drain() -> Result<()> {
     let (_app, host) = probe().await?;
     ensure!(get(host.address(), "/hang").await?.status == 504);
     host.signal(visits_tests::Signal::TERM)?;
     let exit = host.wait_exit(visits_tests::DEADLINE).await?;
-    ensure!(exit.code == Some(0), host.failed("not in order"));
+    ensure!(exit.code == Some(0), host.failed("the exit code is not 0"));
     Ok(())
 }
 
 #[tokio::test]
-async fn an_answer_that_has_begun_may_wait_for_its_upstream() -> Result<()> {
+async fn a_response_that_has_begun_may_wait_for_its_upstream() -> Result<()> {
     let (_app, host) = probe().await?;
     let upstream = Upstream::start(Some(Duration::from_millis(100))).await?;
     let path = format!("/relay?url={}", upstream.url());

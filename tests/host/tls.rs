@@ -1,5 +1,6 @@
-//! Outbound requests over TLS to a server whose certificate a private authority has signed.
+//! Outbound requests over TLS to a server with a certificate of a private authority.
 
+use crate::common::refusal;
 use anyhow::{Result, ensure};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use std::net::SocketAddr;
@@ -12,9 +13,9 @@ use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
-use visits_tests::{App, DEADLINE, Host, HostBuilder, artifacts, get};
+use visits_tests::{App, Host, HostBuilder, artifacts, get};
 
-/// A server of `https://localhost`, and the file of its authority's certificate, in a directory of its own.
+/// A server of `https://localhost`, and a directory with the certificate of its authority.
 struct Server {
     address: SocketAddr,
     directory: TempDir,
@@ -63,7 +64,7 @@ impl Server {
         self.directory.path().join("ca.pem")
     }
 
-    /// What the component of that host gets from the server, by its name and by its address.
+    /// Returns the responses that the component of that host fetches from the server, by its name and by its address.
     async fn fetched(&self, host: HostBuilder) -> Result<Vec<String>> {
         let host = host.start().await?;
         let mut fetched = Vec::new();
@@ -88,14 +89,14 @@ fn app() -> Result<App> {
 }
 
 #[tokio::test]
-async fn a_private_authority_is_trusted_when_it_is_named() -> Result<()> {
+async fn a_private_authority_is_trusted_only_if_it_is_given() -> Result<()> {
     let (server, app) = (Server::start().await?, app()?);
     let refused = server.fetched(Host::of(&app)).await?;
     ensure!(
         refused
             .iter()
             .all(|error| error.contains("TlsCertificateError")),
-        "trusted by nobody's word: {refused:?}"
+        "{refused:?}"
     );
     let file = server.file();
     let directory = server.directory.path();
@@ -110,20 +111,8 @@ async fn a_private_authority_is_trusted_when_it_is_named() -> Result<()> {
     Ok(())
 }
 
-/// The one line of a host that must not start.
-async fn refusal(host: HostBuilder) -> Result<String> {
-    let host = host.env("RUST_LOG", "off").spawn()?;
-    let exit = host.wait_exit(DEADLINE).await?;
-    let lines = host.stderr().lines();
-    ensure!(
-        exit.code == Some(1) && lines.len() == 1,
-        host.failed("not refused in one line")
-    );
-    Ok(lines.concat())
-}
-
 #[tokio::test]
-async fn a_file_without_certificates_is_refused_at_the_start() -> Result<()> {
+async fn a_source_without_certificates_is_refused_at_the_start() -> Result<()> {
     let app = app()?;
     let manifest = app.manifest();
     let missing = app.directory().join("missing.pem");
@@ -150,7 +139,7 @@ async fn a_file_without_certificates_is_refused_at_the_start() -> Result<()> {
             &missing,
         ),
     ] {
-        let line = refusal(host).await?;
+        let line = refusal(host, 1).await?;
         let says = format!("error: {option} {}", named(path));
         ensure!(line.starts_with(&says), "not {says:?}: {line}");
     }

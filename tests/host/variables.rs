@@ -1,8 +1,9 @@
-//! Application variables: from the environment or the manifest to a component, and never into a log.
+//! Application variables: a component receives them from the environment or the manifest, and they are never logged.
 
+use crate::common::{refusal, text};
 use crate::manifest::app;
 use anyhow::{Result, ensure};
-use visits_tests::{App, DEADLINE, Host, artifacts, get};
+use visits_tests::{App, Host, artifacts};
 
 const MANIFEST: &str = r#"
 [variables]
@@ -19,10 +20,6 @@ allowed_outbound_hosts = ["{{ upstream }}"]
 url = "http://{{ host }}/?token={{token}}"
 plain = "{ as it is }"
 "#;
-
-async fn text(host: &Host, path: &str) -> Result<String> {
-    Ok(get(host.address(), path).await?.text().to_owned())
-}
 
 #[tokio::test]
 async fn a_component_reads_its_variables_and_no_others() -> Result<()> {
@@ -54,23 +51,16 @@ async fn a_component_reads_its_variables_and_no_others() -> Result<()> {
 #[tokio::test]
 async fn a_required_variable_without_a_value_is_named_at_the_start() -> Result<()> {
     let app = app(MANIFEST)?;
-    let host = Host::of(&app).env("RUST_LOG", "off").spawn()?;
-    let exit = host.wait_exit(DEADLINE).await?;
-    let lines = host.stderr().lines();
+    let line = refusal(Host::of(&app), 1).await?;
     ensure!(
-        exit.code == Some(1) && lines.len() == 1,
-        host.failed("one line")
-    );
-    ensure!(
-        lines[0].contains("spin.toml: ")
-            && lines[0].contains("set SPIN_VARIABLE_TOKEN in the environment"),
-        "{lines:?}"
+        line.contains("spin.toml: ") && line.contains("set SPIN_VARIABLE_TOKEN in the environment"),
+        "{line}"
     );
     Ok(())
 }
 
 #[tokio::test]
-async fn a_variable_may_say_which_host_is_asked() -> Result<()> {
+async fn a_variable_may_name_an_outbound_host() -> Result<()> {
     let hello = App::new(&artifacts::hello_wasm()?)?;
     let other = Host::of(&hello).start().await?;
     let path = format!("/outbound?url={}/", other.url());
@@ -84,13 +74,11 @@ async fn a_variable_may_say_which_host_is_asked() -> Result<()> {
     let host = start(String::new()).start().await?;
     let refused = text(&host, &path).await?;
     ensure!(refused.contains("HttpRequestDenied"), "{refused}");
-    let host = start("s3cret://".into()).env("RUST_LOG", "off").spawn()?;
-    host.wait_exit(DEADLINE).await?;
-    let lines = host.stderr().lines();
+    let line = refusal(start("s3cret://".into()), 1).await?;
     ensure!(
-        lines.len() == 1 && lines[0].contains("\"{{ upstream }}\" is not supported"),
-        host.failed("one line")
+        line.contains("\"{{ upstream }}\" is not supported"),
+        "{line}"
     );
-    ensure!(!lines[0].contains("s3cret"), "{lines:?}");
+    ensure!(!line.contains("s3cret"), "{line}");
     Ok(())
 }

@@ -1,5 +1,5 @@
-//! One test for each known class of attack on HTTP/2. In each, others are answered within a second and the process stays
-//! small; the attacker is cut, or its connection costs no more than any other.
+//! One test for each known class of attack on HTTP/2. In each, other clients are answered within a second and the
+//! process stays small. The server closes the attacker's connection, or that connection costs no more than any other.
 
 use super::flood::{Outcome, Reading, attack};
 use super::frames::{
@@ -10,12 +10,13 @@ use super::frames::{
 use super::probe;
 use anyhow::{Result, ensure};
 
-/// Bytes by which four attackers may let the process grow.
+/// Maximum growth of the process under four attackers, in bytes.
 const SMALL: usize = 16 << 20;
-/// Bytes that four hundred responses may hold: the component's own limit, in which it makes their pieces of 64 KiB.
+/// Maximum growth for four hundred responses, in bytes: the component's memory limit. It allocates their pieces of 64
+/// KiB within that limit.
 const RESPONSES: usize = 128 << 20;
 
-/// Asserts that the server has closed every connection for this reason.
+/// Asserts that the server closed every connection with this error code.
 #[track_caller]
 fn assert_cut(outcomes: &[Outcome], code: u32) {
     for outcome in outcomes {
@@ -43,7 +44,7 @@ async fn rapid_reset_is_cut_cve_2023_44487() -> Result<()> {
 async fn made_you_reset_is_cut_cve_2025_8671() -> Result<()> {
     let (_app, host) = probe(&[]).await?;
     let outcomes = attack(&host, Reading::Yes, SMALL, &[], |number| {
-        // Opens the window beyond what is allowed, which has the server reset the stream.
+        // Exceeds the maximum window, so the server resets the stream.
         let overflow = i32::MAX.to_be_bytes();
         let update = frame(WINDOW_UPDATE, NONE, stream(number), &overflow);
         [request(NONE, stream(number), "/swallow"), update].concat()
@@ -72,13 +73,13 @@ async fn a_continuation_flood_is_cut_cve_2024_27316() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_compressed_bomb_of_headers_is_never_unpacked_cve_2016_6581() -> Result<()> {
+async fn a_header_compression_bomb_is_cut_cve_2016_6581() -> Result<()> {
     const NEWEST_ENTRY: u8 = 0x80 | 62;
     let (_app, host) = probe(&[]).await?;
     let outcomes = attack(&host, Reading::Yes, SMALL, &[], |number| {
         let mut block = head(END_STREAM, "/hello");
         block.extend(literal(true, "x-bomb", &[b'y'; 3900]));
-        // 16,000 bytes that stand for 62 million.
+        // 12,000 bytes that decompress to 47 million.
         block.extend([NEWEST_ENTRY; 12_000]);
         frame(HEADERS, END_STREAM | END_HEADERS, stream(number), &block)
     })
@@ -88,7 +89,7 @@ async fn a_compressed_bomb_of_headers_is_never_unpacked_cve_2016_6581() -> Resul
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn pings_whose_answers_are_not_read_are_no_longer_read_cve_2019_9512() -> Result<()> {
+async fn pings_are_not_read_while_replies_are_left_unread_cve_2019_9512() -> Result<()> {
     let (_app, host) = probe(&[]).await?;
     let outcomes = attack(&host, Reading::No, SMALL, &[], |_| {
         frame(PING, NONE, 0, &[0; 8])
@@ -101,7 +102,7 @@ async fn pings_whose_answers_are_not_read_are_no_longer_read_cve_2019_9512() -> 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn settings_whose_answers_are_not_read_are_no_longer_read_cve_2019_9515() -> Result<()> {
+async fn settings_are_not_read_while_replies_are_left_unread_cve_2019_9515() -> Result<()> {
     let (_app, host) = probe(&[]).await?;
     let outcomes = attack(&host, Reading::No, SMALL, &[], |_| {
         frame(SETTINGS, NONE, 0, &[])
@@ -114,7 +115,7 @@ async fn settings_whose_answers_are_not_read_are_no_longer_read_cve_2019_9515() 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn pings_and_settings_whose_answers_are_read_hold_nobody_up() -> Result<()> {
+async fn pings_and_settings_do_not_delay_other_clients() -> Result<()> {
     let (_app, host) = probe(&[]).await?;
     attack(&host, Reading::Yes, SMALL, &[], |_| {
         [frame(PING, NONE, 0, &[0; 8]), frame(SETTINGS, NONE, 0, &[])].concat()
@@ -151,7 +152,7 @@ async fn headers_without_name_and_value_are_cut_cve_2019_9516() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn windows_that_never_open_hold_little_cve_2019_9517() -> Result<()> {
+async fn windows_that_never_open_take_little_memory_cve_2019_9517() -> Result<()> {
     let (_app, host) = probe(&[]).await?;
     let responses: Vec<u8> = (0..100)
         .flat_map(|number| request(END_STREAM, stream(number), "/bytes?n=10000000"))
@@ -162,7 +163,7 @@ async fn windows_that_never_open_hold_little_cve_2019_9517() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn responses_that_are_not_read_hold_little_and_stop_the_reading() -> Result<()> {
+async fn unread_responses_take_little_memory() -> Result<()> {
     let (_app, host) = probe(&[]).await?;
     let wide = [
         setting(INITIAL_WINDOW_SIZE, i32::MAX as u32),
@@ -177,7 +178,7 @@ async fn responses_that_are_not_read_hold_little_and_stop_the_reading() -> Resul
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn priorities_that_change_for_ever_hold_nobody_up_cve_2019_9513() -> Result<()> {
+async fn endless_priority_changes_do_not_delay_other_clients_cve_2019_9513() -> Result<()> {
     let (_app, host) = probe(&[]).await?;
     attack(&host, Reading::Yes, SMALL, &[], |number| {
         let depends_on = stream(number + 1 + number % 7).to_be_bytes();

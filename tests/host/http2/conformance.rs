@@ -1,4 +1,4 @@
-//! h2spec, the conformance tests for servers of HTTP/2. What does not pass is listed with its reason in docs/proxies.md.
+//! h2spec, the conformance tests for HTTP/2 servers. docs/proxies.md lists the exceptions with their reasons.
 
 use super::probe;
 use anyhow::{Context, Result, ensure};
@@ -6,14 +6,14 @@ use std::collections::BTreeSet;
 use std::process::Command;
 use visits_tests::artifacts;
 
-/// The tests that do not pass, as `PACKAGE: DESCRIPTION`.
+/// The tests that fail, as `PACKAGE: DESCRIPTION`.
 const EXCEPTIONS: [&str; 1] = ["http2/3.5: Sends invalid connection preface"];
-/// How many there are, at least. A version with fewer would prove less.
+/// Minimum number of tests. A version of h2spec with fewer would prove less.
 const MIN_TESTS: usize = 146;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs h2spec, which Go builds"]
-async fn h2spec_passes_but_for_the_listed_exceptions() -> Result<()> {
+async fn h2spec_passes_except_for_the_listed_tests() -> Result<()> {
     let (_app, host) = probe(&[]).await?;
     let report = tempfile::NamedTempFile::new()?;
     let mut h2spec = Command::new(artifacts::h2spec()?);
@@ -23,15 +23,15 @@ async fn h2spec_passes_but_for_the_listed_exceptions() -> Result<()> {
         .args(["--path", "/hello", "--strict"])
         .args(["--timeout", "5", "--junit-report"])
         .arg(report.path());
-    // Its exit code only repeats that something failed.
+    // The exit code only repeats that a test failed.
     let output = tokio::task::spawn_blocking(move || h2spec.output())
         .await?
-        .context("run h2spec")?;
+        .context("cannot run h2spec")?;
     let results = results(&std::fs::read_to_string(report.path())?);
     let output = String::from_utf8_lossy(&output.stdout);
     ensure!(
         results.len() >= MIN_TESTS,
-        "only {}: {output}",
+        "only {} tests: {output}",
         results.len()
     );
     let failed: BTreeSet<&str> = results
@@ -46,7 +46,7 @@ async fn h2spec_passes_but_for_the_listed_exceptions() -> Result<()> {
     Ok(())
 }
 
-/// The tests of a JUnit report by `PACKAGE: DESCRIPTION`, and whether each has passed.
+/// Returns the tests of a JUnit report as `PACKAGE: DESCRIPTION`, and whether each has passed.
 fn results(report: &str) -> Vec<(String, bool)> {
     let case = |case: &str| {
         let attribute = |name: &str| {

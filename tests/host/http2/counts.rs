@@ -12,7 +12,7 @@ use visits_tests::{DEADLINE, Host, Http2, wait};
 const KILLS: usize = 10;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn kills_under_load_lose_no_acknowledged_visit_and_double_none() -> Result<()> {
+async fn kills_under_load_lose_and_repeat_no_acknowledged_visit() -> Result<()> {
     let (app, mut host) = counter(&[]).await?;
     let numbers = Mutex::new(Vec::new());
     let sent = AtomicU64::new(0);
@@ -50,6 +50,9 @@ async fn kills_under_load_lose_no_acknowledged_visit_and_double_none() -> Result
     }
     let numbers = numbers.into_inner().expect("no holder panics");
     let distinct: HashSet<_> = numbers.iter().collect();
-    ensure!(distinct.len() == numbers.len(), "a number was given twice");
+    ensure!(
+        distinct.len() == numbers.len(),
+        "two visits have the same number"
+    );
     Ok(())
 }

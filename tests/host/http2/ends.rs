@@ -1,4 +1,4 @@
-//! The end of connections: the drain, and room for new clients.
+//! Ends of connections: the drain, the idle limit, and room for new clients.
 
 use super::{counter, probe};
 use anyhow::{Context, Result, ensure};
@@ -15,7 +15,7 @@ use visits_tests::load::{assert_exactly, visits_bin};
 use visits_tests::{DEADLINE, Host, Http2, Signal, get, wait};
 
 #[tokio::test]
-async fn a_drain_answers_what_is_in_flight_and_closes_what_is_idle() -> Result<()> {
+async fn a_drain_answers_requests_in_flight_and_closes_idle_connections() -> Result<()> {
     let (_app, host) = probe(&[]).await?;
     let mut idle = Http2::open(host.address()).await?;
     ensure!(idle.get("/hello").await?.status == 200);
@@ -24,7 +24,7 @@ async fn a_drain_answers_what_is_in_flight_and_closes_what_is_idle() -> Result<(
     rest.try_send(anyhow::Ok(Frame::data(Bytes::from_static(b"begun"))))?;
     let request = Request::post("/echo").body(stream(StreamBody::new(body)))?;
     let mut echoed = busy.send(request).await?.into_body();
-    echoed.frame().await.context("no echo")??;
+    echoed.frame().await.context("the body has ended")??;
     host.signal(Signal::TERM)?;
     idle.closed(DEADLINE).await.context("the idle connection")?;
     rest.try_send(Ok(Frame::data(Bytes::from_static(b"ended"))))?;
@@ -32,14 +32,14 @@ async fn a_drain_answers_what_is_in_flight_and_closes_what_is_idle() -> Result<(
     ensure!(echoed.collect().await?.to_bytes() == "ended");
     busy.closed(DEADLINE).await.context("the busy connection")?;
     let exit = host.wait_exit(DEADLINE).await?;
-    ensure!(exit.code == Some(0), host.failed("it must exit with 0"));
+    ensure!(exit.code == Some(0), host.failed("the exit code is not 0"));
     Ok(())
 }
 
-/// Visits until the host takes no more. Each visit that the host has begun is acknowledged: what it does not answer, it
-/// has not counted.
+/// Clients visit until the host stops. The host acknowledges every visit that it has begun, so it counts exactly the
+/// answered ones.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_drain_under_load_counts_no_visit_that_it_does_not_answer() -> Result<()> {
+async fn a_drain_under_load_counts_exactly_the_answered_visits() -> Result<()> {
     let (app, host) = counter(&[]).await?;
     let answered = AtomicU64::new(0);
     let client = || async {
@@ -66,15 +66,15 @@ async fn a_drain_under_load_counts_no_visit_that_it_does_not_answer() -> Result<
         host.wait_exit(DEADLINE).await
     };
     let (numbers, exit) = tokio::join!(load, stop);
-    ensure!(exit?.code == Some(0), host.failed("it must exit with 0"));
+    ensure!(exit?.code == Some(0), host.failed("the exit code is not 0"));
     let last = numbers.len() as u64;
     assert_exactly(numbers, 1, last);
     assert_eq!(visits_bin(&app.volume())?, last);
     Ok(())
 }
 
-async fn assert_answers_at_once(host: &Host) -> Result<()> {
-    let reply = tokio::time::timeout(Duration::from_secs(1), get(host.address(), "/hello"));
+async fn assert_answers_at_once(host: &Host, path: &str) -> Result<()> {
+    let reply = tokio::time::timeout(Duration::from_secs(1), get(host.address(), path));
     let reply = reply
         .await
         .map_err(|_| host.failed("no response within 1 s"))??;
@@ -89,11 +89,11 @@ async fn an_idle_connection_is_closed_for_a_new_client() -> Result<()> {
     ensure!(first.get("/hello").await?.status == 200);
     let second = Http2::open(host.address()).await?;
     ensure!(second.get("/hello").await?.status == 200);
-    assert_answers_at_once(&host).await?;
+    assert_answers_at_once(&host, "/hello").await?;
     first
         .closed(DEADLINE)
         .await
-        .context("the one that was idle longest")
+        .context("the connection that was idle longest")
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -106,7 +106,7 @@ async fn connections_that_are_never_idle_make_room_and_lose_no_visit() -> Result
             let Ok(connection) = Http2::open(host.address()).await else {
                 continue;
             };
-            // Always two in flight, so that the connection is never idle.
+            // With three visitors, at least two requests are always in flight, so the connection is never idle.
             let one = || async {
                 let mut numbers = Vec::new();
                 while !done.load(Relaxed)
@@ -122,14 +122,11 @@ async fn connections_that_are_never_idle_make_room_and_lose_no_visit() -> Result
         numbers
     };
     let probes = async {
+        // The two visitors take both connections.
+        host.wait_log("all connections are taken").await?;
         for _ in 0..20 {
-            let reply =
-                tokio::time::timeout(Duration::from_secs(1), get(host.address(), "/visits"));
-            reply
-                .await
-                .map_err(|_| host.failed("no response within 1 s"))??;
+            assert_answers_at_once(&host, "/visits").await?;
         }
-        done.store(true, Relaxed);
         anyhow::Ok(())
     };
     let (first, second, probes) = tokio::join!(visitor(), visitor(), async {
@@ -140,6 +137,7 @@ async fn connections_that_are_never_idle_make_room_and_lose_no_visit() -> Result
     probes?;
     let numbers = [first, second].concat();
     let last = numbers.len() as u64;
+    ensure!(last >= 20, "only {last} visits");
     assert_exactly(numbers, 1, last);
     assert_eq!(visits_bin(&app.volume())?, last);
     Ok(())

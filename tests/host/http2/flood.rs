@@ -1,6 +1,7 @@
-//! An attacker on a connection of its own, and what became of it.
+//! Attacks a host from several connections, and checks what other clients notice.
 
 use super::frames::{GOAWAY, PREFACE, RST_STREAM, SETTINGS, frame};
+use crate::common::peak_memory;
 use anyhow::{Context, Result, ensure};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -8,23 +9,23 @@ use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use visits_tests::{DEADLINE, Host, get};
 
-/// How long an attack goes on if the server does not end it.
+/// The duration of an attack that the server does not end.
 const ATTACK: Duration = Duration::from_secs(3);
-/// How long a server that takes no more bytes is taken to have stopped reading.
+/// A server that takes no bytes for this long has stopped reading.
 const STALL: Duration = Duration::from_millis(500);
-/// What a bystander waits for its response, like a health probe.
+/// The timeout of another client, like that of a health probe.
 const BYSTANDER: Duration = Duration::from_secs(1);
-/// Connections that attack at once.
+/// The number of attacking connections.
 const ATTACKERS: usize = 4;
 
-/// Whether an attacker reads what the server answers.
+/// Whether an attacker reads the server's frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reading {
     Yes,
     No,
 }
 
-/// What became of an attacker.
+/// The outcome for an attacker.
 #[derive(Debug)]
 pub(super) struct Outcome {
     /// The error code of the server's GOAWAY, if it was read.
@@ -39,9 +40,9 @@ pub(super) struct Outcome {
     pub(super) sent: usize,
 }
 
-/// Attacks a host from [`ATTACKERS`] connections, each of which sends `first` and then the pieces that `next` makes of
-/// their numbers, for [`ATTACK`] or until the server ends it. Meanwhile others are answered within [`BYSTANDER`], and the
-/// process grows by less than `growth` bytes.
+/// Attacks a host from [`ATTACKERS`] connections for [`ATTACK`] or until the server ends the attack. Each attacker
+/// sends `first` and then the pieces that `next` makes of increasing numbers. Asserts that other clients are answered
+/// within [`BYSTANDER`] in the meantime, and that the process grows by less than `growth` bytes.
 pub(super) async fn attack(
     host: &Host,
     reading: Reading,
@@ -70,7 +71,7 @@ pub(super) async fn attack(
     let grown = peak_memory(host)?.saturating_sub(before);
     ensure!(
         grown < growth,
-        host.failed(&format!("it grew by {grown} bytes: {outcomes:?}"))
+        host.failed(&format!("the process grew by {grown} bytes: {outcomes:?}"))
     );
     Ok(outcomes)
 }
@@ -104,20 +105,20 @@ async fn one(
             Some(false) => outcome.closed = true,
             None => outcome.stalled = true,
         }
-        // Many frames in one segment, as an attacker would.
+        // Many frames in one segment.
         piece = pieces.by_ref().take(50).flat_map(next).collect();
         if piece.is_empty() {
-            // It only holds what it has.
+            // The attacker only keeps what it has.
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        // The bystander shares this thread.
+        // The other client shares this thread.
         tokio::task::yield_now().await;
     }
     drop(kept);
     drop(writer);
     if let Some(reader) = reader {
         let read = tokio::time::timeout(DEADLINE, reader).await;
-        let (goaway, resets) = read.context("the server keeps the connection")??;
+        let (goaway, resets) = read.context("the server keeps the connection open")??;
         outcome.goaway = goaway;
         outcome.resets = resets;
         outcome.closed |= goaway.is_some();
@@ -125,13 +126,13 @@ async fn one(
     Ok(outcome)
 }
 
-/// Returns whether the connection is open, or nothing if the server takes no more.
+/// Returns whether the connection is open, or `None` if the server has stopped reading.
 async fn write(writer: &mut OwnedWriteHalf, bytes: &[u8]) -> Option<bool> {
     let written = tokio::time::timeout(STALL, writer.write_all(bytes)).await;
     written.ok().map(|written| written.is_ok())
 }
 
-/// Reads frames until the end. Returns the code of a GOAWAY and the number of resets.
+/// Reads frames until the end. Returns the error code of a GOAWAY and the number of resets.
 async fn read(mut reader: OwnedReadHalf) -> (Option<u32>, usize) {
     let (mut goaway, mut resets) = (None, 0);
     loop {
@@ -153,11 +154,4 @@ async fn read(mut reader: OwnedReadHalf) -> (Option<u32>, usize) {
             _ => {}
         }
     }
-}
-
-fn peak_memory(host: &Host) -> Result<usize> {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", host.pid()))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kilobytes = line.context("no VmHWM")?.trim().trim_end_matches(" kB");
-    Ok(kilobytes.parse::<usize>()? * 1024)
 }

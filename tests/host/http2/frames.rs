@@ -1,9 +1,9 @@
-//! Frames of HTTP/2 written by hand, for what no decent client would send (RFC 9113, RFC 7541).
+//! Handwritten HTTP/2 frames, including those that no correct client sends (RFC 9113, RFC 7541).
 
-/// What a client sends first.
+/// The bytes that a client sends first.
 pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// Types of frames.
+// Types of frames.
 pub(super) const DATA: u8 = 0;
 pub(super) const HEADERS: u8 = 1;
 pub(super) const PRIORITY: u8 = 2;
@@ -14,18 +14,18 @@ pub(super) const GOAWAY: u8 = 7;
 pub(super) const WINDOW_UPDATE: u8 = 8;
 pub(super) const CONTINUATION: u8 = 9;
 
-/// Flags.
+// Flags.
 pub(super) const NONE: u8 = 0;
 pub(super) const END_STREAM: u8 = 1;
 pub(super) const END_HEADERS: u8 = 4;
 
-/// A setting: how much of a response the server may send on a stream before it has to wait.
+/// A setting: bytes of a response that the server may send on a stream before it must wait.
 pub(super) const INITIAL_WINDOW_SIZE: u16 = 4;
 
-/// A code of an error: the peer does too much of something.
+/// An error code: the peer causes excessive load.
 pub(super) const ENHANCE_YOUR_CALM: u32 = 11;
 
-/// One frame.
+/// Returns a frame.
 pub(super) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).expect("a short frame");
     let mut frame = length.to_be_bytes()[1..].to_vec();
@@ -35,23 +35,23 @@ pub(super) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8>
     frame
 }
 
-/// The number of the client's n-th stream.
+/// Returns the identifier of the client's n-th stream.
 pub(super) fn stream(number: u32) -> u32 {
     2 * number + 1
 }
 
-/// One setting.
+/// Returns a SETTINGS frame with one setting.
 pub(super) fn setting(name: u16, value: u32) -> Vec<u8> {
     let payload = [&name.to_be_bytes()[..], &value.to_be_bytes()].concat();
     frame(SETTINGS, NONE, 0, &payload)
 }
 
-/// A whole `GET` or, without the flag `END_STREAM`, the beginning of a request with a body.
+/// Returns a complete `GET` or, without the flag `END_STREAM`, the beginning of a `POST` with a body.
 pub(super) fn request(flags: u8, stream: u32, path: &str) -> Vec<u8> {
     frame(HEADERS, END_HEADERS | flags, stream, &head(flags, path))
 }
 
-/// A header block: entries of the static table, and literals that are not indexed.
+/// Returns a header block of entries of the static table and literals that are not indexed.
 pub(super) fn head(flags: u8, path: &str) -> Vec<u8> {
     const METHOD_GET: u8 = 0x82;
     const METHOD_POST: u8 = 0x83;
@@ -67,7 +67,7 @@ pub(super) fn head(flags: u8, path: &str) -> Vec<u8> {
     block
 }
 
-/// A literal header of a new name, in the dynamic table if `indexed`. Its value is shorter than 16 KiB.
+/// Returns a literal header with a new name. `indexed` adds it to the dynamic table. Its value is shorter than 16 KiB.
 pub(super) fn literal(indexed: bool, name: &str, value: &[u8]) -> Vec<u8> {
     let mut field = vec![if indexed { 0x40 } else { 0 }];
     for text in [name.as_bytes(), value] {

@@ -1,6 +1,7 @@
-//! Requests: many at once on one connection, bodies and trailers both ways, and heads that must be refused.
+//! Requests: concurrent ones on one connection, bodies and trailers both ways, and heads that must be refused.
 
 use super::{counter, probe};
+use crate::common::{MEGABYTE, megabytes};
 use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
 use futures::future::try_join_all;
@@ -8,14 +9,12 @@ use futures::stream;
 use http::{HeaderMap, HeaderValue, Request};
 use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Frame;
-use visits_tests::client::{RequestBody, empty, full, stream as streamed};
+use visits_tests::client::{empty, full, stream as streamed};
 use visits_tests::load::{assert_exactly, visits_bin};
 use visits_tests::{Connection, Http2, Raw};
 
-const MEGABYTE: usize = 1 << 20;
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_hundred_visits_at_once_on_one_connection_count_once_each() -> Result<()> {
+async fn a_hundred_concurrent_visits_on_one_connection_count_once_each() -> Result<()> {
     let (app, host) = counter(&[]).await?;
     let connection = Http2::open(host.address()).await?;
     let mut numbers = Vec::new();
@@ -25,7 +24,7 @@ async fn a_hundred_visits_at_once_on_one_connection_count_once_each() -> Result<
     }
     assert_exactly(numbers, 1, 500);
     ensure!(visits_bin(&app.volume())? == 500);
-    // Both versions on one port.
+    // Both versions are served on one port.
     let mut other = Connection::open(host.address()).await?;
     ensure!(other.get("/visits").await?.text() == "500\n");
     ensure!(connection.get("/visits").await?.text() == "500\n");
@@ -33,7 +32,7 @@ async fn a_hundred_visits_at_once_on_one_connection_count_once_each() -> Result<
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn bodies_stream_both_ways_at_once() -> Result<()> {
+async fn bodies_stream_both_ways_concurrently() -> Result<()> {
     let (_app, host) = probe(&[]).await?;
     let connection = Http2::open(host.address()).await?;
     let echo = async {
@@ -45,7 +44,10 @@ async fn bodies_stream_both_ways_at_once() -> Result<()> {
             "{} bytes",
             reply.body.len()
         );
-        ensure!(reply.body.iter().all(|byte| *byte == 7), "other bytes");
+        ensure!(
+            reply.body.iter().all(|byte| *byte == 7),
+            "the echo has other bytes"
+        );
         Ok(())
     };
     let swallow = async {
@@ -61,17 +63,17 @@ async fn bodies_stream_both_ways_at_once() -> Result<()> {
         Ok(())
     };
     futures::future::try_join3(echo, swallow, bytes).await?;
-    // An upload that nobody reads costs only itself.
+    // An upload that the component does not read costs only itself.
     let ignored = connection
         .call(Request::post("/ignore").body(full(vec![0; MEGABYTE]))?)
-        .await;
-    ensure!(ignored.is_ok_and(|reply| reply.text() == "ignored\n"));
+        .await?;
+    ensure!(ignored.text() == "ignored\n", "{ignored:?}");
     ensure!(connection.get("/hello").await?.text() == "hello\n");
     Ok(())
 }
 
 #[tokio::test]
-async fn trailers_reach_the_component_and_its_own_reach_the_client() -> Result<()> {
+async fn trailers_reach_the_component_and_the_client() -> Result<()> {
     let (_app, host) = probe(&[]).await?;
     let mut trailers = HeaderMap::new();
     trailers.insert("x-checksum", HeaderValue::from_static("abc"));
@@ -94,7 +96,7 @@ async fn trailers_reach_the_component_and_its_own_reach_the_client() -> Result<(
 }
 
 #[tokio::test]
-async fn trailers_pass_in_http1_too() -> Result<()> {
+async fn trailers_pass_in_http1() -> Result<()> {
     let (_app, host) = probe(&[]).await?;
     let mut connection = Raw::open(host.address()).await?;
     connection
@@ -111,7 +113,7 @@ async fn trailers_pass_in_http1_too() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_host_that_is_not_the_authority_is_refused_and_not_counted() -> Result<()> {
+async fn a_host_header_that_differs_from_the_authority_is_refused_and_not_counted() -> Result<()> {
     let (app, host) = counter(&[]).await?;
     let connection = Http2::open(host.address()).await?;
     let request = Request::get("/").header("host", "other.example");
@@ -123,10 +125,10 @@ async fn a_host_that_is_not_the_authority_is_refused_and_not_counted() -> Result
 }
 
 #[tokio::test]
-async fn a_head_that_is_too_large_is_refused_and_costs_only_itself() -> Result<()> {
+async fn a_head_with_too_many_headers_is_refused_and_costs_only_itself() -> Result<()> {
     let (_app, host) = probe(&[]).await?;
     let connection = Http2::open(host.address()).await?;
-    // Within what a client sends to a server that allows 32 KiB, beyond it with the names.
+    // The client accepts this head, because it is smaller than the server's 32 KiB. It has too many headers.
     let mut request = Request::get("/hello");
     for number in 0..101 {
         request = request.header(format!("x-{number}"), "y");
@@ -135,10 +137,4 @@ async fn a_head_that_is_too_large_is_refused_and_costs_only_itself() -> Result<(
     ensure!(reply.status == 431, "{reply:?}");
     ensure!(connection.get("/hello").await?.text() == "hello\n");
     Ok(())
-}
-
-fn megabytes(count: usize) -> RequestBody {
-    let piece = Bytes::from(vec![7; MEGABYTE]);
-    let pieces = std::iter::repeat_n(piece, count).map(|piece| anyhow::Ok(Frame::data(piece)));
-    streamed(StreamBody::new(stream::iter(pieces)))
 }

@@ -1,4 +1,4 @@
-//! Visitors with keep-alive connections who pause between their visits, and what they were told.
+//! Visitors with keep-alive connections that pause between their visits, and their results.
 
 use futures::future::join_all;
 use std::net::SocketAddr;
@@ -7,12 +7,12 @@ use std::time::Duration;
 use visits_tests::Connection;
 use visits_tests::load::visit;
 
-/// What clients were told.
+/// The results of all clients.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
     /// The numbers of their visits.
     pub(super) numbers: Vec<u64>,
-    /// What they got instead of one.
+    /// The errors of failed visits.
     pub(super) errors: Vec<String>,
 }
 
@@ -32,7 +32,7 @@ impl Client {
         }
     }
 
-    /// Visits once. A proxy may close its own idle connections: a closed one is replaced.
+    /// Visits once. Opens a new connection if the proxy has closed the old one, which it may do with idle connections.
     async fn visit(&mut self) {
         let open = self.connection.take().filter(|open| !open.is_closed());
         let opened = match open {
@@ -54,7 +54,7 @@ impl Client {
     }
 }
 
-/// Lets `clients` visit three times, pause for as long as `pause` says for the client and the round, and so on.
+/// Lets each client visit three times in every round and then pause. `pause` returns the pause of a client and a round.
 pub(super) async fn pausing(
     address: SocketAddr,
     clients: u64,
@@ -69,7 +69,6 @@ pub(super) async fn pausing(
                 for _ in 0..3 {
                     client.visit().await;
                 }
-                // A visitor's own pause, which is what is tried here.
                 tokio::time::sleep(pause(number, round)).await;
             }
             client.tally
@@ -78,7 +77,7 @@ pub(super) async fn pausing(
     merge(join_all((0..clients).map(client)).await)
 }
 
-/// Lets `clients` visit all the time until it is `done`.
+/// Lets each client visit without pauses until `done`.
 pub(super) async fn busy(address: SocketAddr, clients: u64, done: &AtomicBool) -> Tally {
     let client = |_| async move {
         let mut client = Client::new(address);
@@ -90,7 +89,7 @@ pub(super) async fn busy(address: SocketAddr, clients: u64, done: &AtomicBool) -
     merge(join_all((0..clients).map(client)).await)
 }
 
-/// Pauses that end within 5 ms before or after `limit`, and others.
+/// Returns pauses that end within 5 ms of `limit` for three of four clients, and short ones for the others.
 pub(super) fn around(limit: Duration) -> impl Fn(u64, u64) -> Duration {
     move |client, round| {
         let offset = Duration::from_micros((client * 37 + round * 101) % 100 * 100);

@@ -1,4 +1,4 @@
-//! HAProxy with shared connections to the host, in HTTP/1.1 and in HTTP/2.
+//! HAProxy with shared connections to the host, over HTTP/1.1 and HTTP/2.
 
 use super::clients::{around, busy, pausing};
 use super::proxy::Proxy;
@@ -10,9 +10,9 @@ use visits_tests::{App, Host, artifacts};
 
 const HTTP1: &str = "";
 const HTTP2: &str = "proto h2";
-/// Sends a request again if its connection could not be made.
+/// Retries a request if its connection failed.
 const DEFAULT_RETRIES: &str = "retries 3\n    option redispatch 1";
-/// Sends it again if the host closed the connection without a response, too: it has not counted the visit then.
+/// Also retries it if the host closed the connection without a response. The host has not counted the visit then.
 const RETRIES: &str =
     "retries 3\n    option redispatch 1\n    retry-on conn-failure empty-response";
 
@@ -50,7 +50,7 @@ backend hosts
     .await
 }
 
-async fn assert_pauses_lose_nothing(protocol: &str) -> Result<()> {
+async fn assert_pauses_lose_no_visit(protocol: &str) -> Result<()> {
     let (app, host) = counter()?;
     let host = host.start().await?;
     let proxy = haproxy(&[host.address()], protocol, DEFAULT_RETRIES).await?;
@@ -61,16 +61,16 @@ async fn assert_pauses_lose_nothing(protocol: &str) -> Result<()> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs haproxy"]
 async fn visits_with_pauses_at_the_limit_of_haproxy_are_all_answered() -> Result<()> {
-    assert_pauses_lose_nothing(HTTP1).await
+    assert_pauses_lose_no_visit(HTTP1).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs haproxy"]
 async fn visits_with_pauses_behind_haproxy_with_http2_are_all_answered() -> Result<()> {
-    assert_pauses_lose_nothing(HTTP2).await
+    assert_pauses_lose_no_visit(HTTP2).await
 }
 
-async fn assert_restarts_lose_nothing(protocol: &str) -> Result<()> {
+async fn assert_restarts_lose_no_visit(protocol: &str) -> Result<()> {
     let mut pair = Pair::start().await?;
     let proxy = haproxy(&pair.addresses(), protocol, RETRIES).await?;
     let done = AtomicBool::new(false);
@@ -81,25 +81,25 @@ async fn assert_restarts_lose_nothing(protocol: &str) -> Result<()> {
     };
     let (tally, restarted) = tokio::join!(busy(proxy.address(), 20, &done), restarts);
     restarted?;
-    // Few, because HAProxy waits for a second before it tries another host.
+    // Few visits, because HAProxy waits for a second before it tries another host.
     assert_all_counted(&pair.app, tally, 20)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs haproxy"]
-async fn hosts_that_restart_in_turn_behind_haproxy_lose_nothing() -> Result<()> {
-    assert_restarts_lose_nothing(HTTP1).await
+async fn hosts_that_restart_in_turn_behind_haproxy_lose_no_visit() -> Result<()> {
+    assert_restarts_lose_no_visit(HTTP1).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs haproxy"]
-async fn hosts_that_restart_in_turn_behind_haproxy_with_http2_lose_nothing() -> Result<()> {
-    assert_restarts_lose_nothing(HTTP2).await
+async fn hosts_that_restart_in_turn_behind_haproxy_with_http2_lose_no_visit() -> Result<()> {
+    assert_restarts_lose_no_visit(HTTP2).await
 }
 
 #[tokio::test]
 #[ignore = "needs haproxy"]
-async fn forwarded_headers_of_haproxy_reach_the_component_as_they_are() -> Result<()> {
+async fn forwarded_headers_of_haproxy_reach_the_component_unchanged() -> Result<()> {
     let app = App::new(&artifacts::probe_wasm()?)?;
     let host = Host::of(&app).start().await?;
     for protocol in [HTTP1, HTTP2] {

@@ -9,10 +9,10 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 use visits_tests::{App, DEADLINE, Host, artifacts};
 
-/// Starts nginx. `retry` is the value of `proxy_next_upstream`.
+/// Starts nginx with `retry` as the value of `proxy_next_upstream`.
 async fn nginx(hosts: &[SocketAddr], idle: Duration, retry: &str) -> Result<Proxy> {
-    // Twice each: nginx tries an entry once, with a connection that it has kept if there is one. While hosts restart that
-    // one may just have been closed.
+    // Each host is listed twice. nginx tries an entry once, on a kept connection if it has one. While hosts restart,
+    // that connection may just have been closed.
     let servers: String = hosts
         .iter()
         .chain(hosts)
@@ -62,7 +62,7 @@ async fn visits_with_pauses_at_the_limit_of_nginx_are_all_answered_without_retri
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs nginx"]
-async fn two_hundred_clients_that_ask_at_the_limit_of_nginx_lose_nothing() -> Result<()> {
+async fn two_hundred_clients_with_pauses_at_the_limit_of_nginx_lose_no_visit() -> Result<()> {
     let (app, host) = counter()?;
     let host = host.start().await?;
     let proxy = nginx(&[host.address()], PROXY_IDLE, "off").await?;
@@ -72,10 +72,10 @@ async fn two_hundred_clients_that_ask_at_the_limit_of_nginx_lose_nothing() -> Re
     assert_all_counted(&app, tally, 1800)
 }
 
-/// Shows that the tests above would see the fault that they look for.
+/// Proves that the tests above can detect a lost request.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs nginx"]
-async fn a_host_that_closes_before_nginx_does_causes_errors() -> Result<()> {
+async fn a_host_that_closes_idle_connections_before_nginx_causes_errors() -> Result<()> {
     let app = App::new(&artifacts::visits_wasm()?)?;
     let idle = PROXY_IDLE.as_millis();
     let host = Host::of(&app).arg(format!("--idle-timeout={idle}ms"));
@@ -96,9 +96,9 @@ async fn a_host_that_closes_before_nginx_does_causes_errors() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs nginx"]
-async fn hosts_that_restart_in_turn_behind_nginx_lose_nothing() -> Result<()> {
+async fn hosts_that_restart_in_turn_behind_nginx_lose_no_visit() -> Result<()> {
     let mut pair = Pair::start().await?;
-    // The default: a request that could not be sent goes to the other host.
+    // The default. nginx sends a request to the other host if it could not send it.
     let proxy = nginx(&pair.addresses(), PROXY_IDLE, "error timeout").await?;
     let done = AtomicBool::new(false);
     let restarts = async {
@@ -118,7 +118,7 @@ async fn hosts_that_restart_in_turn_behind_nginx_lose_nothing() -> Result<()> {
 
 #[tokio::test]
 #[ignore = "needs nginx"]
-async fn forwarded_headers_of_nginx_reach_the_component_as_they_are() -> Result<()> {
+async fn forwarded_headers_of_nginx_reach_the_component_unchanged() -> Result<()> {
     let app = App::new(&artifacts::probe_wasm()?)?;
     let host = Host::of(&app).start().await?;
     let proxy = nginx(&[host.address()], PROXY_IDLE, "off").await?;

@@ -1,4 +1,4 @@
-//! The process of a proxy, with a configuration and a directory of its own.
+//! The process of a proxy, with its own configuration and directory.
 
 use anyhow::{Context, Result};
 use std::net::{SocketAddr, TcpListener};
@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use tokio::net::TcpStream;
 use visits_tests::{DEADLINE, wait};
 
-/// A running proxy; it is killed on drop.
+/// A running proxy, which is killed on drop.
 pub(super) struct Proxy {
     child: Child,
     address: SocketAddr,
@@ -16,15 +16,15 @@ pub(super) struct Proxy {
 }
 
 impl Proxy {
-    /// Starts `program`, and waits until it listens. `configuration` is given the address to listen on and a directory;
-    /// its path is the last of the arguments.
+    /// Starts `program`, and waits until it listens. `configuration` receives the address to listen on and a directory.
+    /// The path of the configuration becomes the last argument.
     pub(super) async fn start(
         program: PathBuf,
         arguments: &[&str],
         configuration: impl FnOnce(SocketAddr, &Path) -> String,
     ) -> Result<Self> {
         let directory = tempfile::tempdir()?;
-        // Free a moment ago, and hardly taken by another since.
+        // The port was free a moment ago. Another process is unlikely to have taken it since.
         let address = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?;
         let file = directory.path().join("proxy.conf");
         std::fs::write(&file, configuration(address, directory.path()))?;
@@ -36,7 +36,7 @@ impl Proxy {
             .stdout(log.try_clone()?)
             .stderr(log)
             .spawn()
-            .with_context(|| format!("start {}", program.display()))?;
+            .with_context(|| format!("cannot start {}", program.display()))?;
         let mut proxy = Self {
             child,
             address,
@@ -55,7 +55,7 @@ impl Proxy {
         self.address
     }
 
-    /// What it has written.
+    /// Returns the output of the proxy.
     pub(super) fn log(&self) -> String {
         std::fs::read_to_string(self.directory.path().join("log")).unwrap_or_default()
     }
