@@ -1,17 +1,18 @@
-//! The disk's own time for what every commit waits for: a rename in a directory of one entry, made durable.
+//! Measures how long the disk takes for the part of every commit that waits for it: a durable rename in a directory of
+//! one entry.
 
 use anyhow::{Context, Result};
 use std::fs::{self, File};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// How many syncs are timed.
+/// The number of measured syncs.
 pub(crate) const SYNCS: u32 = 400;
 
-/// The median time of a rename and a sync of its directory, in a new directory below `parent`.
+/// Returns the median time of a rename and a sync of its directory, in a new directory in `parent`.
 pub(crate) fn sync_time(parent: &Path) -> Result<Duration> {
     let directory = parent.join("sync-time");
-    fs::create_dir(&directory).with_context(|| format!("make {}", directory.display()))?;
+    fs::create_dir(&directory).with_context(|| format!("cannot create {}", directory.display()))?;
     File::create(directory.join("entry.0"))?;
     let mut times = Vec::new();
     for n in 0..SYNCS {

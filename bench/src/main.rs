@@ -1,11 +1,11 @@
-//! `cargo xtask bench`: how many visits a second are counted, durably and exactly, beside what a hello-world
-//! component does on the same host, with the time that the disk takes to sync.
+//! `cargo xtask bench`: measures visits per second, durable and exact, and compares them with a hello-world component
+//! on the same host. Also prints the time that the disk takes to sync.
 //!
-//! Machines drift, so the two are loaded in turn, round by round, and the ratio of each round is what counts; a row
-//! shows their median and all of them. The load comes from `wrk`, which takes little of the machine.
+//! Machines drift, so the two components are loaded in turn, and each round has its own ratio. A row shows the median
+//! ratio and all of them. The load comes from `wrk`, which uses little of the machine.
 //!
-//! - [`disk`]: the disk's own sync time
-//! - [`wrk`]: one load
+//! - [`disk`]: the disk's sync time
+//! - [`wrk`]: a load
 
 mod disk;
 mod wrk;
@@ -15,13 +15,13 @@ use clap::Parser;
 use std::time::Duration;
 use visits_tests::{App, Host, artifacts, get};
 
-/// Measure visits a second beside a hello-world component.
+/// Measure visits per second and compare them with a hello-world component.
 #[derive(Parser)]
 struct Options {
-    /// How often each of the two is loaded, for each number of connections
+    /// Number of loads of each component, for each number of connections
     #[arg(long, default_value_t = 5)]
     rounds: usize,
-    /// How long each load lasts, in seconds
+    /// Duration of each load, in seconds
     #[arg(long, default_value_t = 5)]
     seconds: u64,
     /// Numbers of connections
@@ -69,7 +69,7 @@ async fn main() -> Result<()> {
     report(&visits_host).await
 }
 
-/// What the counter itself says of the run; an error if it failed any visit.
+/// Prints the counter's own metrics of the run. Fails if any visit failed.
 async fn report(host: &Host) -> Result<()> {
     let metrics = get(host.address(), "/metrics").await?;
     let value = |name: &str| -> f64 {
@@ -83,7 +83,7 @@ async fn report(host: &Host) -> Result<()> {
         host.failed("visits failed")
     );
     println!(
-        "{visits} visits in {commits} commits, {:.1} visits a commit, {:.3} ms a sync under load",
+        "{visits} visits in {commits} commits, {:.1} visits per commit, {:.3} ms per sync under load",
         visits / commits,
         value("visits_sync_seconds_sum ") / value("visits_sync_seconds_count ") * 1000.0
     );

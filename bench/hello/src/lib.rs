@@ -1,4 +1,4 @@
-//! The least a component can do with this SDK: what the counter is measured against.
+//! A minimal component with this SDK, which the counter is compared with.
 #![cfg(target_family = "wasm")]
 
 use bytes::Bytes;

@@ -1,5 +1,5 @@
-// What tests/host/sdks.rs asks of a component, with Spin's SDK 1 for JavaScript, whose components are of WASI 0.2.
-// There is no file system in it.
+// The component that tests/host/sdks.rs expects, with Spin's SDK 1 for JavaScript, which builds components of WASI 0.2.
+// The SDK has no file system.
 
 async function body(request, url) {
   switch (`${request.method} ${url.pathname}`) {

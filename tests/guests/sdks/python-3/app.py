@@ -1,4 +1,4 @@
-"""What tests/host/sdks.rs asks of a component, with spin-sdk 3 for Python, whose components are of WASI 0.2."""
+"""The component that tests/host/sdks.rs expects, with spin-sdk 3 for Python, which builds components of WASI 0.2."""
 
 from urllib.parse import urlsplit
 

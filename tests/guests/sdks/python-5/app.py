@@ -1,4 +1,4 @@
-"""What tests/host/sdks.rs asks of a component, with spin-sdk 5 for Python, whose components are of WASI 0.3."""
+"""The component that tests/host/sdks.rs expects, with spin-sdk 5 for Python, which builds components of WASI 0.3."""
 
 from urllib.parse import urlsplit
 
@@ -9,7 +9,7 @@ WRITTEN = "/app/persistent/written"
 
 
 class HttpHandler(http.Handler):
-    """Answers one request at a time of those that an instance has."""
+    """Answers the requests of an instance one at a time."""
 
     async def handle_request(self, request: Request) -> Response:
         url = urlsplit(request.uri)

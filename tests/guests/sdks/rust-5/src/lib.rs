@@ -1,4 +1,4 @@
-//! What tests/host/sdks.rs asks of a component, with spin-sdk 5 for Rust, whose components are of WASI 0.2.
+//! The component that tests/host/sdks.rs expects, with spin-sdk 5 for Rust, which builds components of WASI 0.2.
 
 use anyhow::{Context, Result};
 use spin_sdk::http::{IntoResponse, Method, Request, Response};
