@@ -1,4 +1,4 @@
-//! What must hold of the host's parsers.
+//! Assertions about the host's parsers.
 
 use crate::manifest::{self, Manifest, Target};
 use crate::outbound::Allowed;
@@ -7,18 +7,21 @@ use std::path::{Component, Path};
 
 const PATH: &str = "/app/spin.toml";
 
-/// Parses a spin.toml.
+/// Parses a spin.toml. Returns whether it was accepted.
 ///
-/// What is accepted mounts each directory at one absolute place without `..`, has variables that an environment can
-/// hold, and takes its component from below the manifest's directory or an absolute path. What is refused has the
-/// manifest's name and a line that it has.
-pub fn manifest_text(data: &[u8]) {
+/// An accepted manifest mounts each directory at its own absolute path without `..`, has variables that fit an
+/// environment, and takes its components from absolute paths or from paths relative to the manifest. An error names the
+/// manifest and one of its lines.
+pub fn manifest_text(data: &[u8]) -> bool {
     let Ok(text) = std::str::from_utf8(data) else {
-        return;
+        return false;
     };
     let manifest = match Manifest::parse(Path::new(PATH), text) {
         Ok(manifest) => manifest,
-        Err(error) => return assert_names_its_line(&format!("{error:#}"), text),
+        Err(error) => {
+            assert_names_its_line(&format!("{error:#}"), text);
+            return false;
+        }
     };
     assert!(!manifest.endpoints.is_empty(), "nothing is served");
     for endpoint in &manifest.endpoints {
@@ -27,14 +30,15 @@ pub fn manifest_text(data: &[u8]) {
         }
         assert!(
             endpoint.route.matches("*").is_none() && endpoint.route.matches("").is_none(),
-            "a route must not match what is no path"
+            "the route matches a target that is not a path"
         );
     }
     manifest.components.iter().for_each(assert_component);
+    true
 }
 
 fn assert_component(component: &manifest::Component) {
-    let mut places = BTreeSet::new();
+    let mut destinations = BTreeSet::new();
     for mount in &component.files {
         let destination = Path::new(&mount.destination);
         assert!(destination.is_absolute(), "{mount:?}");
@@ -45,7 +49,7 @@ fn assert_component(component: &manifest::Component) {
             "{mount:?}"
         );
         assert!(!mount.source.is_empty(), "{mount:?}");
-        assert!(places.insert(destination), "{mount:?} is there twice");
+        assert!(destinations.insert(destination), "{mount:?} is a duplicate");
     }
     for (name, value) in &component.environment {
         assert!(!name.is_empty() && !name.contains('='), "{name:?}");
@@ -62,38 +66,39 @@ fn assert_names_its_line(error: &str, text: &str) {
     let lines = 1 + text.matches('\n').count();
     assert!(
         line.is_some_and(|line| (1..=lines).contains(&line)),
-        "{error:?} names no line of {lines}"
+        "{error:?} does not name one of {lines} lines"
     );
     assert!(!error.contains('\n'), "{error:?} has more than one line");
 }
 
-/// Returns whether a pattern names an IPv6 address, which can be written in many ways.
+/// Returns whether a pattern names an IPv6 address, which has many spellings.
 fn named_address(pattern: &str) -> bool {
     pattern.matches(':').count() > 2
 }
 
-/// Parses an entry of `allowed_outbound_hosts`, the first line, and judges a URI by it, the rest.
+/// Parses the first line as an entry of `allowed_outbound_hosts`, and matches the rest, a URI, against it. Returns
+/// whether the URI was allowed.
 ///
-/// A pattern without a star, a network and a range allows one scheme, one host and one port. No pattern allows a scheme that
-/// is not of HTTP.
-pub fn outbound_pattern(data: &[u8]) {
+/// A pattern without a star, a network or a range allows one scheme, one host and one port. Every pattern allows only
+/// schemes of HTTP.
+pub fn outbound_pattern(data: &[u8]) -> bool {
     let Some((pattern, uri)) = std::str::from_utf8(data)
         .ok()
         .and_then(|text| text.split_once('\n'))
     else {
-        return;
+        return false;
     };
     let mut allowed = Allowed::default();
     let Ok(uri) = uri.parse::<http::Uri>() else {
         let _ = allowed.add(pattern);
-        return;
+        return false;
     };
-    assert!(!allowed.allows(&uri), "nothing is allowed by default");
+    assert!(!allowed.allows(&uri), "allowed by default");
     if allowed.add(pattern).is_err() || !allowed.allows(&uri) {
-        return;
+        return false;
     }
-    let scheme = uri.scheme_str().expect("what is allowed has a scheme");
-    let host = uri.host().expect("what is allowed has a host");
+    let scheme = uri.scheme_str().expect("an allowed URI has a scheme");
+    let host = uri.host().expect("an allowed URI has a host");
     let pattern = pattern.trim();
     assert!(
         matches!(scheme, "http" | "https")
@@ -102,9 +107,9 @@ pub fn outbound_pattern(data: &[u8]) {
     );
     let is_range = pattern.contains("..") || pattern.matches('/').count() > 2;
     if pattern.contains('*') || is_range || named_address(pattern) {
-        return;
+        return true;
     }
-    // A pattern without a star is a URI without a path, and allows what that is.
+    // A pattern without a star is a URI without a path, and allows only that URI.
     let named: http::Uri = pattern.parse().expect("a pattern without a star is a URI");
     let port = |uri: &http::Uri| {
         uri.port_u16()
@@ -117,4 +122,5 @@ pub fn outbound_pattern(data: &[u8]) {
         "{pattern:?} allows {uri}"
     );
     assert_eq!(port(&named), port(&uri), "{pattern:?} allows {uri}");
+    true
 }

@@ -1,12 +1,12 @@
-//! The parsers that root runs on somebody else's bytes, each with what must hold of it whatever the bytes are.
+//! The parsers that root runs on untrusted bytes, with assertions that hold for any bytes.
 //!
-//! The parsers are the very files of the shim and the host, included by their paths: so a target is built in seconds,
-//! without an engine and a container library that have nothing to do with it. Every body takes any bytes, returns if
-//! they are not of the kind that its parser gets, and panics if something does not hold.
+//! The parsers are files of the shim and the host, included by their paths. A target is therefore built in seconds,
+//! without the engine and the container library. A body takes any bytes and panics if an assertion fails. It returns
+//! whether the bytes reached its assertions, so that the tests can check that enough inputs do.
 
 #![cfg(target_os = "linux")]
 
-// Where they expect each other: at the top of their crate.
+// At the top of the crate, as in the host, because the modules import each other from there.
 #[allow(dead_code, missing_docs, reason = "a part of another crate")]
 #[path = "../../../runtimeclass/host/src/manifest.rs"]
 pub mod manifest;
@@ -26,10 +26,10 @@ mod shim;
 pub use host::{manifest_text, outbound_pattern};
 pub use shim::{config, process, users};
 
-/// A body by its name.
-pub type Body = (&'static str, fn(&[u8]));
+/// A name and a body.
+pub type Body = (&'static str, fn(&[u8]) -> bool);
 
-/// All bodies, each by the name of its target and of its directory of seeds.
+/// All bodies. The name is that of the target and of its directory of seeds.
 pub const BODIES: [Body; 5] = [
     ("config", config),
     ("manifest", manifest_text),

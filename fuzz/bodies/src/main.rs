@@ -1,5 +1,5 @@
-//! `fuzz-run BODY FILE…`: runs a fuzz target's body on files, without a fuzzer. So a finding can be looked at with a
-//! stable toolchain. The tests run every body on its seeds and on what becomes of them.
+//! `fuzz-run BODY FILE…`: runs the body of a fuzz target on files, without a fuzzer, so that a finding can be examined
+//! with a stable toolchain. The tests run every body on its seeds and on mutations of them.
 
 fn main() {
     #[cfg(target_os = "linux")]
@@ -15,12 +15,12 @@ mod linux {
         let name = arguments.next().unwrap_or_default();
         let Some((_, body)) = BODIES.iter().find(|(known, _)| *known == name) else {
             let names = BODIES.map(|(name, _)| name).join(", ");
-            eprintln!("usage: fuzz-run BODY FILE…, where BODY is one of {names}");
+            eprintln!("usage: fuzz-run BODY FILE…; BODY is one of {names}");
             std::process::exit(2);
         };
         for file in arguments {
             match std::fs::read(&file) {
-                Ok(data) => body(&data),
+                Ok(data) => drop(body(&data)),
                 Err(error) => {
                     eprintln!("cannot read {file}: {error}");
                     std::process::exit(1);

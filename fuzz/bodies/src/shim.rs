@@ -1,4 +1,4 @@
-//! What must hold of the shim's parsers. The modules expect each other beside themselves.
+//! Assertions about the shim's parsers. The included modules import each other from their parent module.
 
 #[allow(dead_code, reason = "the fuzzed modules are part of another crate")]
 #[path = "../../../runtimeclass/shim/src/container/capabilities.rs"]
@@ -20,7 +20,7 @@ use std::path::Path;
 use std::sync::LazyLock;
 use tempfile::TempDir;
 
-/// A root directory with these users.
+/// Creates a root directory with this /etc/passwd.
 fn image(users: &[u8]) -> TempDir {
     let image = tempfile::tempdir().expect("a temporary directory");
     std::fs::create_dir(image.path().join("etc")).expect("it can be made");
@@ -36,23 +36,23 @@ fn root(image: &TempDir) -> File {
     File::open(image.path()).expect("it is there")
 }
 
-/// An image whose users have homes, none of them, and an empty one.
+/// An image with three users: one with a home, one with an empty home, and one whose line is too short.
 static IMAGE: LazyLock<TempDir> =
     LazyLock::new(|| image(b"root:x:0:0:root:/root:/bin/sh\nempty:x:8:8:::\nshort:x:9\n"));
 
-/// Makes the description of an exec's process plain.
+/// Rewrites the description of an exec's process. Returns whether it was an object.
 ///
-/// A second time changes nothing. If it is an object, each set of capabilities is there, and libcontainer finds a HOME.
-pub fn process(data: &[u8]) {
+/// A second rewrite changes nothing. An object has every set of capabilities, and libcontainer finds a HOME.
+pub fn process(data: &[u8]) -> bool {
     let Ok(mut process) = serde_json::from_slice::<Value>(data) else {
-        return;
+        return false;
     };
     let root = root(&IMAGE);
     spec::make_process_plain(&mut process, &root);
     assert_plain(&process);
     let once = process.clone();
     spec::make_process_plain(&mut process, &root);
-    assert_eq!(process, once, "a second time changes something");
+    assert_eq!(process, once, "a second rewrite changes something");
     capabilities::reduce_as_by_execve(&mut process);
     if process.is_object() {
         for set in ["bounding", "inheritable", "ambient"] {
@@ -64,6 +64,7 @@ pub fn process(data: &[u8]) {
         }
         assert_eq!(process["noNewPrivileges"], json!(true));
     }
+    process.is_object()
 }
 
 fn assert_plain(process: &Value) {
@@ -78,7 +79,7 @@ fn assert_plain(process: &Value) {
         "ambient",
     ] {
         let set = &process["capabilities"][set];
-        assert!(!set.is_null(), "a set of capabilities is left out");
+        assert!(!set.is_null(), "a set of capabilities is missing");
     }
     let Some(variables) = texts(&process["env"]) else {
         return;
@@ -90,12 +91,12 @@ fn assert_plain(process: &Value) {
     );
 }
 
-/// Returns a list of texts. libcontainer refuses everything else.
+/// Returns a list of strings. libcontainer refuses every other list.
 fn texts(list: &Value) -> Option<Vec<&str>> {
     list.as_array()?.iter().map(Value::as_str).collect()
 }
 
-/// Splits variables as libcontainer does: the last one of a name counts, and one without `=` is empty.
+/// Splits variables as libcontainer does. The last variable with a name counts, and one without `=` is empty.
 fn as_libcontainer_reads(variables: &[&str]) -> HashMap<String, String> {
     let split = |variable: &&str| {
         let (name, value) = variable.split_once('=').unwrap_or((variable, ""));
@@ -104,27 +105,27 @@ fn as_libcontainer_reads(variables: &[&str]) -> HashMap<String, String> {
     variables.iter().map(split).collect()
 }
 
-/// Makes a bundle's config.json plain.
+/// Rewrites a bundle's config.json. Returns whether it was a specification.
 ///
-/// What is written is JSON, and its process is plain. A second time changes nothing. Of the mounts of cgroups none of
-/// cgroup version 1 is left on a node that has that version.
-pub fn config(data: &[u8]) {
-    // containerd writes objects, and no specification has fractions, whose last digit may change when they are read.
+/// The result is JSON, and its process fulfils the assertions of [`process`]. A second rewrite changes nothing.
+pub fn config(data: &[u8]) -> bool {
+    // containerd writes objects. Specifications have no fractions, whose last digit may change when they are read.
     let is_specification = |spec: &Value| spec.is_object() && !has_fractions(spec);
     if !serde_json::from_slice(data).is_ok_and(|spec| is_specification(&spec)) {
-        return;
+        return false;
     }
     let bundle = tempfile::tempdir().expect("a temporary directory");
     let path = bundle.path().join("config.json");
     std::fs::write(&path, data).expect("it can be written");
     let plain = |path: &Path| {
-        spec::make_plain(path, &root(&IMAGE)).expect("an object can be made plain");
+        spec::make_plain(path, &root(&IMAGE)).expect("an object can be rewritten");
         std::fs::read(path).expect("it can be read")
     };
     let once = plain(&path);
-    let spec: Value = serde_json::from_slice(&once).expect("what is written is JSON");
+    let spec: Value = serde_json::from_slice(&once).expect("the result is JSON");
     assert_plain(&spec["process"]);
-    assert_eq!(plain(&path), once, "a second time changes something");
+    assert_eq!(plain(&path), once, "a second rewrite changes something");
+    true
 }
 
 fn has_fractions(value: &Value) -> bool {
@@ -136,12 +137,13 @@ fn has_fractions(value: &Value) -> bool {
     }
 }
 
-/// Looks up the home of a user, the first byte, in an image's /etc/passwd, the rest.
+/// Looks up the home of a user. The first byte is the user, the rest the image's /etc/passwd. Returns whether the file
+/// has the user's home.
 ///
-/// The process has one HOME. It is `/` or what the file says in the sixth field of a line.
-pub fn users(data: &[u8]) {
+/// The process has one HOME: `/`, or the sixth field of a line of the file.
+pub fn users(data: &[u8]) -> bool {
     let Some((user, users)) = data.split_first() else {
-        return;
+        return false;
     };
     thread_local! {
         static OWN: TempDir = image(b"");
@@ -157,7 +159,9 @@ pub fn users(data: &[u8]) {
     };
     let home = variable.strip_prefix("HOME=").expect("a HOME");
     let text = String::from_utf8_lossy(users);
-    let said = |line: &str| line.split(':').nth(5) == Some(home);
+    let has_home = |line: &str| line.split(':').nth(5) == Some(home);
     assert!(!home.is_empty() && !home.contains([':', '\n']), "{home:?}");
-    assert!(home == "/" || text.lines().any(said), "{home:?}");
+    let found = text.lines().any(has_home);
+    assert!(home == "/" || found, "{home:?}");
+    found
 }
