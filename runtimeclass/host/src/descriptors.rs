@@ -28,8 +28,7 @@ pub fn make_room(connections: usize) -> Result<usize> {
     Ok(connections)
 }
 
-/// Raises the limit like [`make_room`], but returns fewer connections if only fewer fit. For a default that nobody
-/// chose.
+/// Raises the limit like [`make_room`], but returns fewer connections if only fewer fit. Suited to a default.
 pub fn make_room_up_to(connections: usize) -> Result<usize> {
     let limit = raise();
     let fitting = usize::try_from(limit.saturating_sub(RESERVE)).unwrap_or(usize::MAX);

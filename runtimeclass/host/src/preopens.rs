@@ -58,8 +58,8 @@ pub fn find(
 
 /// Fails if a path is not a directory, or is an interface of the kernel.
 ///
-/// Called again before each instance opens the directories, because a component may be able to replace a directory that
-/// lies in another one of its own by a link.
+/// Called again before each instance opens the directories. A component with a directory inside another one may be able
+/// to replace it by a link.
 pub(crate) fn check(preopens: &[Preopen]) -> Result<()> {
     #[cfg(target_os = "linux")]
     let mounts = kernel::Mounts::read();

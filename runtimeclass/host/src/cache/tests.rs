@@ -1,4 +1,4 @@
-//! Whom the cache trusts, and what becomes of a bad entry.
+//! Trust in the cache's directory and entries, limits, and concurrent compilations.
 
 use super::*;
 use std::fs::Permissions;
@@ -17,7 +17,7 @@ fn empty_key(engine: &Engine) -> Key {
     Key::of(engine, EMPTY_COMPONENT)
 }
 
-/// Compiles the empty component and keeps it.
+/// Compiles the empty component, and keeps its code.
 fn keep(cache: &Cache, engine: &Engine) {
     let code = crate::code::compile(engine, EMPTY_COMPONENT).expect("a component");
     let kept = cache.keep(&empty_key(engine), "owner", code.as_slice());
@@ -29,7 +29,7 @@ fn is_found(cache: &Cache, engine: &Engine) -> bool {
     entry.is_some_and(|entry| entry.component(engine).is_ok())
 }
 
-/// A cache in a new directory, and the path of the one entry for the empty component.
+/// Returns a cache in a new directory, and the path of its only entry, which is for the empty component.
 fn cache_with_entry(engine: &Engine) -> (TempDir, Cache, PathBuf) {
     let home = TempDir::new().expect("a directory");
     let path = home.path().join("a/b");
@@ -47,7 +47,7 @@ fn cache_with_entry(engine: &Engine) -> (TempDir, Cache, PathBuf) {
 }
 
 #[test]
-fn stored_code_is_found_again_and_nothing_else_is_left() {
+fn stored_code_is_found_again_without_leftovers() {
     let engine = engine();
     let (_home, cache, entry) = cache_with_entry(&engine);
     assert!(is_found(&cache, &engine));
@@ -108,7 +108,7 @@ fn a_directory_that_others_can_write_is_an_error_that_names_it() {
 }
 
 #[test]
-fn a_directory_that_cannot_be_made_means_no_cache() {
+fn without_a_directory_there_is_no_cache() {
     let home = TempDir::new().expect("a directory");
     let file = home.path().join("file");
     std::fs::write(&file, "").expect("writable");
@@ -130,7 +130,7 @@ fn the_directory_is_found_again_under_another_path() {
     );
 }
 
-/// A cache in a new directory.
+/// Returns an empty cache in a new directory.
 fn empty_cache() -> (TempDir, Cache) {
     let home = TempDir::new().expect("a directory");
     std::fs::set_permissions(home.path(), Permissions::from_mode(0o700)).expect("ours");
@@ -153,7 +153,7 @@ fn left(cache: &Cache) -> Vec<String> {
 }
 
 #[test]
-fn the_longest_unused_makes_room() {
+fn the_least_recently_used_entry_makes_room() {
     let (home, cache) = empty_cache();
     for (age, name) in [
         (3, "unused-a.cwasm"),
@@ -169,7 +169,7 @@ fn the_longest_unused_makes_room() {
 }
 
 #[test]
-fn an_owner_with_much_code_does_not_take_the_room_of_others() {
+fn an_owner_with_much_code_does_not_evict_others() {
     let (home, cache) = empty_cache();
     file(&home, "old-small.cwasm", 100, Duration::from_secs(1000));
     for at in 0..9 {
@@ -184,7 +184,7 @@ fn an_owner_with_much_code_does_not_take_the_room_of_others() {
 }
 
 #[test]
-fn what_killed_processes_left_is_removed() {
+fn leftovers_of_killed_processes_are_removed() {
     let (home, cache) = empty_cache();
     let hour = Duration::from_secs(3600);
     file(&home, ".unfinished.1.0", 100, 2 * hour);
@@ -228,7 +228,7 @@ fn one_owner_compiles_one_component_at_a_time() {
     let (_home, cache) = empty_cache();
     let keys: Vec<Key> = (0..6u8).map(|at| Key::of(&engine, &[at])).collect();
     let turn = |at: usize, owner: &str| cache.turn(&keys[at], owner, Instant::now());
-    let first = turn(0, "a").expect("nobody compiles");
+    let first = turn(0, "a").expect("all locks are free");
     let error = |result: Result<turn::Turn>| format!("{:#}", result.expect_err("not free"));
     assert!(error(turn(0, "b")).contains("the same code"));
     assert!(error(turn(1, "a")).contains("other code of \"a\""));

@@ -18,7 +18,11 @@ fn later() -> Instant {
 #[test]
 fn an_instance_that_stands_still_dies_after_the_limit_if_anybody_waits() {
     let (watch, life) = watch();
-    assert_eq!(watch.judge(&life, later()), Verdict::Lives, "nobody waits");
+    assert_eq!(
+        watch.judge(&life, later()),
+        Verdict::Lives,
+        "no request waits"
+    );
     let ticket = watch.register();
     assert_eq!(watch.judge(&life, Instant::now()), Verdict::Lives);
     assert_eq!(watch.judge(&life, later()), DEAD);
