@@ -68,11 +68,12 @@ async fn a_trap_of_one_component_does_not_affect_the_others() -> Result<()> {
     ensure!(status(&host, "/trap").await? == 500);
     ensure!(other.get("/greetings/ann").await?.text() == "hello\n");
     ensure!(text(&host, "/hello").await? == "hello\n");
+    host.wait_log("the component was stopped").await?;
     let logged = host.stderr().lines().join("\n");
     let stopped = logged.matches("the component was stopped").count();
     ensure!(
         stopped == 1,
-        host.failed("not exactly one instance was stopped")
+        host.failed("more than one instance was stopped")
     );
     Ok(())
 }

@@ -11,6 +11,9 @@ use visits_tests::{DEADLINE, Host, get};
 
 /// The duration of an attack that the server does not end.
 const ATTACK: Duration = Duration::from_secs(3);
+/// Maximum number of frames in a write, and the number of bytes after which a write has no more frames.
+const MAX_FRAMES: usize = 1000;
+const WRITE: usize = 16 << 10;
 /// A server that takes no bytes for this long has stopped reading.
 const STALL: Duration = Duration::from_millis(500);
 /// The timeout of another client, like that of a health probe.
@@ -97,7 +100,7 @@ async fn one(
     };
     let opening = [PREFACE, &frame(SETTINGS, 0, 0, &[]), first].concat();
     let started = Instant::now();
-    let mut pieces = 0..;
+    let mut pieces = 0_u32..;
     let mut piece = opening;
     while started.elapsed() < ATTACK && !outcome.stalled && !outcome.closed {
         match write(&mut writer, &piece).await {
@@ -105,8 +108,14 @@ async fn one(
             Some(false) => outcome.closed = true,
             None => outcome.stalled = true,
         }
-        // Many frames in one segment.
-        piece = pieces.by_ref().take(50).flat_map(next).collect();
+        // Many small frames in one write, so that the attack is faster than the server.
+        piece.clear();
+        for number in pieces.by_ref().take(MAX_FRAMES) {
+            piece.extend(next(number));
+            if piece.len() >= WRITE {
+                break;
+            }
+        }
         if piece.is_empty() {
             // The attacker only keeps what it has.
             tokio::time::sleep(Duration::from_millis(50)).await;
