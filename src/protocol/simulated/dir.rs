@@ -1,22 +1,25 @@
-//! The calls on the simulated volume: each waits for the scheduler, and then takes effect at once.
+//! The calls on the simulated volume: each one waits for the scheduler, and then takes effect at once.
 
 use super::super::directory::{Directory, Entry, FsErrorKind, FsResult, OpenFile};
 use super::World;
 use super::disk::{self, Disk, NodeId};
+use super::history::InstanceId;
 use std::time::SystemTime;
 
 /// A directory of the simulated volume.
 #[derive(Clone)]
 pub(crate) struct SimulatedDir {
     world: World,
+    instance: InstanceId,
     node: NodeId,
 }
 
 impl SimulatedDir {
-    /// The root of the world's volume.
-    pub(super) fn root(world: World) -> Self {
+    /// Returns the root of the world's volume, for an instance.
+    pub(super) fn root(world: World, instance: InstanceId) -> Self {
         SimulatedDir {
             world,
+            instance,
             node: disk::ROOT,
         }
     }
@@ -31,14 +34,17 @@ impl SimulatedDir {
         let label = format!("{call} {name}").trim_end().to_owned();
         let name = name.to_owned();
         self.world
-            .call(label, move |state| effect(&mut state.disk, node, &name))
+            .call(self.instance, label, move |state| {
+                effect(&mut state.disk, node, &name)
+            })
             .await
     }
 }
 
-/// A file of the simulated volume, open for writing whatever becomes of its name.
+/// A file of the simulated volume. It stays open if its name is removed or replaced.
 pub(crate) struct SimulatedFile {
     world: World,
+    instance: InstanceId,
     node: NodeId,
     name: String,
     size_when_opened: u64,
@@ -53,7 +59,9 @@ impl OpenFile for SimulatedFile {
         let (node, bytes) = (self.node, bytes.to_vec());
         let label = format!("write {}", self.name);
         self.world
-            .call(label, move |state| state.disk.write_to(node, &bytes))
+            .call(self.instance, label, move |state| {
+                state.disk.write_to(node, &bytes)
+            })
             .await
     }
 
@@ -61,7 +69,9 @@ impl OpenFile for SimulatedFile {
         let node = self.node;
         let label = format!("truncate {}", self.name);
         self.world
-            .call(label, move |state| state.disk.truncate(node, size as usize))
+            .call(self.instance, label, move |state| {
+                state.disk.truncate(node, size as usize)
+            })
             .await
     }
 }
@@ -73,6 +83,7 @@ impl Directory for SimulatedDir {
         let node = self.call("open_dir", name, |disk, dir, name| disk.open_dir(dir, name));
         Ok(SimulatedDir {
             node: node.await?,
+            instance: self.instance,
             world: self.world.clone(),
         })
     }
@@ -91,8 +102,8 @@ impl Directory for SimulatedDir {
         .await
     }
 
-    /// Two calls, as the real one is many: an entry that is renamed in between ends the listing with an error, or
-    /// shows under one of its names, or both, or neither.
+    /// Makes two calls, because the real listing is many. An entry that is renamed in between ends the listing with an
+    /// error, or shows under one of its names, both, or neither.
     async fn list(&self) -> FsResult<Vec<Entry>> {
         let before = self
             .call("list", "", |disk, dir, _| Ok(disk.entries(dir)))
@@ -103,7 +114,11 @@ impl Directory for SimulatedDir {
         if before == after {
             return Ok(after);
         }
-        match self.world.with(|state| state.below(5)) {
+        let torn = self.world.with(|state| {
+            state.history.torn_listings += 1;
+            state.below(5)
+        });
+        match torn {
             0 => Err(disk::error(FsErrorKind::NotFound)),
             3 => Ok(Vec::new()),
             1 => Ok(before),
@@ -148,6 +163,7 @@ impl Directory for SimulatedDir {
             node,
             size_when_opened,
             name: name.to_owned(),
+            instance: self.instance,
             world: self.world.clone(),
         })
     }

@@ -1,9 +1,11 @@
 //! What is on the simulated volume, and what of it a power cut leaves.
 //!
-//! The weakest file system that the protocol promises anything on: a rename is atomic, also over a crash; what
-//! happens *in one directory* survives in order; and a sync of a directory makes what happened in *it* survive,
-//! and nothing else. (ext4 syncs all directories at once, which would hide a sync of the wrong one.) The content
-//! of files is never synced by the protocol: after a power cut it may be any since what a test made durable, or gone.
+//! It is the weakest file system that the protocol promises anything on:
+//! 1. A rename is atomic, also over a crash.
+//! 2. The changes *in one directory* survive in order.
+//! 3. A sync of a directory makes the changes in *it* survive, and no others. (ext4 syncs all directories at once, which
+//!    would hide a sync of the wrong one.)
+//! 4. The content of a file that was not synced may be any that it has had since its last sync, or gone.
 
 use super::super::directory::{Entry, FsError, FsErrorKind, FsResult};
 use std::collections::BTreeMap;
@@ -14,7 +16,7 @@ pub(crate) type NodeId = usize;
 /// The root of the volume.
 pub(crate) const ROOT: NodeId = 0;
 
-/// A failed call.
+/// Returns the error of a failed call.
 pub(crate) fn error(kind: FsErrorKind) -> FsError {
     FsError {
         kind,
@@ -24,14 +26,14 @@ pub(crate) fn error(kind: FsErrorKind) -> FsError {
 
 enum Node {
     Dir(Dir),
-    /// The content that a power cut certainly leaves, and all later ones; the last one is what is read.
+    /// The content that is sure to survive, and all later ones. Reads return the last one.
     File(Vec<Vec<u8>>),
 }
 
 #[derive(Default)]
 struct Dir {
     entries: BTreeMap<String, NodeId>,
-    /// What happened since the state that a power cut certainly leaves: for each change, all entries after it.
+    /// All entries after each change since the last sync.
     history: Vec<BTreeMap<String, NodeId>>,
     durable: BTreeMap<String, NodeId>,
 }
@@ -39,7 +41,7 @@ struct Dir {
 /// The volume.
 pub(crate) struct Disk {
     nodes: Vec<Node>,
-    /// Whether there is no space for another entry, nor for a longer file.
+    /// Whether there is space for neither another entry nor a longer file.
     pub(crate) full: bool,
 }
 
@@ -53,27 +55,32 @@ impl Default for Disk {
 }
 
 impl Disk {
-    /// Leaves what a power cut leaves: in each directory, a prefix of what happened since its last sync.
-    pub(crate) fn cut_power(&mut self, below: &mut impl FnMut(u64) -> u64) {
+    /// Leaves what a power cut leaves: in each directory, a prefix of the changes since its last sync. Returns whether
+    /// anything was lost.
+    pub(crate) fn cut_power(&mut self, below: &mut impl FnMut(u64) -> u64) -> bool {
+        let mut lossy = false;
         for node in &mut self.nodes {
             match node {
                 Node::Dir(dir) => {
                     let survivors = below(dir.history.len() as u64 + 1) as usize;
+                    lossy |= survivors < dir.history.len();
                     if survivors > 0 {
                         dir.durable = dir.history[survivors - 1].clone();
                     }
                     dir.entries = dir.durable.clone();
                     dir.history.clear();
                 }
-                // Nothing was written that could be lost.
+                // Nothing has changed since the last sync.
                 Node::File(contents) if contents.len() == 1 => {}
                 Node::File(contents) => {
                     let survivor = below(contents.len() as u64 + 1) as usize;
                     let content = contents.get(survivor).cloned().unwrap_or_default();
+                    lossy |= contents.last() != Some(&content);
                     *contents = vec![content];
                 }
             }
         }
+        lossy
     }
 
     fn dir(&mut self, dir: NodeId) -> &mut Dir {
@@ -129,7 +136,7 @@ impl Disk {
         self.dir(dir).entries.keys().cloned().collect()
     }
 
-    /// As [`Disk::names`], with what each one is.
+    /// Returns the entries of a directory.
     pub(crate) fn entries(&mut self, dir: NodeId) -> Vec<Entry> {
         let entries = self.dir(dir).entries.clone();
         let entry = |(name, node): (String, NodeId)| Entry {
@@ -139,7 +146,7 @@ impl Disk {
         entries.into_iter().map(entry).collect()
     }
 
-    /// Makes the file's content survive, and its inode; not its name.
+    /// Makes the file's content survive. Its name needs [`Disk::sync`].
     pub(crate) fn sync_file(&mut self, dir: NodeId, name: &str) -> FsResult<()> {
         let node = self.find(dir, name)?;
         if let Node::File(contents) = &mut self.nodes[node] {
@@ -151,7 +158,7 @@ impl Disk {
     pub(crate) fn rename(&mut self, dir: NodeId, from: &str, to: &str) -> FsResult<()> {
         let source = self.find(dir, from)?;
         if let Ok(target) = self.find(dir, to) {
-            // Two links to one inode: the call does nothing and reports success.
+            // For two links to one inode, the call does nothing and reports success.
             if target == source {
                 return Ok(());
             }
@@ -204,7 +211,7 @@ impl Disk {
         }
     }
 
-    /// One write at offset 0; what was there beyond it stays.
+    /// Writes at offset 0, and leaves what is beyond.
     pub(crate) fn write_to(&mut self, file: NodeId, bytes: &[u8]) -> FsResult<()> {
         if self.full && self.size(file) < bytes.len() as u64 {
             return Err(error(FsErrorKind::NoSpace));
@@ -232,7 +239,7 @@ impl Disk {
         }
     }
 
-    /// Makes a second link to the file `name`, as a file system without atomic renames may leave.
+    /// Makes a second link to the file `name`, which a crash can leave on a file system without atomic renames.
     pub(crate) fn link(&mut self, dir: NodeId, name: &str, link: &str) -> FsResult<()> {
         let node = self.find(dir, name)?;
         self.change(dir, |entries| {

@@ -1,15 +1,17 @@
 //! A simulated world for the protocol: a volume, a clock and a scheduler, all driven by one seed.
 //!
-//! Every call on the volume waits until the scheduler picks it, among all that are under way; so any two calls of
-//! any two tasks happen in any order, and the same seed replays the same order. What is picked takes effect even
-//! if its caller is gone by then, as a system call does.
+//! Every call on the volume waits until the scheduler picks it among all that are under way. So any two calls of any two
+//! tasks happen in any order, and the same seed replays the same order. Like a system call, a picked call takes effect
+//! even if its caller is gone.
 //! - [`disk`]: what is on the volume, and what of it a power cut leaves.
 //! - [`SimulatedDir`]: the calls on it.
 //! - [`World`]: the scheduler, the clock, the faults.
 //! - [`Simulated`]: one instance's [`Platform`] in that world.
+//! - [`history`]: what happened.
 
 mod dir;
 pub(crate) mod disk;
+pub(crate) mod history;
 
 use super::directory::{FsError, FsErrorKind, FsResult};
 use super::platform::Platform;
@@ -18,12 +20,13 @@ use disk::Disk;
 use futures::channel::oneshot;
 use futures::executor::{LocalPool, LocalSpawner};
 use futures::task::LocalSpawnExt;
+use history::{History, InstanceId};
 use std::cell::RefCell;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::time::Duration;
 
-/// Pauses up to this length end while calls are under way.
+/// Pauses shorter than this can end while calls are under way.
 const SHORT: Duration = Duration::from_secs(1);
 
 type Effect = Box<dyn FnOnce(&mut State)>;
@@ -38,25 +41,24 @@ pub(crate) struct State {
     pub(crate) disk: Disk,
     /// Calls that were made and have not taken effect.
     under_way: Vec<Effect>,
-    /// Whether the volume answers no call, as storage over a broken network.
+    /// Whether calls wait, as on storage over a broken network.
     hung: bool,
-    /// When each ends, how long it is, and who waits.
+    /// The end and the length of each pause, and its waiter.
     pauses: Vec<(Duration, Duration, oneshot::Sender<()>)>,
     now: Duration,
-    /// Of the pool that is running.
+    /// The spawner of the pool that is running.
     spawner: Option<LocalSpawner>,
     random: u64,
-    /// The calls that took effect, in order, as `name argument`.
-    pub(crate) calls: Vec<String>,
-    /// The calls that fail from now on: a prefix of what `calls` would say, and how.
+    pub(crate) history: History,
+    /// The calls that fail from now on, by a prefix of their text, and how they fail.
     pub(crate) faults: Vec<(&'static str, FsErrorKind)>,
-    /// The same for the next such call only, as a disk reports a lost write once.
+    /// The same for the next such call only, because a disk reports a lost write once.
     pub(crate) one_fault: Option<(&'static str, FsErrorKind)>,
     pub(crate) log: Vec<String>,
 }
 
 impl State {
-    /// A number below `bound`, by xorshift.
+    /// Returns a random number below `bound`, by xorshift.
     pub(crate) fn below(&mut self, bound: u64) -> u64 {
         self.random ^= self.random << 13;
         self.random ^= self.random >> 7;
@@ -74,7 +76,7 @@ impl State {
 }
 
 impl World {
-    /// A world with an empty volume.
+    /// Returns a world with an empty volume.
     pub(crate) fn new(seed: u64) -> Self {
         World {
             state: Rc::new(RefCell::new(State {
@@ -85,7 +87,7 @@ impl World {
                 now: Duration::ZERO,
                 spawner: None,
                 random: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1,
-                calls: Vec::new(),
+                history: History::default(),
                 faults: Vec::new(),
                 one_fault: None,
                 log: Vec::new(),
@@ -93,26 +95,27 @@ impl World {
         }
     }
 
-    /// A look at, or a hand on, the state.
+    /// Reads or changes the state.
     pub(crate) fn with<T>(&self, f: impl FnOnce(&mut State) -> T) -> T {
         f(&mut self.state.borrow_mut())
     }
 
-    /// A new instance's platform.
+    /// Returns a new instance's platform.
     pub(crate) fn platform(&self) -> Rc<Simulated> {
         Rc::new(Simulated {
+            instance: self.with(|state| state.history.start()),
             world: self.clone(),
         })
     }
 
-    /// Runs the tasks of `pool` as far as they go without the volume. What they spawn runs in the same pool, as
-    /// what a component's task spawns runs within that task.
+    /// Runs the tasks of `pool` until they wait. What they spawn runs in the same pool, as the tasks that a component's
+    /// task spawns run within that task.
     pub(crate) fn poll(&self, pool: &mut LocalPool) {
         self.with(|state| state.spawner = Some(pool.spawner()));
         pool.run_until_stalled();
     }
 
-    /// Runs the tasks of `pool` until none can go on, or `steps` calls have taken effect.
+    /// Runs the tasks of `pool` until none can continue, for at most `steps` steps.
     pub(crate) fn run(&self, pool: &mut LocalPool, steps: usize) {
         for _ in 0..steps {
             self.poll(pool);
@@ -140,8 +143,8 @@ impl World {
         output.take().expect("the task ends")
     }
 
-    /// Lets one call take effect or the next pause end, by chance; `false` if there is neither. All pools must have
-    /// been polled, or the clock would run while a task could.
+    /// Lets a random call take effect or the next pause end. Returns `false` if there is neither. All pools must have been
+    /// polled, because the clock advances only when every task waits.
     pub(crate) fn step(&self) -> bool {
         enum Next {
             Effect(Effect),
@@ -151,7 +154,7 @@ impl World {
             state.pauses.retain(|(_, _, waiter)| !waiter.is_canceled());
             state.pauses.sort_by_key(|(end, ..)| *end);
             let calls = if state.hung { 0 } else { state.under_way.len() };
-            // A call may take longer than the pause of one who lost a race, never than one who waits for a limit.
+            // A call may outlast the pause after a lost race, and never a limit.
             let short = state.pauses.iter().filter(|(_, length, _)| *length < SHORT);
             let choices = (calls + short.count()) as u64;
             let pick = if choices > 0 {
@@ -177,12 +180,17 @@ impl World {
         true
     }
 
-    /// Makes the volume answer no call, or answer again.
+    /// Returns the time.
+    pub(crate) fn now(&self) -> Duration {
+        self.with(|state| state.now)
+    }
+
+    /// Makes all calls wait, or continue.
     pub(crate) fn hang(&self, hung: bool) {
         self.with(|state| state.hung = hung);
     }
 
-    /// Lets each call that was made take effect, or not, by chance; its caller was killed.
+    /// Lets each call that is under way take effect or vanish at random, after its caller was killed.
     pub(crate) fn settle(&self) {
         while let Some(effect) = self.with(|state| state.under_way.pop()) {
             if self.with(|state| state.below(2) == 0) {
@@ -191,39 +199,43 @@ impl World {
         }
     }
 
-    /// Cuts the power: what was not synced may be lost.
+    /// Cuts the power. What was not synced may be lost.
     pub(crate) fn cut_power(&self) {
         self.with(|state| {
             state.under_way.clear();
             let mut random = state.random;
-            state.disk.cut_power(&mut |bound| {
+            let lossy = state.disk.cut_power(&mut |bound| {
                 random = random
                     .wrapping_mul(6_364_136_223_846_793_005)
                     .wrapping_add(1);
                 (random >> 33) % bound
             });
             state.random = random | 1;
+            state.history.lossy_cuts += usize::from(lossy);
         });
     }
 
-    /// Makes a call: `effect` happens when the scheduler picks it, unless a fault is set for `name`.
+    /// Makes a call of `instance`. Its effect happens when the scheduler picks it, unless a fault is set for `name`.
     async fn call<T: 'static>(
         &self,
+        instance: InstanceId,
         name: String,
         effect: impl FnOnce(&mut State) -> FsResult<T> + 'static,
     ) -> FsResult<T> {
-        let (tell, told) = oneshot::channel();
+        let (sender, receiver) = oneshot::channel();
         self.with(|state| {
             state.under_way.push(Box::new(move |state| {
                 let result = match state.fault(&name) {
                     Some(error) => Err(error),
                     None => effect(state),
                 };
-                state.calls.push(name);
-                let _ = tell.send(result);
+                state.history.record(instance, name, &result);
+                let late = sender.send(result).is_err();
+                state.history.late_calls += usize::from(late);
             }));
         });
-        told.await
+        receiver
+            .await
             .unwrap_or_else(|_| Err(disk::error(FsErrorKind::Other)))
     }
 }
@@ -231,6 +243,7 @@ impl World {
 /// One instance's platform.
 pub(crate) struct Simulated {
     world: World,
+    pub(crate) instance: InstanceId,
 }
 
 impl Platform for Simulated {
@@ -239,7 +252,7 @@ impl Platform for Simulated {
     type Gate = Pin<Box<dyn Future<Output = ()>>>;
 
     fn root(&self) -> Result<SimulatedDir, String> {
-        Ok(SimulatedDir::root(self.world.clone()))
+        Ok(SimulatedDir::root(self.world.clone(), self.instance))
     }
 
     fn gate(&self) -> (oneshot::Sender<()>, Self::Gate) {
@@ -259,16 +272,16 @@ impl Platform for Simulated {
     }
 
     async fn pause(&self, duration: Duration) {
-        let (tell, told) = oneshot::channel();
+        let (waiter, ended) = oneshot::channel();
         self.world.with(|state| {
             let end = state.now + duration;
-            state.pauses.push((end, duration, tell));
+            state.pauses.push((end, duration, waiter));
         });
-        let _ = told.await;
+        let _ = ended.await;
     }
 
     fn now(&self) -> Duration {
-        self.world.with(|state| state.now)
+        self.world.now()
     }
 
     fn random(&self) -> u64 {

@@ -1,5 +1,5 @@
-//! Schedules by the hundred with everything at once: volumes taken over, requests that do not count beside those
-//! that do, single processes killed while others live on, cancelled visitors, disks that report a failure once.
+//! Many schedules of everything at once: take-overs, requests that do not count beside visits, processes killed while
+//! others live on, cancelled visitors, disks that report a failure once.
 
 use super::*;
 use crate::protocol::directory::FsErrorKind;
@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 const SEEDS: u64 = 300;
 
-/// What all visitors of a world were told, and how many there were.
+/// What the visitors of a world got, and how many there were.
 #[derive(Default)]
 struct Tally {
     acknowledged: BTreeSet<u64>,
@@ -20,145 +20,166 @@ impl Tally {
         self.sent += visitors;
     }
 
-    /// Takes what a process has acknowledged; it is asked once only, before it is dropped.
+    /// Takes the numbers of a process, once, before it is dropped.
     #[track_caller]
-    fn take(&mut self, process: &Process, seed: u64) {
+    fn take(&mut self, process: &Process) {
         for number in process.numbers() {
             let new = self.acknowledged.insert(number);
-            assert!(new, "seed {seed}: {number} given twice");
+            assert!(new, "{number} given twice");
         }
     }
 
-    /// Asserts that a fresh process finds a count between what was acknowledged and what was sent, from `first`.
+    /// Asserts that a new process finds a count between what was acknowledged and what was sent, from `first`.
     #[track_caller]
-    fn check(&self, world: &World, first: u64, seed: u64) {
+    fn check(&self, world: &World, first: u64) {
         let count = Process::start(world).current(world).unwrap();
         let highest = self.acknowledged.last().copied().unwrap_or(first);
         assert!(
             highest <= count && count <= first + self.sent,
-            "seed {seed}: {highest} acknowledged, {count} counted, {} sent after {first}",
+            "{highest} acknowledged, {count} counted, {} sent after {first}",
             self.sent
         );
-        if world.with(|state| state.disk.open_dir(ROOT, ".visits").is_ok()) {
-            assert_eq!(published(world), Some(count), "seed {seed}");
+        if started(world) {
+            assert_eq!(published(world), Some(count));
         }
     }
 }
 
-/// A request that does not count, running beside the others.
-fn ask(process: &Process, what: u64) {
-    let counter = process.counter.clone();
-    let question = async move {
-        match what {
-            0 => drop(counter.current().await),
-            1 => drop(counter.probe().await),
-            _ => drop(counter.since().await),
-        }
-    };
-    process.pool.spawner().spawn_local(question).unwrap();
+/// A request that does not count.
+#[derive(Clone, Copy)]
+enum Look {
+    Current,
+    Probe,
+    Since,
 }
 
-fn step_all(world: &World, processes: &mut [Process]) {
-    processes.iter_mut().for_each(|p| world.poll(&mut p.pool));
-    world.step();
-    processes.iter_mut().for_each(|p| world.poll(&mut p.pool));
+impl Look {
+    const ALL: [Look; 3] = [Look::Current, Look::Probe, Look::Since];
+
+    /// Starts the request beside the others of `process`.
+    fn start(self, process: &Process) {
+        let counter = process.counter.clone();
+        let request = async move {
+            match self {
+                Look::Current => drop(counter.current().await),
+                Look::Probe => drop(counter.probe().await),
+                Look::Since => drop(counter.since().await),
+            }
+        };
+        process.pool.spawner().spawn_local(request).unwrap();
+    }
 }
 
 #[test]
-fn a_count_that_was_taken_over_survives_power_cuts_whoever_asks_meanwhile() {
-    for seed in 0..SEEDS {
+fn a_count_that_was_taken_over_survives_power_cuts_whoever_looks_meanwhile() {
+    each_seed(SEEDS, |seed, seen| {
         let world = World::new(seed);
-        set_visits_bin(&world, &[255]);
-        world
-            .with(|state| state.disk.sync_file(ROOT, record::FILE))
-            .unwrap();
-        world.with(|state| state.disk.sync(ROOT)).unwrap();
+        set_visits_bin_durably(&world, &[255]);
         let mut tally = Tally::default();
         for _ in 0..3 {
-            let mut processes: Vec<_> = (0..3).map(|_| Process::start(&world)).collect();
+            let mut processes = Process::start_many(&world, 3);
             for process in &mut processes {
                 let visitors = world.with(|state| state.below(3));
                 tally.send(process, visitors);
-                ask(process, world.with(|state| state.below(3)));
+                Look::ALL[world.with(|state| state.below(3)) as usize].start(process);
             }
-            for _ in 0..world.with(|state| state.below(120)) {
-                step_all(&world, &mut processes);
-            }
-            processes.iter().for_each(|p| tally.take(p, seed));
+            steps_below(120, &world, &mut processes);
+            processes.iter().for_each(|p| tally.take(p));
+            processes.iter().for_each(|p| p.note_kill(&world, seen));
             drop(processes);
+            let before = started(&world);
             world.cut_power();
-            tally.check(&world, 255, seed);
+            seen.note("a start that the cut undoes", before && !started(&world));
+            seen.note("a start that survives the cut", started(&world));
+            seen.note("a cut before the start", !before);
+            tally.check(&world, 255);
         }
-    }
+        let lossy = world.with(|state| state.history.lossy_cuts > 0);
+        seen.note("a power cut that loses something", lossy);
+    });
 }
 
 #[test]
 fn processes_killed_one_by_one_beside_others_lose_and_double_nothing() {
-    for seed in 0..SEEDS {
+    each_seed(SEEDS, |seed, seen| {
         let world = World::new(seed);
         let mut tally = Tally::default();
         for _ in 0..3 {
-            let mut processes: Vec<_> = (0..4).map(|_| Process::start(&world)).collect();
+            let mut processes = Process::start_many(&world, 4);
             for _ in 0..world.with(|state| state.below(12)) {
-                for _ in 0..world.with(|state| state.below(30)) {
-                    step_all(&world, &mut processes);
-                }
+                steps_below(30, &world, &mut processes);
                 let process = &mut processes[world.with(|state| state.below(4)) as usize];
                 match world.with(|state| state.below(8)) {
                     0..=3 => {
                         let visitors = world.with(|state| state.below(4));
                         tally.send(process, visitors);
                     }
-                    4 => ask(process, 0),
-                    5 => ask(process, 1),
-                    // Killed; its calls that are under way take effect all the same.
+                    4 => Look::Current.start(process),
+                    5 => Look::Probe.start(process),
+                    // It is killed. Its calls that are under way take effect all the same.
                     6 => {
-                        tally.take(process, seed);
+                        tally.take(process);
+                        let progress = world.with(|state| state.history.progress(process.instance));
+                        seen.note("a leader killed with its batch", progress.is_some());
                         *process = Process::start(&world);
                     }
-                    // All its requests are cancelled; the instance lives on.
-                    _ => process.pool = LocalPool::new(),
+                    // All its requests are cancelled, and the instance lives on.
+                    _ => {
+                        let progress = world.with(|state| state.history.progress(process.instance));
+                        seen.note("all requests of a leader cancelled", progress.is_some());
+                        process.pool = LocalPool::new();
+                    }
                 }
             }
             for process in &mut processes {
-                let before = process.told.borrow().len();
+                let before = process.answered();
                 tally.send(process, 1);
-                world.run(&mut process.pool, LONG);
-                assert!(
-                    process.told.borrow().len() > before,
-                    "seed {seed}: waits for ever"
-                );
+                process.run(&world);
+                assert!(process.answered() > before, "a visitor waits for ever");
             }
-            processes.iter().for_each(|p| tally.take(p, seed));
+            processes.iter().for_each(|p| tally.take(p));
             drop(processes);
             match world.with(|state| state.below(2)) {
                 0 => world.settle(),
                 _ => world.cut_power(),
             }
-            tally.check(&world, 0, seed);
+            tally.check(&world, 0);
         }
-    }
+        world.with(|state| {
+            let history = &state.history;
+            let lost = history.failed("rename ticket.", FsErrorKind::NotFound);
+            seen.note("a claim lost to another", lost);
+            seen.note("a call that outlives its caller", history.late_calls > 0);
+        });
+    });
 }
 
 #[test]
-fn a_failure_that_the_disk_reports_once_stops_the_commit_beside_the_one_it_was_told_to() {
-    for seed in 0..SEEDS {
+fn a_failure_that_the_disk_reports_once_stops_the_commit_beside_the_one_that_it_hit() {
+    each_seed(SEEDS, |seed, seen| {
         let world = World::new(seed);
         let mut process = Process::start(&world);
         process.visitors(1);
         process.finish(&world);
         process.visitors(1);
-        ask(&process, 1);
+        Look::Probe.start(&process);
         world.with(|state| state.one_fault = Some(("sync", FsErrorKind::Io)));
-        // Two syncs are under way side by side; whoever is told, nobody is acknowledged after it.
-        let mut told = 1;
+        // Two syncs are under way side by side. Whichever fails, nobody gets a number after it.
+        let mut acknowledged = 1;
         while world.with(|state| state.one_fault.is_some()) {
             world.poll(&mut process.pool);
-            told = process.numbers().len();
-            assert!(world.step(), "seed {seed}: no sync");
+            acknowledged = process.numbers().len();
+            assert!(world.step(), "no sync");
         }
-        world.run(&mut process.pool, LONG);
-        assert_eq!(process.numbers().len(), told, "seed {seed}");
-        assert!(process.probe(&world).is_err(), "seed {seed}");
-    }
+        process.run(&world);
+        assert_eq!(process.numbers().len(), acknowledged);
+        assert!(process.probe(&world).is_err());
+        let refused = process.errors();
+        let poisoned = |it: &String| it.contains("nothing is acknowledged until");
+        seen.note(
+            "the visit's sync fails",
+            refused.iter().any(|it| !poisoned(it)),
+        );
+        seen.note("the probe's sync fails", refused.iter().any(poisoned));
+    });
 }

@@ -1,56 +1,72 @@
-//! Schedules by the hundred: races of instances, kills, power cuts, cancelled leaders.
+//! Many schedules of races, kills, power cuts, and leaders that are cancelled or stalled.
 
 use super::*;
+use crate::protocol::directory::FsErrorKind;
 use std::collections::BTreeSet;
 
 const SEEDS: u64 = 400;
 
 #[test]
 fn instances_that_race_from_the_first_start_count_every_visit_once() {
-    for seed in 0..SEEDS {
+    each_seed(SEEDS, |seed, seen| {
         let world = World::new(seed);
-        let mut processes: Vec<_> = (0..5).map(|_| Process::start(&world)).collect();
+        let mut processes = Process::start_many(&world, 5);
         for process in &mut processes {
             process.visitors(7);
         }
         run_together(&world, &mut processes);
         for process in &processes {
-            assert_eq!(process.errors(), [""; 0], "seed {seed}");
+            assert_eq!(process.errors(), [""; 0]);
         }
-        let numbers: Vec<u64> = processes.iter().flat_map(Process::numbers).collect();
-        assert_exactly(numbers, 35, seed);
-        assert_eq!(published(&world), Some(35), "seed {seed}");
-        assert_eq!(tickets(&world), ["ticket.35"], "seed {seed}");
+        assert_exactly(processes.iter().flat_map(Process::numbers).collect(), 35);
+        assert_eq!(published(&world), Some(35));
+        assert_eq!(tickets(&world), ["ticket.35"]);
         assert!(processes[0].probe(&world).is_ok());
-        let names = world.with(|state| state.disk.names(ROOT));
-        assert_eq!(names, [".visits", "visits.bin"], "seed {seed}");
-    }
+        assert_eq!(names(&world), [".visits", "visits.bin"]);
+        world.with(|state| {
+            let history = &state.history;
+            for (schedule, call, kind) in [
+                (
+                    "a claim lost to another",
+                    "rename ticket.",
+                    FsErrorKind::NotFound,
+                ),
+                (
+                    "a start lost to another",
+                    "rename .visits-",
+                    FsErrorKind::NotEmpty,
+                ),
+                (
+                    "a preparation cleared by another",
+                    "rename .visits-",
+                    FsErrorKind::NotFound,
+                ),
+            ] {
+                seen.note(schedule, history.failed(call, kind));
+            }
+            seen.note("a listing during a rename", history.torn_listings > 0);
+        });
+    });
 }
 
 #[test]
 fn no_acknowledged_visit_is_lost_or_given_twice_over_kills_and_power_cuts() {
-    for seed in 0..SEEDS {
+    each_seed(SEEDS, |seed, seen| {
         let world = World::new(seed);
         let mut acknowledged = BTreeSet::new();
         let mut sent = 0;
         for round in 0..6 {
-            let mut processes: Vec<_> = (0..2).map(|_| Process::start(&world)).collect();
+            let mut processes = Process::start_many(&world, 2);
             for process in &mut processes {
                 let visitors = 1 + world.with(|state| state.below(6)) as usize;
                 process.visitors(visitors);
                 sent += visitors as u64;
             }
-            let steps = world.with(|state| state.below(90));
-            for _ in 0..steps {
-                processes.iter_mut().for_each(|p| world.poll(&mut p.pool));
-                world.step();
-            }
-            for process in &mut processes {
-                world.poll(&mut process.pool);
-            }
+            steps_below(90, &world, &mut processes);
             for number in processes.iter().flat_map(Process::numbers) {
-                assert!(acknowledged.insert(number), "seed {seed}: {number} twice");
+                assert!(acknowledged.insert(number), "{number} twice");
             }
+            processes.iter().for_each(|p| p.note_kill(&world, seen));
             drop(processes);
             if round % 2 == 0 {
                 world.settle();
@@ -59,50 +75,114 @@ fn no_acknowledged_visit_is_lost_or_given_twice_over_kills_and_power_cuts() {
             }
             let count = Process::start(&world).current(&world).unwrap();
             let highest = acknowledged.last().copied().unwrap_or(0);
-            assert!(
-                highest <= count,
-                "seed {seed}: {highest} acknowledged, count {count}"
-            );
-            assert!(count <= sent, "seed {seed}: {sent} sent, count {count}");
+            assert!(highest <= count, "{highest} acknowledged, count {count}");
+            assert!(count <= sent, "{sent} sent, count {count}");
+            seen.note("a visit counted and not acknowledged", highest < count);
         }
-    }
+        world.with(|state| {
+            let history = &state.history;
+            seen.note("a call that outlives its caller", history.late_calls > 0);
+            seen.note("a power cut that loses something", history.lossy_cuts > 0);
+            let lost = history.failed("rename ticket.", FsErrorKind::NotFound);
+            seen.note("a claim lost to another", lost);
+        });
+    });
 }
 
 #[test]
 fn a_leader_whose_request_is_cancelled_leaves_nobody_waiting() {
-    for seed in 0..SEEDS {
+    each_seed(SEEDS, |seed, seen| {
         let world = World::new(seed);
         let mut process = Process::start(&world);
-        // One visitor a pool: dropping its pool cancels that visitor, and the leader if it runs there.
-        let mut pools: Vec<_> = (0..6).map(|_| LocalPool::new()).collect();
-        for pool in &mut pools {
+        // One pool per visitor: dropping it cancels that visitor, and the leader if it runs there.
+        let mut pools: Vec<_> = (0..6).map(|id| (id, LocalPool::new())).collect();
+        for (_, pool) in &mut pools {
             process.visitors(1);
             std::mem::swap(pool, &mut process.pool);
             world.poll(pool);
         }
+        // The first visitor leads. Until it has claimed for the others, they need a successor.
+        let mut needs_successor = false;
         for _ in 0..3 {
             for _ in 0..world.with(|state| state.below(12)) {
-                pools.iter_mut().for_each(|pool| world.poll(pool));
+                pools.iter_mut().for_each(|(_, pool)| world.poll(pool));
                 world.step();
             }
             let which = world.with(|state| state.below(pools.len() as u64)) as usize;
-            drop(pools.remove(which));
+            let (id, pool) = pools.remove(which);
+            drop(pool);
+            needs_successor |= id == 0 && process.answered() == 0;
         }
         let mut steps = 0;
-        while Rc::strong_count(&process.told) > 1 {
-            pools.iter_mut().for_each(|pool| world.poll(pool));
+        while Rc::strong_count(&process.outcomes) > 1 {
+            pools.iter_mut().for_each(|(_, pool)| world.poll(pool));
             world.step();
             steps += 1;
-            assert!(steps < 10_000, "seed {seed}: somebody waits for ever");
+            assert!(steps < 10_000, "a visitor waits for ever");
         }
         let numbers = process.numbers();
         let distinct: BTreeSet<_> = numbers.iter().collect();
-        assert_eq!(distinct.len(), numbers.len(), "seed {seed}: {numbers:?}");
+        assert_eq!(distinct.len(), numbers.len(), "{numbers:?}");
+        let interrupted = process.errors().iter().any(|it| it.contains("cancelled"));
+        seen.note("a leader cancelled with a batch of others", interrupted);
+        let succeeded = needs_successor && !numbers.is_empty();
+        seen.note("a leader cancelled and succeeded", succeeded);
         let count = process.current(&world).unwrap();
-        assert!(count <= 6, "seed {seed}: {count}");
+        let cancelled_and_counted = count > numbers.len() as u64;
+        seen.note("a visitor cancelled and counted", cancelled_and_counted);
+        assert!(count <= 6, "{count}");
         assert!(
             numbers.iter().all(|n| *n <= count),
-            "seed {seed}: {numbers:?} of {count}"
+            "{numbers:?} of {count}"
         );
-    }
+    });
+}
+
+#[test]
+fn a_volume_that_hangs_at_any_moment_loses_and_doubles_nothing() {
+    each_seed(SEEDS / 4, |seed, seen| {
+        let world = World::new(seed);
+        let mut process = Process::start(&world);
+        process.visitors(1);
+        process.finish(&world);
+        for _ in 0..4 {
+            process.visitors(3);
+            steps_below(12, &world, std::slice::from_mut(&mut process));
+            let under_way = process.answered() < process.sent;
+            let progress = world.with(|state| state.history.progress(process.instance));
+            for (schedule, at) in [
+                ("a leader stalled before its claim", None),
+                ("a leader stalled at its sync", Some(Progress::Claimed)),
+                ("a leader stalled at publishing", Some(Progress::Synced)),
+                (
+                    "a leader stalled before its answer",
+                    Some(Progress::Published),
+                ),
+            ] {
+                seen.note(schedule, under_way && progress == at);
+            }
+            world.hang(true);
+            process.visitors(1);
+            process.run(&world);
+            assert_eq!(process.answered(), process.sent, "a visitor waits for ever");
+            let stalled_at = world.now();
+            let overdue = process.current(&world).unwrap_err().1;
+            assert!(overdue.contains("has not answered"), "{overdue}");
+            assert_eq!(
+                world.now(),
+                stalled_at,
+                "a request waits although one is overdue"
+            );
+            world.hang(false);
+            process.run(&world);
+        }
+        process.visitors(1);
+        let numbers = process.finish(&world);
+        let distinct: BTreeSet<_> = numbers.iter().collect();
+        assert_eq!(distinct.len(), numbers.len(), "{numbers:?}");
+        let last = numbers.last().copied();
+        assert_eq!(distinct.last().copied().copied(), last, "{numbers:?}");
+        assert!(last <= Some(process.sent as u64), "{numbers:?}");
+        assert_eq!(published(&world), last);
+    });
 }

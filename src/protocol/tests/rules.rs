@@ -1,12 +1,9 @@
-//! One rule each, on a schedule that does not matter.
+//! One rule each, on any schedule.
 
 use super::*;
 use crate::protocol::directory::FsErrorKind;
 use crate::protocol::stall::STALL_LIMIT;
 use crate::protocol::ticket::Ticket;
-
-/// What visitors were told when none got a number.
-const NOBODY: [u64; 0] = [];
 
 #[test]
 fn a_visit_is_claimed_synced_published_and_only_then_answered() {
@@ -14,13 +11,13 @@ fn a_visit_is_claimed_synced_published_and_only_then_answered() {
     let mut process = Process::start(&world);
     process.visitors(1);
     process.finish(&world);
-    world.with(|state| state.calls.clear());
+    world.with(|state| state.history.calls.clear());
     process.visitors(1);
     let mut answered_after = None;
     while answered_after.is_none() {
         world.run(&mut process.pool, 1);
         if process.numbers().len() == 2 {
-            answered_after = Some(world.with(|state| state.calls.clone()));
+            answered_after = Some(world.with(|state| state.history.calls.clone()));
         }
     }
     let calls = answered_after.unwrap();
@@ -32,14 +29,14 @@ fn a_visit_is_claimed_synced_published_and_only_then_answered() {
     assert!(position("sync") < position("write visits.bin"), "{calls:?}");
 }
 
-/// The calls of one visitor alone, and of each batch of many: none may be added for what is checked beforehand.
+/// Checks before a claim must not add a call to a visitor alone, or to a batch under load.
 #[test]
 fn a_visit_costs_seven_calls_and_a_batch_under_load_four() {
     let world = World::new(3);
     let mut process = Process::start(&world);
     process.visitors(1);
     process.finish(&world);
-    world.with(|state| state.calls.clear());
+    world.with(|state| state.history.calls.clear());
     process.visitors(1);
     process.finish(&world);
     let alone = [
@@ -51,21 +48,21 @@ fn a_visit_costs_seven_calls_and_a_batch_under_load_four() {
         "write visits.bin",
         "modified ticket.2",
     ];
-    assert_eq!(world.with(|state| state.calls.clone()), alone);
-    world.with(|state| state.calls.clear());
-    // Somebody is always waiting.
+    assert_eq!(world.with(|state| state.history.calls.clone()), alone);
+    world.with(|state| state.history.calls.clear());
+    // A visitor is always waiting.
     for _ in 0..200 {
         process.visitors(1);
         world.run(&mut process.pool, 2);
     }
     process.finish(&world);
-    let calls = world.with(|state| state.calls.clone());
-    let count = |name: &str| calls.iter().filter(|c| c.starts_with(name)).count();
+    let calls = world.with(|state| state.history.calls.clone());
+    let count = |name: &str| world.with(|state| state.history.count(name));
     let batches = count("rename");
     assert!(batches > 50, "{batches} batches");
     assert_eq!(count("sync"), batches, "{calls:?}");
     assert_eq!(count("write"), batches, "{calls:?}");
-    // The clock stands still: everything is opened once, and the last batch looks twice.
+    // The clock stands still, so everything is opened once. The last batch reads the ticket twice.
     assert_eq!(count("open"), 2, "{calls:?}");
     assert_eq!(count("modified"), batches + 1, "{calls:?}");
 }
@@ -76,13 +73,13 @@ fn a_commit_costs_one_rename_and_one_sync_however_many_wait() {
     let mut process = Process::start(&world);
     process.visitors(1);
     process.finish(&world);
-    world.with(|state| state.calls.clear());
+    world.with(|state| state.history.calls.clear());
     process.visitors(500);
     process.finish(&world);
-    let calls = world.with(|state| state.calls.clone());
-    let count = |name: &str| calls.iter().filter(|c| c.starts_with(name)).count();
+    let calls = world.with(|state| state.history.calls.clone());
+    let count = |name: &str| world.with(|state| state.history.count(name));
     assert_eq!((count("rename"), count("sync")), (1, 1), "{calls:?}");
-    assert_exactly(process.numbers(), 501, 2);
+    assert_exactly(process.numbers(), 501);
 }
 
 #[test]
@@ -99,7 +96,7 @@ fn a_volume_of_app_py_is_taken_over_by_value() {
         set_visits_bin(&world, bytes);
         let mut process = Process::start(&world);
         assert_eq!(process.current(&world), Ok(count));
-        assert_eq!(world.with(|state| state.disk.names(ROOT)), ["visits.bin"]);
+        assert_eq!(names(&world), ["visits.bin"]);
         process.visitors(1);
         assert_eq!(process.finish(&world), [count + 1]);
         assert_eq!(published(&world), Some(count + 1));
@@ -117,18 +114,17 @@ fn a_file_that_cannot_be_a_count_is_refused_and_kept() {
     let (refusal, line) = process.probe(&world).unwrap_err();
     assert_eq!(refusal, Refusal::NotACount);
     assert!(line.contains("/app/persistent/visits.bin"), "{line}");
-    let read = world.with(|state| state.disk.read(ROOT, record::FILE, 64));
-    assert_eq!(read.unwrap(), b"one hundred");
-    assert_eq!(world.with(|state| state.disk.names(ROOT)), ["visits.bin"]);
+    assert_eq!(content(&world, record::FILE).unwrap(), b"one hundred");
+    assert_eq!(names(&world), ["visits.bin"]);
 }
 
 #[test]
-fn looking_before_the_first_visit_changes_nothing() {
+fn requests_before_the_first_visit_change_nothing() {
     let world = World::new(9);
     let mut process = Process::start(&world);
     assert_eq!(process.current(&world), Ok(0));
     assert_eq!(process.probe(&world), Ok(()));
-    assert_eq!(world.with(|state| state.disk.names(ROOT)), [""; 0]);
+    assert_eq!(names(&world), [""; 0]);
 }
 
 #[test]
@@ -137,10 +133,10 @@ fn after_a_failed_sync_nothing_is_acknowledged_although_later_ones_succeed() {
     let mut process = Process::start(&world);
     process.visitors(2);
     process.finish(&world);
-    world.with(|state| state.faults.push(("sync", FsErrorKind::Other)));
+    fail(&world, "sync", FsErrorKind::Other);
     process.visitors(2);
-    world.run(&mut process.pool, LONG);
-    world.with(|state| state.faults.clear());
+    process.run(&world);
+    mend(&world);
     process.visitors(2);
     assert_eq!(process.finish(&world), [1, 2]);
     assert_eq!(process.errors().len(), 4);
@@ -150,14 +146,14 @@ fn after_a_failed_sync_nothing_is_acknowledged_although_later_ones_succeed() {
         process.errors()
     );
     assert!(process.probe(&world).is_err());
-    // A new instance starts from what is there; no number is given twice.
+    // A new instance continues from what is there, and gives no number twice.
     let mut next = Process::start(&world);
     next.visitors(1);
     assert!(next.finish(&world)[0] > 2);
 }
 
 #[test]
-fn a_volume_that_refuses_gives_an_error_and_loses_nothing() {
+fn a_volume_that_refuses_a_call_causes_an_error_and_loses_nothing() {
     for call in ["rename", "write", "open_dir", "list", "modified"] {
         for kind in [
             FsErrorKind::ReadOnly,
@@ -168,7 +164,7 @@ fn a_volume_that_refuses_gives_an_error_and_loses_nothing() {
             let mut process = Process::start(&world);
             process.visitors(3);
             process.finish(&world);
-            world.with(|state| state.faults.push((call, kind)));
+            fail(&world, call, kind);
             let mut restarted = Process::start(&world);
             restarted.visitors(2);
             assert_eq!(restarted.finish(&world), NOBODY, "{call} {kind:?}");
@@ -176,7 +172,7 @@ fn a_volume_that_refuses_gives_an_error_and_loses_nothing() {
                 restarted.errors()[0].contains("/app/persistent"),
                 "{call} {kind:?}"
             );
-            world.with(|state| state.faults.clear());
+            mend(&world);
             let mut well = Process::start(&world);
             well.visitors(1);
             let number = well.finish(&world)[0];
@@ -187,7 +183,7 @@ fn a_volume_that_refuses_gives_an_error_and_loses_nothing() {
 }
 
 #[test]
-fn a_publisher_that_died_is_mended_by_any_request() {
+fn what_a_publisher_that_died_left_is_mended_by_any_request() {
     let world = World::new(12);
     let mut process = Process::start(&world);
     process.visitors(5);
@@ -274,9 +270,9 @@ fn a_volume_that_does_not_answer_fails_its_visitors_and_counts_on_when_it_does()
     process.finish(&world);
     process.visitors(2);
     world.hang(true);
-    world.run(&mut process.pool, LONG);
+    process.run(&world);
     process.visitors(1);
-    world.run(&mut process.pool, LONG);
+    process.run(&world);
     assert_eq!(process.numbers(), [1]);
     assert_eq!(process.errors().len(), 3);
     let line = format!("has not answered for {STALL_LIMIT:?}");
@@ -285,9 +281,9 @@ fn a_volume_that_does_not_answer_fails_its_visitors_and_counts_on_when_it_does()
         "{:?}",
         process.errors()
     );
-    // The batch that hung ends before the next begins: its two visits count, unacknowledged.
+    // The batch that hung ends before the next one begins. Its two visits count and are not acknowledged.
     world.hang(false);
-    world.run(&mut process.pool, LONG);
+    process.run(&world);
     process.visitors(1);
     assert_eq!(process.finish(&world), [1, 4]);
 }
@@ -296,23 +292,23 @@ fn a_volume_that_does_not_answer_fails_its_visitors_and_counts_on_when_it_does()
 fn a_record_that_cannot_be_read_is_never_taken_for_zero() {
     let world = World::new(18);
     set_visits_bin(&world, &[114]);
-    world.with(|state| state.faults.push(("read visits.bin", FsErrorKind::Other)));
+    fail(&world, "read visits.bin", FsErrorKind::Other);
     let mut process = Process::start(&world);
     process.visitors(1);
     assert_eq!(process.finish(&world), NOBODY);
     assert!(process.current(&world).is_err());
-    world.with(|state| state.faults.clear());
+    mend(&world);
     process.visitors(1);
     assert_eq!(process.finish(&world), [115]);
 }
 
 #[test]
-fn a_file_system_that_does_not_replace_an_empty_directory_is_told_and_not_tried_for_ever() {
+fn a_file_system_that_does_not_replace_an_empty_directory_gets_eight_tries_and_an_error() {
     let world = World::new(19);
     world
         .with(|state| state.disk.create_dir(ROOT, ".visits"))
         .unwrap();
-    world.with(|state| state.faults.push(("rename .visits-", FsErrorKind::Exists)));
+    fail(&world, "rename .visits-", FsErrorKind::Exists);
     let mut process = Process::start(&world);
     process.visitors(1);
     assert_eq!(process.finish(&world), NOBODY);
@@ -321,11 +317,11 @@ fn a_file_system_that_does_not_replace_an_empty_directory_is_told_and_not_tried_
         "{:?}",
         process.errors()
     );
-    assert_eq!(world.with(|state| state.disk.names(ROOT)), [".visits"]);
+    assert_eq!(names(&world), [".visits"]);
 }
 
 #[test]
-fn a_directory_named_like_a_ticket_is_none() {
+fn a_directory_with_the_name_of_a_ticket_is_not_a_ticket() {
     let world = World::new(20);
     world.with(|state| {
         state.disk.create_dir(ROOT, ".visits").unwrap();

@@ -1,4 +1,4 @@
-//! A volume that something else has written is taken over with one line in the log and a copy of what was there.
+//! A volume that something else has written is taken over, with one log line and a copy of what was there.
 
 use super::*;
 use crate::protocol::directory::FsErrorKind;
@@ -6,22 +6,7 @@ use crate::protocol::directory::FsErrorKind;
 const SEEDS: u64 = 300;
 const COPY: &str = "visits.bin.taken-over-114";
 
-fn names(world: &World) -> Vec<String> {
-    world.with(|state| state.disk.names(ROOT))
-}
-
-fn content(world: &World, name: &str) -> Option<Vec<u8>> {
-    world.with(|state| state.disk.read(ROOT, name, 64)).ok()
-}
-
-fn put(world: &World, name: &str, bytes: &[u8]) {
-    world.with(|state| {
-        let file = state.disk.open_file(ROOT, name, true).unwrap();
-        state.disk.write_to(file, bytes).unwrap();
-    });
-}
-
-/// The lines of the log about a take-over.
+/// Returns the log lines about a take-over.
 fn reports(world: &World) -> Vec<String> {
     let log = world.with(|state| state.log.clone());
     let reports = log.into_iter().filter(|line| line.starts_with("took over"));
@@ -76,15 +61,15 @@ fn a_copy_that_cannot_be_written_refuses_the_start_and_changes_nothing() {
         for call in ["open_file visits.bin.t", "write visits.bin.t"] {
             let world = World::new(4);
             set_visits_bin(&world, &[114]);
-            world.with(|state| state.faults.push((call, kind)));
+            fail(&world, call, kind);
             let mut process = Process::start(&world);
             process.visitors(1);
-            world.run(&mut process.pool, LONG);
+            process.run(&world);
             assert!(process.errors()[0].contains(COPY), "{:?}", process.errors());
             assert!(process.probe(&world).is_err(), "{call} {kind:?}");
             assert_eq!(names(&world), ["visits.bin"], "{call} {kind:?}");
             assert_eq!(content(&world, "visits.bin").unwrap(), [114]);
-            world.with(|state| state.faults.clear());
+            mend(&world);
             process.visitors(1);
             assert_eq!(process.finish(&world), [115]);
             assert_eq!(content(&world, COPY).unwrap(), [114]);
@@ -118,7 +103,7 @@ fn an_earlier_copy_is_never_overwritten() {
     put(&world, COPY, b"somebody's notes");
     let mut process = Process::start(&world);
     process.visitors(1);
-    world.run(&mut process.pool, LONG);
+    process.run(&world);
     assert!(
         process.errors()[0].contains("move it away"),
         "{:?}",
@@ -131,53 +116,61 @@ fn an_earlier_copy_is_never_overwritten() {
 
 #[test]
 fn starters_that_race_keep_one_copy_and_report_once() {
-    for seed in 0..SEEDS {
+    each_seed(SEEDS, |seed, seen| {
         let world = World::new(seed);
         set_visits_bin(&world, &[114, 0, 0, 0, 0, 0, 0, 0, 0]);
-        let mut processes: Vec<_> = (0..4).map(|_| Process::start(&world)).collect();
+        let mut processes = Process::start_many(&world, 4);
         for process in &mut processes {
             process.visitors(2);
         }
         run_together(&world, &mut processes);
         assert!(processes[0].probe(&world).is_ok());
-        assert_eq!(
-            names(&world),
-            [".visits", "visits.bin", COPY],
-            "seed {seed}"
-        );
-        assert_eq!(content(&world, COPY).unwrap().len(), 9, "seed {seed}");
-        assert_eq!(published(&world), Some(122), "seed {seed}");
-        assert_eq!(reports(&world).len(), 1, "seed {seed}");
-    }
+        assert_eq!(names(&world), [".visits", "visits.bin", COPY]);
+        assert_eq!(content(&world, COPY).unwrap().len(), 9);
+        assert_eq!(published(&world), Some(122));
+        assert_eq!(reports(&world).len(), 1);
+        world.with(|state| {
+            let history = &state.history;
+            let beaten = history.failed("rename .visits-", FsErrorKind::NotEmpty);
+            seen.note("a start lost to another", beaten);
+            let cleared = history.failed("rename .visits-", FsErrorKind::NotFound);
+            seen.note("a preparation cleared by another", cleared);
+            let writers = history.count("write visits.bin.taken-over");
+            seen.note("two writers of the copy", writers > 1);
+            seen.note("one writer of the copy", writers == 1);
+        });
+    });
 }
 
 #[test]
 fn a_power_cut_leaves_the_original_or_its_whole_copy() {
-    for seed in 0..SEEDS {
+    each_seed(SEEDS, |seed, seen| {
         let world = World::new(seed);
-        set_visits_bin(&world, &[114, 0]);
-        world
-            .with(|state| state.disk.sync_file(ROOT, record::FILE))
-            .unwrap();
-        world.with(|state| state.disk.sync(ROOT)).unwrap();
-        let mut processes: Vec<_> = (0..2).map(|_| Process::start(&world)).collect();
+        set_visits_bin_durably(&world, &[114, 0]);
+        let mut processes = Process::start_many(&world, 2);
         for process in &mut processes {
             process.visitors(1);
         }
-        for _ in 0..world.with(|state| state.below(60)) {
-            processes.iter_mut().for_each(|p| world.poll(&mut p.pool));
-            world.step();
-        }
+        steps_below(60, &world, &mut processes);
+        let copied = content(&world, COPY).is_some();
         drop(processes);
         world.cut_power();
-        if content(&world, "visits.bin").unwrap() != [114, 0] {
-            assert_eq!(content(&world, COPY).unwrap(), [114, 0], "seed {seed}");
+        let overwritten = content(&world, "visits.bin").unwrap() != [114, 0];
+        if overwritten {
+            assert_eq!(content(&world, COPY).unwrap(), [114, 0]);
         }
+        seen.note("a cut after the original was overwritten", overwritten);
+        seen.note("a cut before the copy", !copied);
+        let unfinished = content(&world, COPY).unwrap_or_default() != [114, 0];
+        seen.note(
+            "a copy that the cut loses or cuts off",
+            copied && unfinished,
+        );
         let mut process = Process::start(&world);
         process.visitors(1);
         process.finish(&world);
-        assert_eq!(content(&world, COPY).unwrap(), [114, 0], "seed {seed}");
-    }
+        assert_eq!(content(&world, COPY).unwrap(), [114, 0]);
+    });
 }
 
 #[test]
@@ -186,7 +179,7 @@ fn a_decimal_number_as_text_is_refused_and_kept() {
     set_visits_bin(&world, b"114\n");
     let mut process = Process::start(&world);
     process.visitors(1);
-    assert_eq!(process.finish(&world), [0; 0]);
+    assert_eq!(process.finish(&world), NOBODY);
     let (refusal, line) = process.current(&world).unwrap_err();
     assert_eq!(refusal, Refusal::NotACount);
     for part in [
