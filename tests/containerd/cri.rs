@@ -5,15 +5,15 @@ mod container;
 pub(crate) use container::{PodContainer, Setup};
 
 use crate::container::Workload;
-use crate::node::{self, Node};
+use crate::crictl;
+use crate::node::Node;
 use anyhow::{Context, Result};
 use serde_json::{Map, Value, json};
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tempfile::TempDir;
-use visits_tests::{artifacts, command};
+use visits_tests::command;
 
 /// The handler by which a RuntimeClass selects the shim.
 pub(crate) const HANDLER: &str = "preopen";
@@ -108,7 +108,7 @@ impl Pod {
             },
         });
         write(&directory.path().join("pod.json"), &config)?;
-        let mut run = crictl(["runp", "--cancel-timeout", "40s", "--runtime", handler])?;
+        let mut run = crictl::command(["runp", "--cancel-timeout", "40s", "--runtime", handler])?;
         run.arg(directory.path().join("pod.json"));
         let id = node.with_log(command::run_beside(run).await)?;
         // From here on the pod is removed if something fails.
@@ -157,7 +157,7 @@ impl Pod {
 
     /// Returns its status, as containerd reports it.
     pub(crate) async fn status(&self) -> Result<Value> {
-        json_of(crictl(["inspectp", "--output", "json", &self.id])?).await
+        crictl::json(["inspectp", "--output", "json", &self.id]).await
     }
 
     /// Creates and starts a container in it.
@@ -176,9 +176,7 @@ impl Pod {
 
     /// Stops it and all its containers, as kubelet does at the end of a pod.
     pub(crate) async fn stop(&self) -> Result<()> {
-        command::run_beside(crictl(["stopp", &self.id])?)
-            .await
-            .map(drop)
+        crictl::run(["stopp", &self.id]).await.map(drop)
     }
 
     fn directory(&self) -> &Path {
@@ -192,7 +190,7 @@ impl Pod {
 
 impl Drop for Pod {
     fn drop(&mut self) {
-        let removed = crictl(["rmp", "--force", &self.id]).and_then(command::run);
+        let removed = crictl::command(["rmp", "--force", &self.id]).and_then(command::run);
         if let Err(error) = removed {
             eprintln!("note: cannot remove pod {}: {error:#}", self.id);
         }
@@ -205,24 +203,6 @@ pub(crate) fn handler(workload: Workload) -> &'static str {
         Workload::Runc => RUNC,
         Workload::Native | Workload::Wasm => HANDLER,
     }
-}
-
-/// Succeeds once the CRI plugin is ready.
-pub(crate) async fn answers() -> Result<()> {
-    command::run_beside(crictl(["info"])?).await.map(drop)
-}
-
-/// Returns the command line `crictl ARGUMENTS`.
-pub(crate) fn crictl<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Result<Command> {
-    let mut command = Command::new(artifacts::node_binary("crictl")?);
-    command.arg("--config").arg(node::crictl()).args(arguments);
-    Ok(command)
-}
-
-async fn json_of(command: Command) -> Result<Value> {
-    let line = command::line(&command);
-    let text = command::run_beside(command).await?;
-    serde_json::from_str(&text).with_context(|| format!("`{line}` printed no JSON: {text}"))
 }
 
 fn write(path: &Path, value: &Value) -> Result<()> {

@@ -24,3 +24,8 @@ pub(crate) fn command<A: AsRef<OsStr>>(
         .args(arguments);
     Ok(command)
 }
+
+/// Whether this line is the warning that `ctr` prints first on machines with cgroup version 1.
+pub(crate) fn is_warning(line: &str) -> bool {
+    line.starts_with("time=") && line.contains("DEPRECATION")
+}

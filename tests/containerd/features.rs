@@ -1,7 +1,8 @@
 //! The features that the shim reports to containerd and kubelet, and a check that they work.
 
 use crate::container::{Container, Runtime};
-use crate::cri;
+use crate::cri::HANDLER;
+use crate::crictl;
 use crate::node::Node;
 use crate::volumes::volume;
 use anyhow::{Context, Result, ensure};
@@ -9,7 +10,7 @@ use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use visits_tests::{artifacts, command};
+use visits_tests::artifacts;
 
 #[tokio::test]
 #[ignore = "needs root"]
@@ -38,13 +39,11 @@ async fn the_shim_describes_itself_to_containerd() -> Result<()> {
 #[ignore = "needs root"]
 async fn kubelet_is_offered_recursive_read_only_mounts() -> Result<()> {
     let _node = Node::shared().await?;
-    let mut info = cri::crictl(["info"])?;
-    info.stdin(Stdio::null());
-    let info: Value = serde_json::from_str(&command::run_beside(info).await?)?;
+    let info = crictl::json(["info"]).await?;
     let handlers = info["runtimeHandlers"].as_array();
     let handler = handlers
-        .and_then(|handlers| handlers.iter().find(|one| one["name"] == cri::HANDLER))
-        .with_context(|| format!("no handler {} in {info}", cri::HANDLER))?;
+        .and_then(|handlers| handlers.iter().find(|one| one["name"] == HANDLER))
+        .with_context(|| format!("no handler {} in {info}", HANDLER))?;
     assert_eq!(
         handler["features"]["recursive_read_only_mounts"], true,
         "{handler}"

@@ -3,7 +3,8 @@
 //! The suite runs inside `contained` (see tests/contained), as root on Linux. Its modules without tests:
 //!
 //! - [`node`]: one containerd for all tests, with its configuration and its log
-//! - [`ctr`], [`cri`]: the programs `ctr` and `crictl`, with deadlines; pods
+//! - [`ctr`], [`crictl`]: the programs of these names, with deadlines
+//! - [`cri`]: pods and their containers
 //! - [`images`]: the images of the tests
 //! - [`network`]: a bridge and a network namespace for each container of `ctr`
 //! - [`container`]: one container, removed on drop
@@ -18,6 +19,7 @@
 mod cgroup;
 mod container;
 mod cri;
+mod crictl;
 mod ctr;
 mod events;
 mod images;

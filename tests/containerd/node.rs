@@ -3,11 +3,9 @@
 //!
 //! A test holds the node shared while it runs. A test that breaks containerd itself holds it alone, and the others wait.
 
-mod config;
+pub(crate) mod config;
 
-pub(crate) use config::crictl;
-
-use crate::{cri, ctr, images, network};
+use crate::{crictl, ctr, images, network};
 use anyhow::{Context, Result, anyhow, ensure};
 use std::fs::{self, File, OpenOptions};
 use std::path::{Path, PathBuf};
@@ -18,9 +16,6 @@ use visits_tests::{artifacts, environment, wait};
 
 /// A variable in containerd's own environment. No container may see it.
 pub(crate) const PLANTED: (&str, &str) = ("PLANTED_SECRET", "the-secret-of-the-node");
-
-/// The directory of this suite's own files.
-pub(crate) const DIRECTORY: &str = "/run/visits";
 
 /// The time that containerd may take to start.
 const START: Duration = Duration::from_secs(60);
@@ -94,7 +89,7 @@ impl Node {
                 return Ok(None);
             }
             // The CRI plugin needs a moment more to recover the pods.
-            Ok(cri::answers().await.ok())
+            Ok(crictl::answers().await.ok())
         });
         answers.await.map(drop)
     }

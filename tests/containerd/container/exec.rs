@@ -311,7 +311,7 @@ impl Exec {
 fn without_warnings(stderr: &[u8]) -> String {
     let text = String::from_utf8_lossy(stderr);
     text.split_inclusive('\n')
-        .filter(|line| !super::guard::is_warning_of_ctr(line))
+        .filter(|line| !ctr::is_warning(line))
         .collect()
 }
 

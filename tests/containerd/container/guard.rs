@@ -225,7 +225,7 @@ impl Container {
         self.stderr.ended(DEADLINE).await;
         let stdout = self.stdout.lines();
         let mut stderr = self.stderr.lines();
-        stderr.retain(|line| !is_warning_of_ctr(line));
+        stderr.retain(|line| !ctr::is_warning(line));
         // `ctr` also exits with 1 for an error of its own, which is not an end of the container.
         if let Some(line) = stderr.iter().find(|line| line.starts_with("ctr: ")) {
             return Err(node.failed(line));
@@ -282,11 +282,6 @@ impl Container {
         );
         Ok(())
     }
-}
-
-/// Whether this line is the warning that `ctr` prints first on machines with cgroup version 1.
-pub(super) fn is_warning_of_ctr(line: &str) -> bool {
-    line.starts_with("time=") && line.contains("DEPRECATION")
 }
 
 impl Drop for Container {

@@ -1,7 +1,8 @@
 //! One container of a pod: its configuration, its state and its log.
 
-use super::{OWN_PROCESSES, Pod, SHARED_PROCESSES, crictl, json_of, write};
+use super::{OWN_PROCESSES, Pod, SHARED_PROCESSES, write};
 use crate::container::{ExecBuilder, Workload};
+use crate::crictl;
 use crate::images;
 use crate::node::Node;
 use anyhow::{Context, Result, anyhow, ensure};
@@ -118,7 +119,8 @@ impl PodContainer {
         config["log_path"] = format!("{name}.log").into();
         let file = pod.directory().join(format!("{name}.json"));
         write(&file, &config)?;
-        let mut create = crictl(["create", "--no-pull", "--cancel-timeout", "40s", pod.id()])?;
+        let mut create =
+            crictl::command(["create", "--no-pull", "--cancel-timeout", "40s", pod.id()])?;
         create.arg(file).arg(pod.config());
         let id = node.with_log(command::run_beside(create).await)?;
         Ok(Self {
@@ -129,13 +131,13 @@ impl PodContainer {
 
     /// Starts it.
     pub(crate) async fn start(&self, node: &Node) -> Result<()> {
-        let started = command::run_beside(crictl(["start", &self.id])?).await;
+        let started = crictl::run(["start", &self.id]).await;
         node.with_log(started).map(drop)
     }
 
     /// Returns its first process as the node sees it.
     pub(crate) async fn pid(&self) -> Result<i32> {
-        let inspected = json_of(crictl(["inspect", "--output", "json", &self.id])?).await?;
+        let inspected = crictl::json(["inspect", "--output", "json", &self.id]).await?;
         let pid = inspected["info"]["pid"]
             .as_i64()
             .context("the status has no info.pid")?;
@@ -149,7 +151,7 @@ impl PodContainer {
 
     /// Returns its status, as kubelet reads it.
     pub(crate) async fn status(&self) -> Result<Value> {
-        let mut inspected = json_of(crictl(["inspect", "--output", "json", &self.id])?).await?;
+        let mut inspected = crictl::json(["inspect", "--output", "json", &self.id]).await?;
         Ok(inspected["status"].take())
     }
 
@@ -162,7 +164,7 @@ impl PodContainer {
 
     /// Returns its use of resources, as kubelet reads it.
     pub(crate) async fn stats(&self) -> Result<Value> {
-        let mut stats = json_of(crictl(["stats", "--output", "json", "--id", &self.id])?).await?;
+        let mut stats = crictl::json(["stats", "--output", "json", "--id", &self.id]).await?;
         Ok(stats["stats"][0].take())
     }
 
@@ -185,23 +187,21 @@ impl PodContainer {
 
     /// Changes its limits, as kubelet does when a pod is resized: `--memory=67108864`.
     pub(crate) async fn update(&self, limits: &[&str]) -> Result<()> {
-        let mut update = crictl(["update"])?;
-        update.args(limits).arg(&self.id);
-        command::run_beside(update).await.map(drop)
+        let line = ["update"].iter().chain(limits).copied();
+        crictl::run(line.chain([self.id.as_str()])).await.map(drop)
     }
 
     /// Returns the command line `crictl LINE CONTAINER WORDS`.
     pub(crate) fn crictl(&self, line: &[&str], words: &[&str]) -> Result<Command> {
-        let mut command = crictl(line.iter().copied())?;
-        command.arg(&self.id).args(words);
-        Ok(command)
+        let line = line.iter().copied().chain([self.id.as_str()]);
+        crictl::command(line.chain(words.iter().copied()))
     }
 
     /// Stops it as kubelet does: with SIGTERM, and with SIGKILL after this number of seconds.
     pub(crate) async fn stop(&self, seconds: u64) -> Result<()> {
         let seconds = seconds.to_string();
-        let stop = crictl(["stop", "--timeout", &seconds, &self.id])?;
-        command::run_beside(stop).await.map(drop)
+        let stop = ["stop", "--timeout", &seconds, &self.id];
+        crictl::run(stop).await.map(drop)
     }
 
     /// Returns the lines of its log. Kubelet finds `TIME STREAM F TEXT`; the time is left out here.

@@ -1,7 +1,9 @@
 //! The node's files and the configuration of containerd, crictl and the pods' network.
 
-use super::DIRECTORY;
 use std::path::{Path, PathBuf};
+
+/// The directory of this suite's own files.
+const DIRECTORY: &str = "/run/visits";
 
 /// Returns the directory of the programs that containerd finds by name.
 pub(super) fn binaries() -> PathBuf {
