@@ -1,12 +1,11 @@
 //! Applies manifests to a new cluster: the add-ons, the RuntimeClass, the counter.
 
-use crate::command;
 use crate::state::State;
 use anyhow::{Context, Result, ensure};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use visits_support::{environment, files};
+use visits_support::{command, environment, files};
 
 /// The directory, in the cluster's own, for a copy of the add-ons' kustomization and of the projects' manifests.
 const ADDONS: &str = "addons";

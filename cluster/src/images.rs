@@ -1,6 +1,5 @@
 //! The images on the node. They are built here, so that the node needs no registry.
 
-use crate::command;
 use crate::node::Node;
 use crate::programs::CONTAINERD;
 use crate::root::NODE_BINARIES;
@@ -9,6 +8,7 @@ use oci_writer::Image;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use visits_support::command::{self, Bounded};
 use visits_support::environment;
 
 /// The image that holds a pod's namespaces.
@@ -53,7 +53,7 @@ pub(crate) fn import_file(node: &Node, archive: &Path) -> Result<()> {
     let mut import = ctr(node);
     // By stdin, because the node's own mounts may hide a path of the machine.
     import.args(["images", "import", "-"]);
-    let imported = command::run_with_input(import, &read(archive)?);
+    let imported = Bounded::new(import).input(read(archive)?).run();
     imported
         .map(drop)
         .with_context(|| format!("cannot import {}", archive.display()))

@@ -20,14 +20,12 @@
 //!   and kubeconfigs
 //! - `images`: the images on the node, built here, so that the node needs no registry
 //! - `cgroup`: the cgroup above all pods
-//! - `command`: programs with a deadline
 #![cfg(target_os = "linux")]
 
 mod apply;
 mod cgroup;
 mod cli;
 mod cni;
-mod command;
 mod config;
 mod families;
 mod images;

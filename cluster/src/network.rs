@@ -3,13 +3,13 @@
 //! The node's subnets lie in 198.18.0.0/15, which is reserved for tests and routed nowhere, and in fd00::/8, which is for
 //! local use. Pods and Services have subnets that exist inside the node alone.
 
-use crate::command;
 use crate::families::Families;
 use crate::node::Node;
 use anyhow::{Context, Result, ensure};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::process::Command;
+use visits_support::command;
 
 /// The API's port on the node.
 pub(crate) const API_PORT: u16 = 6443;

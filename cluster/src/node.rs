@@ -1,11 +1,11 @@
 //! The node as the machine sees it: the process `unshare`, whose end ends all others, and its child, which is the first
 //! process in the node's namespaces.
 
+use crate::cgroup;
 use crate::inside::MOUNTED;
 use crate::network::Network;
 use crate::programs::Binaries;
 use crate::state::State;
-use crate::{cgroup, command};
 use anyhow::{Context, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
@@ -14,7 +14,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
-use visits_support::wait;
+use visits_support::{command, wait};
 
 /// How long the first process may take to appear, or to end.
 const FIRST_PROCESS: Duration = Duration::from_secs(30);

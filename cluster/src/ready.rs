@@ -1,7 +1,6 @@
 //! The waits of `up` and `start`. Each has a deadline, and its error shows the logs of the programs involved.
 
 use crate::apply::kubectl;
-use crate::command;
 use crate::node::Node;
 use crate::programs::CONTAINERD;
 use crate::state::State;
@@ -11,7 +10,7 @@ use std::fs;
 use std::net::IpAddr;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
-use visits_support::wait;
+use visits_support::{command, wait};
 
 /// The deadline of each wait, which takes seconds on an idle machine.
 const DEADLINE: Duration = Duration::from_secs(300);

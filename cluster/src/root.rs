@@ -59,7 +59,7 @@ pub(crate) fn make_disk(path: &Path) -> Result<()> {
         fs::File::create(&partial)?.set_len(DISK_SIZE)?;
         let mut mkfs = Command::new("mkfs.ext4");
         mkfs.args(["-q", "-F", "-m", "0"]).arg(&partial);
-        crate::command::run(mkfs)?;
+        visits_support::command::run(mkfs)?;
         Ok(fs::rename(&partial, path)?)
     };
     let made = make();

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use tempfile::TempDir;
 use tokio::net::TcpStream;
+use visits_support::programs::path_with;
 use visits_tests::command::run_beside;
 use visits_tests::wait::until;
 use visits_tests::{DEADLINE, artifacts, load};
@@ -36,18 +37,16 @@ impl Debian {
         );
         std::fs::write(path.join("config.toml"), config)?;
         std::os::unix::fs::symlink(artifacts::shim()?, path.join("containerd-shim-preopen-v1"))?;
-        let mut programs = path.as_os_str().to_owned();
-        for more in ["usr/bin", "usr/sbin"] {
-            programs.push(":");
-            programs.push(unpacked.join(more));
-        }
-        programs.push(":");
-        programs.push(std::env::var_os("PATH").unwrap_or_default());
+        let programs = [
+            path.to_owned(),
+            unpacked.join("usr/bin"),
+            unpacked.join("usr/sbin"),
+        ];
         let log = std::fs::File::create(path.join("log"))?;
         let containerd = Command::new(unpacked.join("usr/bin/containerd"))
             .arg("--config")
             .arg(path.join("config.toml"))
-            .env("PATH", programs)
+            .env("PATH", path_with(&programs)?)
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 use tokio::sync::{OnceCell, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use visits_support::programs::path_with;
 use visits_tests::{artifacts, environment, wait};
 
 /// A variable in containerd's own environment. No container may see it.
@@ -167,13 +168,10 @@ fn spawn(log: &Path) -> Result<Child> {
             .open(log)
             .with_context(|| format!("cannot open {}", log.display()))
     };
-    let mut path = config::binaries().into_os_string();
-    path.push(":");
-    path.push(std::env::var_os("PATH").unwrap_or_default());
     Command::new(config::binaries().join("containerd"))
         .arg("--config")
         .arg(config::file())
-        .env("PATH", path)
+        .env("PATH", path_with(&[config::binaries()])?)
         .env(PLANTED.0, PLANTED.1)
         .stdin(Stdio::null())
         .stdout(append()?)

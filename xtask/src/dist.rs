@@ -2,6 +2,7 @@
 //! platform, its checksum, and the installer that contains both, as a script and as an image. The shim has no symbols.
 //! One small program is linked statically, because it runs in an image without a libc.
 
+use crate::output::Output;
 use crate::setup::{self, NODE};
 use crate::workspace::{self, PROFILE, RELEASE_PROFILE};
 use crate::{cargo, command, toolbox};
@@ -21,18 +22,13 @@ const PROGRAM: &str = "preopen-dist";
     after_help = "SOURCE_DATE_EPOCH sets the files' time stamps, in seconds since 1970 (default: 0)."
 )]
 pub(crate) struct Options {
-    /// The directory to write to (default: target/dist)
-    #[arg(long, value_name = "DIR")]
-    output: Option<PathBuf>,
+    #[command(flatten)]
+    output: Output,
 }
 
 /// Builds what is not up to date at full speed and writes the release.
 pub(crate) fn run(options: Options) -> Result<()> {
-    let output = match options.output {
-        Some(output) => output,
-        None => workspace::dist()?,
-    };
-    pack(&output, RELEASE_PROFILE)
+    pack(&options.output.or(workspace::dist)?, RELEASE_PROFILE)
 }
 
 /// Packs the shim that the tests run and returns the path of the installer's image.

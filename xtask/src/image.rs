@@ -1,9 +1,10 @@
 //! `cargo xtask image`: builds the component and the program that packs it, and runs that. The program is a package of its
 //! own, k8s/image, so that `up` and `test` do not compile what only an image needs.
 
+use crate::output::Output;
 use crate::{cargo, command, component, workspace};
 use anyhow::Result;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 /// The program that packs.
@@ -16,18 +17,13 @@ pub(crate) const PROGRAM: &str = "visits-image";
                         (default: 0, so that the same source gives the same image)."
 )]
 pub(crate) struct Options {
-    /// The directory to write to (default: target/image)
-    #[arg(long, value_name = "DIR")]
-    output: Option<PathBuf>,
+    #[command(flatten)]
+    output: Output,
 }
 
 /// Builds what is not up to date and writes the image.
 pub(crate) fn run(options: Options) -> Result<()> {
-    let output = match options.output {
-        Some(output) => output,
-        None => workspace::images()?,
-    };
-    pack(&output)
+    pack(&options.output.or(workspace::images)?)
 }
 
 /// Builds what is not up to date and writes the image into this directory.

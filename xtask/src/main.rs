@@ -5,6 +5,7 @@
 //! - [`cargo`]: calls of cargo, with options that let all of them share the compiled crates
 //! - [`command`]: runs any program
 //! - [`cache`]: builds that are kept for all clones on a machine
+//! - [`output`]: the directory to write to, as an option
 //! - [`go`]: programs of a Kubernetes node and of a cluster, which the tests run
 //! - [`sdks`]: components of other SDKs, which the tests run
 //! - [`component`], [`toolbox`], [`up`], [`mod@image`], [`dist`], [`cluster`], [`mod@test`], [`doc`], [`audit`],
@@ -21,6 +22,7 @@ mod dist;
 mod doc;
 mod go;
 mod image;
+mod output;
 mod screenshots;
 mod sdks;
 mod setup;
