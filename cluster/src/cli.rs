@@ -1,8 +1,9 @@
 //! The commands of `visits-cluster`. `cargo xtask cluster` builds what they need and passes its arguments on to them.
 
+use crate::binaries::NAMES;
 use crate::families::Families;
 use crate::node::Node;
-use crate::programs::{NAMES, NODE};
+use crate::paths::NODE;
 use crate::state::State;
 use crate::{apply, cgroup, images, inside, supervise, up};
 use anyhow::{Context, Result, bail};

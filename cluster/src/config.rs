@@ -1,27 +1,19 @@
 //! The configuration files of the node's programs, in the usual directories below `/etc`, which belong to the node alone.
 
-use crate::images::PAUSE;
 use crate::network::Network;
-use crate::programs::{CONTAINERD as CONTAINERD_SOCKET, pki};
-use crate::root::NODE_BINARIES;
+use crate::paths::{CONTAINERD, CONTAINERD_SOCKET, KUBELET, NODE_BINARIES, PROXY, SHIM, pki};
 use crate::state::State;
 use crate::{cgroup, cni};
 use anyhow::{Context, Result};
 use std::fs;
 use std::path::Path;
 
-/// The path of containerd's configuration.
-pub(crate) const CONTAINERD: &str = "/etc/containerd/config.toml";
-/// The path of kubelet's configuration.
-pub(crate) const KUBELET: &str = "/etc/kubernetes/kubelet.yaml";
-/// The path of kube-proxy's configuration.
-pub(crate) const PROXY: &str = "/etc/kubernetes/proxy.yaml";
 /// The directory of drop-ins for containerd's configuration.
 const DROP_INS: &str = "/etc/containerd/conf.d";
 /// The drop-in that configures the RuntimeClass's handler.
 const RUNTIME: &str = "/etc/containerd/conf.d/preopen.toml";
-/// The path of the shim, the same as the installer's.
-pub(crate) const SHIM: &str = "/opt/preopen/bin/containerd-shim-preopen-v1";
+/// The image that holds a pod's namespaces.
+pub(crate) const PAUSE: &str = "localhost/pause:visits-cluster";
 
 /// Writes the files that do not exist. Existing files come from an earlier start, and an administrator may have edited them.
 pub(crate) fn write(state: &State) -> Result<()> {

@@ -1,8 +1,8 @@
 //! The images on the node. They are built here, so that the node needs no registry.
 
+use crate::config::PAUSE;
 use crate::node::Node;
-use crate::programs::CONTAINERD;
-use crate::root::NODE_BINARIES;
+use crate::paths::{CONTAINERD_SOCKET, NODE_BINARIES};
 use anyhow::{Context, Result, ensure};
 use oci_writer::Image;
 use std::fs;
@@ -10,9 +10,6 @@ use std::path::Path;
 use std::process::Command;
 use visits_support::command::{self, Bounded};
 use visits_support::environment;
-
-/// The image that holds a pod's namespaces.
-pub(crate) const PAUSE: &str = "localhost/pause:visits-cluster";
 
 /// The name that the manifests use. The image holds this machine's busybox.
 const BUSYBOX: &str = "docker.io/library/busybox:1.37";
@@ -74,7 +71,7 @@ fn names(node: &Node) -> Result<Vec<String>> {
 
 fn ctr(node: &Node) -> Command {
     let mut command = node.command(format!("{NODE_BINARIES}/ctr"));
-    command.args(["--address", CONTAINERD, "--namespace", "k8s.io"]);
+    command.args(["--address", CONTAINERD_SOCKET, "--namespace", "k8s.io"]);
     command
 }
 

@@ -1,6 +1,7 @@
 //! The first process of the node. It mounts the node's file systems, waits for its network, starts the supervisor, and
 //! reaps processes that lose their parent, as shims do.
 
+use crate::paths::{MOUNTED, NODE};
 use crate::state::State;
 use crate::{config, root};
 use anyhow::{Context, Result, ensure};
@@ -10,9 +11,6 @@ use std::path::Path;
 use std::process::Command;
 use visits_support::process::reap_until;
 
-/// Exists once the node has file systems of its own. Until then its paths lead to the machine's.
-pub(crate) const MOUNTED: &str = "/run/visits/mounted";
-
 /// Runs until the node is killed or its supervisor ends.
 pub(crate) fn run(state: &Path) -> Result<()> {
     // Still leads to this program after the node's own file systems have hidden its path.
@@ -20,8 +18,7 @@ pub(crate) fn run(state: &Path) -> Result<()> {
     root::mount_all(state)?;
     config::write(&State::inside()?)?;
     std::fs::write(MOUNTED, "").context(MOUNTED)?;
-    rustix::system::sethostname(crate::programs::NODE.as_bytes())
-        .context("cannot set the node's host name")?;
+    rustix::system::sethostname(NODE.as_bytes()).context("cannot set the node's host name")?;
     let mut connected = [0];
     std::io::stdin()
         .read_exact(&mut connected)

@@ -20,9 +20,11 @@
 //!   and kubeconfigs
 //! - `images`: the images on the node, built here, so that the node needs no registry
 //! - `cgroup`: the cgroup above all pods
+//! - `binaries`, `paths`, `namespaces`: the directories of built programs; paths on the node; commands in its namespaces
 #![cfg(target_os = "linux")]
 
 mod apply;
+mod binaries;
 mod cgroup;
 mod cli;
 mod cni;
@@ -30,8 +32,10 @@ mod config;
 mod families;
 mod images;
 mod inside;
+mod namespaces;
 mod network;
 mod node;
+mod paths;
 mod pki;
 mod programs;
 mod ready;

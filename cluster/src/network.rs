@@ -4,7 +4,7 @@
 //! local use. Pods and Services have subnets that exist inside the node alone.
 
 use crate::families::Families;
-use crate::node::Node;
+use crate::namespaces;
 use anyhow::{Context, Result, ensure};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -129,12 +129,12 @@ impl Network {
         Ok(())
     }
 
-    /// Creates the pair between the machine and the node.
-    pub(crate) fn connect(self, node: &Node) -> Result<()> {
+    /// Creates the pair between the machine and the node, whose first process this is.
+    pub(crate) fn connect(self, first: i32) -> Result<()> {
         let interface = self.interface();
-        let pid = node.first().to_string();
+        let pid = first.to_string();
         let inside = |program: &str, arguments: &[&str]| {
-            let mut command = node.command(program);
+            let mut command = namespaces::enter(first, program);
             command.args(arguments);
             command::run(command).map(drop)
         };

@@ -1,11 +1,11 @@
 //! The node as the machine sees it: the process `unshare`, whose end ends all others, and its child, which is the first
 //! process in the node's namespaces.
 
-use crate::cgroup;
-use crate::inside::MOUNTED;
+use crate::binaries::{Binaries, NAMES};
 use crate::network::Network;
-use crate::programs::Binaries;
+use crate::paths::{MOUNTED, pid_file};
 use crate::state::State;
+use crate::{cgroup, namespaces};
 use anyhow::{Context, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
@@ -128,7 +128,7 @@ impl Node {
             network: state.network,
             record: record(state),
         };
-        let connected = state.network.connect(&node).and_then(|()| {
+        let connected = state.network.connect(node.first()).and_then(|()| {
             let record = json!({
                 "outer": outer.as_raw_nonzero().get(),
                 "first": first.as_raw_nonzero().get(),
@@ -196,14 +196,7 @@ impl Node {
 
     /// Returns a command that runs this program in the node.
     pub(crate) fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
-        let mut command = Command::new("nsenter");
-        command
-            .arg("--target")
-            .arg(self.first().to_string())
-            // nsenter leaves the program in the root directory, as every process that enters other mounts.
-            .args(["--mount", "--net", "--ipc", "--uts", "--pid", "--"])
-            .arg(program);
-        command
+        namespaces::enter(self.first(), program)
     }
 
     /// Returns the path by which the machine reaches a file of the node.
@@ -213,12 +206,12 @@ impl Node {
 
     /// Ends one of the node's programs with SIGTERM, and waits until the supervisor has started it again.
     pub(crate) fn restart(&self, name: &str) -> Result<()> {
-        let file = self.path(&crate::supervise::pid_file(name));
+        let file = self.path(&pid_file(name));
         let read = || fs::read_to_string(&file).ok();
         let old = read().with_context(|| {
             format!(
                 "{name} does not run on the node (these programs do: {})",
-                crate::programs::NAMES.join(", ")
+                NAMES.join(", ")
             )
         })?;
         let mut kill = self.command("kill");

@@ -1,7 +1,7 @@
 //! Certificates, keys, and a kubeconfig for each client of the API. They are created once for a cluster and removed with it.
 
 use crate::network::API_PORT;
-use crate::programs::{NODE, pki};
+use crate::paths::{NODE, pki};
 use crate::state::State;
 use anyhow::{Context, Result};
 use rcgen::{

@@ -1,59 +1,17 @@
 //! The node's programs: their paths, their arguments, and the program that each one depends on.
 
-use crate::config;
+use crate::binaries::NAMES;
 use crate::network::{API_PORT, Network};
-use crate::root::{KUBERNETES_BINARIES, NODE_BINARIES, STATE};
+use crate::paths::{self, KUBERNETES_BINARIES, NODE, NODE_BINARIES, pki};
 use crate::state::State;
 use anyhow::Result;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::process::Command;
-use visits_support::environment::{KUBERNETES_PROGRAMS, NODE_PROGRAMS};
 
-/// The node's name.
-pub(crate) const NODE: &str = "node";
-/// The path of containerd's socket.
-pub(crate) const CONTAINERD: &str = "/run/containerd/containerd.sock";
-/// The names of all programs, each after the one that it depends on.
-pub(crate) const NAMES: [&str; 7] = [
-    "etcd",
-    "containerd",
-    "kube-apiserver",
-    "kube-controller-manager",
-    "kube-scheduler",
-    "kubelet",
-    "kube-proxy",
-];
 /// etcd's address, on the node's loopback.
 const ETCD: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 2379);
 /// The programs' `PATH` on the node, after their own directory.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-
-/// The directories of the programs that were built for the node. `cargo xtask cluster` sets them in the environment.
-#[derive(Clone, Debug)]
-pub(crate) struct Binaries {
-    /// containerd, its shim and client, runc, network plugins.
-    pub(crate) node: PathBuf,
-    /// Kubernetes, kubectl, etcd.
-    pub(crate) kubernetes: PathBuf,
-}
-
-impl Binaries {
-    /// Reads them from the environment.
-    pub(crate) fn from_environment() -> Result<Self> {
-        Ok(Self {
-            node: NODE_PROGRAMS.path()?,
-            kubernetes: KUBERNETES_PROGRAMS.path()?,
-        })
-    }
-
-    /// Adds them to the environment of a command.
-    pub(crate) fn apply(&self, command: &mut Command) {
-        command
-            .env(NODE_PROGRAMS.name(), &self.node)
-            .env(KUBERNETES_PROGRAMS.name(), &self.kubernetes);
-    }
-}
 
 /// One of the programs.
 #[derive(Debug)]
@@ -81,14 +39,17 @@ pub(crate) fn all() -> Result<Vec<Program>> {
     let programs = NAMES.map(|name| {
         let (arguments, needs) = match name {
             "etcd" => (etcd(), None),
-            "containerd" => (vec![format!("--config={}", config::CONTAINERD)], None),
+            "containerd" => (vec![format!("--config={}", paths::CONTAINERD)], None),
             "kube-apiserver" => (apiserver(network), Some(Endpoint::Tcp(ETCD))),
             "kube-controller-manager" => (controller_manager(network), Some(api.clone())),
             "kube-scheduler" => (scheduler(), Some(api.clone())),
-            "kubelet" => (kubelet(network), Some(Endpoint::Unix(CONTAINERD.into()))),
+            "kubelet" => (
+                kubelet(network),
+                Some(Endpoint::Unix(paths::CONTAINERD_SOCKET.into())),
+            ),
             _ => (
                 vec![
-                    format!("--config={}", config::PROXY),
+                    format!("--config={}", paths::PROXY),
                     format!("--hostname-override={NODE}"),
                 ],
                 Some(api.clone()),
@@ -112,11 +73,6 @@ pub(crate) fn all() -> Result<Vec<Program>> {
         }
     });
     Ok(programs.into())
-}
-
-/// Returns the node's path of a certificate or key.
-pub(crate) fn pki(name: &str) -> String {
-    format!("{STATE}/pki/{name}")
 }
 
 fn etcd() -> Vec<String> {
@@ -205,7 +161,7 @@ fn scheduler() -> Vec<String> {
 fn kubelet(network: Network) -> Vec<String> {
     let addresses: Vec<String> = network.nodes().iter().map(ToString::to_string).collect();
     flags(&[
-        ("config", config::KUBELET),
+        ("config", paths::KUBELET),
         ("kubeconfig", &pki("kubelet.conf")),
         ("hostname-override", NODE),
         ("node-ip", &addresses.join(",")),

@@ -2,7 +2,7 @@
 
 use crate::apply::kubectl;
 use crate::node::Node;
-use crate::programs::CONTAINERD;
+use crate::paths::{CONTAINERD_SOCKET, NODE};
 use crate::state::State;
 use anyhow::{Context, Result, anyhow, ensure};
 use serde_json::Value;
@@ -20,7 +20,7 @@ const TAIL: usize = 15;
 
 /// Waits until containerd accepts connections, so that images can be imported.
 pub(crate) fn containerd(state: &State, node: &Node) -> Result<()> {
-    let socket = node.path(CONTAINERD);
+    let socket = node.path(CONTAINERD_SOCKET);
     until(
         state,
         "containerd accepts connections",
@@ -54,7 +54,7 @@ pub(crate) fn heartbeat(state: &State) -> Result<String> {
             "get",
             "lease",
             "--namespace=kube-node-lease",
-            crate::programs::NODE,
+            NODE,
             "--ignore-not-found",
             "-o=jsonpath={.spec.renewTime}",
         ],
@@ -73,10 +73,7 @@ pub(crate) fn node(state: &State, before: &str) -> Result<()> {
                 return Ok(None);
             }
             let ready = "-o=jsonpath={.status.conditions[?(@.type=='Ready')].status}";
-            let ready = command::run(kubectl(
-                state,
-                &["get", "node", crate::programs::NODE, ready],
-            )?)?;
+            let ready = command::run(kubectl(state, &["get", "node", NODE, ready])?)?;
             Ok((ready == "True").then_some(()))
         },
     )

@@ -4,7 +4,8 @@
 //! disk statistics.) `/run` is memory, as on every machine. kubelet's changes of kernel parameters stay on the node: see
 //! [`SYSCTLS`].
 
-use crate::programs::Binaries;
+use crate::binaries::Binaries;
+use crate::paths::{KUBERNETES_BINARIES, NODE_BINARIES, PROCESSES, STATE};
 use anyhow::{Context, Result, ensure};
 use rustix::mount::{
     MountFlags, MountPropagationFlags, mount, mount_bind, mount_change, mount_move,
@@ -14,15 +15,6 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::Command;
-
-/// The cluster's directory, as mounted inside.
-pub(crate) const STATE: &str = "/run/visits/state";
-/// The directory of containerd, runc and the network plugins.
-pub(crate) const NODE_BINARIES: &str = "/run/visits/node";
-/// The directory of Kubernetes and etcd.
-pub(crate) const KUBERNETES_BINARIES: &str = "/run/visits/kubernetes";
-/// The directory with the process id of each of the node's programs.
-pub(crate) const PROCESSES: &str = "/run/visits/processes";
 
 /// The node's disk, as mounted inside.
 const DISK: &str = "/run/visits/disk";

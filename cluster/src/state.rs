@@ -2,6 +2,7 @@
 
 use crate::families::Families;
 use crate::network::Network;
+use crate::paths::STATE;
 use anyhow::{Context, Result, bail, ensure};
 use clap::ValueEnum;
 use rustix::fs::{FlockOperation, flock};
@@ -61,7 +62,7 @@ impl State {
 
     /// Returns the directory of the cluster whose node this process runs on.
     pub(crate) fn inside() -> Result<Self> {
-        let directory = PathBuf::from(crate::root::STATE);
+        let directory = PathBuf::from(STATE);
         let number: Option<Number> = kept(&directory, NETWORK_FILE)?;
         let families = kept(&directory, FAMILIES_FILE)?;
         let (Some(number), Some(families)) = (number, families) else {

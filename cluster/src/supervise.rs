@@ -1,7 +1,7 @@
 //! Starts the node's programs, and restarts each one when it ends, as an init system does. Their output goes to log files.
 
+use crate::paths::{STATE, pid_file};
 use crate::programs::{self, Endpoint, Program};
-use crate::root::{PROCESSES, STATE};
 use anyhow::{Context, Result};
 use std::fs::{self, File};
 use std::net::TcpStream;
@@ -31,11 +31,6 @@ pub(crate) fn run() -> Result<()> {
         let _ = thread.join();
     }
     Ok(())
-}
-
-/// Returns the path, on the node, of the file with a program's process id. It is empty while the program does not run.
-pub(crate) fn pid_file(name: &str) -> String {
-    format!("{PROCESSES}/{name}")
 }
 
 fn keep(program: &Program) {

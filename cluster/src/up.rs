@@ -1,9 +1,10 @@
 //! The steps from nothing to counting pods. An interrupted step is repeated by the next `up`.
 
+use crate::binaries::Binaries;
 use crate::node::Node;
-use crate::programs::Binaries;
+use crate::paths::SHIM;
 use crate::state::State;
-use crate::{apply, config, images, pki, ready, root};
+use crate::{apply, images, pki, ready, root};
 use anyhow::{Context, Result};
 use std::fs;
 use std::net::SocketAddr;
@@ -84,7 +85,7 @@ fn boot(state: &State, binaries: &Binaries, steps: &Steps) -> Result<Node> {
 
 /// Copies the built shim to the path in the node's containerd configuration. A running shim keeps its old file.
 fn install_shim(node: &Node) -> Result<()> {
-    let target = node.path(config::SHIM);
+    let target = node.path(SHIM);
     if let Some(directory) = target.parent() {
         fs::create_dir_all(directory)
             .with_context(|| format!("cannot create {}", directory.display()))?;

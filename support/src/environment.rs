@@ -50,6 +50,7 @@ const TEST: &str = "make test";
 const CONTAINERD: &str = "make test ARGS=containerd";
 const CLUSTER: &str = "make cluster";
 const CLUSTER_TEST: &str = "make test ARGS=cluster";
+const FOREIGN: &str = "cargo xtask test cluster --kubeconfig FILE --load COMMAND";
 
 variables! {
     HOST = "PREOPEN_BIN", File, "the host command", TEST;
@@ -78,6 +79,7 @@ variables! {
     INSTALLER_IMAGE = "INSTALLER_IMAGE", File, "the OCI image of the shim's installer", CLUSTER_TEST;
     CLUSTER_TOOL = "CLUSTER_BIN", File, "the cluster tool, visits-cluster", CLUSTER_TEST;
     KUBECONFIG = "KUBECONFIG", File, "access to the cluster", CLUSTER_TEST;
+    LOAD = "VISITS_LOAD", Text, "the command that loads an image archive into a foreign cluster", FOREIGN;
     CLUSTER_DIRECTORY = "VISITS_CLUSTER_DIR", Text, "the directory that holds the cluster", CLUSTER;
     CLUSTER_NETWORK = "VISITS_CLUSTER_NETWORK", Text, "the number of the cluster's network", CLUSTER;
     CLUSTER_FAMILIES = "VISITS_CLUSTER_IP_FAMILIES", Text, "the address families of the cluster", CLUSTER;

@@ -1,4 +1,4 @@
-//! `kubectl attach`, and `kubectl debug` beside a component.
+//! `kubectl attach` and `kubectl debug` with a component.
 
 use crate::cluster::Cluster;
 use crate::execs::Exec;
@@ -20,8 +20,8 @@ fn attach(namespace: &Namespace<'_>, arguments: &[&str]) -> Result<Session> {
 }
 
 #[tokio::test]
-#[ignore = "needs a cluster"]
-async fn attach_shows_what_a_component_logs_and_its_input_disturbs_nothing() -> Result<()> {
+#[ignore = "needs the node: reads a process on it"]
+async fn attach_shows_a_components_log_and_its_input_disturbs_nothing() -> Result<()> {
     let cluster = Cluster::shared().await?;
     Namespace::with(&cluster, async |namespace| {
         let mut component = specs::component("visits");
@@ -34,13 +34,8 @@ async fn attach_shows_what_a_component_logs_and_its_input_disturbs_nothing() -> 
             .shell(&format!("readlink /proc/{process}/fd/0"))
             .await?;
         ensure!(input.trim_end().ends_with("-stdin"), "its input is {input}");
-        let ask = async |path: &str| {
-            let name = namespace.name();
-            let at = format!("/api/v1/namespaces/{name}/pods/counter:5000/proxy{path}");
-            namespace.kubectl(["get", "--raw", &at]).await
-        };
-        // The counter logs a request for an unknown path too. kubectl reports it as an error.
-        let log = async |path: &str| drop(ask(path).await);
+        // The counter also logs requests for unknown paths, which kubectl reports as errors.
+        let log = async |path: &str| drop(namespace.get("counter", path).await);
         let mut without = attach(namespace, &["counter"])?;
         without
             .prints("/first", async || log("/first").await)
@@ -48,21 +43,16 @@ async fn attach_shows_what_a_component_logs_and_its_input_disturbs_nothing() -> 
         let mut with = attach(namespace, &["counter", "--stdin"])?;
         with.prints("/second", async || log("/second").await)
             .await?;
-        // The component reads none of it.
+        // The component does not read its input.
         with.write(&[b'\n'; 1 << 16])?;
         drop(with);
         without
             .prints("/third", async || log("/third").await)
             .await?;
-        without.goes_on()?;
-        ask("/livez").await?;
+        without.check_running()?;
+        namespace.get("counter", "/livez").await?;
         let pod = Pod::read(namespace, "counter").await?;
-        ensure!(
-            pod.is_ready() && pod.restarts() == 0,
-            "{} restarts",
-            pod.restarts()
-        );
-        Ok(())
+        pod.check_undisturbed()
     })
     .await
 }
@@ -92,8 +82,8 @@ async fn attach_gives_a_native_program_its_input_up_to_the_end() -> Result<()> {
 }
 
 #[tokio::test]
-#[ignore = "needs a cluster"]
-async fn debug_beside_a_component_sees_its_processes() -> Result<()> {
+#[ignore = "needs the node: compares namespaces of processes on it"]
+async fn a_debug_container_sees_the_processes_of_a_component() -> Result<()> {
     let cluster = Cluster::shared().await?;
     Namespace::with(&cluster, async |namespace| {
         namespace
@@ -120,7 +110,7 @@ async fn debug_beside_a_component_sees_its_processes() -> Result<()> {
             .wait(DEADLINE, ["wait", running, "pod/counter"])
             .await?;
         let exec = || Exec::of(namespace, "counter").container("debugger");
-        // The kernel's name of a namespace is unique.
+        // The kernel's name of a namespace is unique on the node.
         let seen = exec().text(&["readlink", "/proc/self/ns/pid"]).await?;
         let process = pod.process(&cluster).await?;
         let target = cluster
@@ -137,16 +127,11 @@ async fn debug_beside_a_component_sees_its_processes() -> Result<()> {
             "process 1 is {first}, the component's is {name}"
         );
         let user = exec().text(&["stat", "-c", "%u", "/proc/1"]).await?;
-        ensure!(user == "65532\n", "process 1 is of user {user}");
+        ensure!(user == "65532\n", "process 1 has user {user}");
         let through = ["wget", "-q", "-O", "-", "http://127.0.0.1:5000/livez"];
         exec().text(&through).await?;
         let pod = Pod::read(namespace, "counter").await?;
-        ensure!(
-            pod.is_ready() && pod.restarts() == 0,
-            "{} restarts",
-            pod.restarts()
-        );
-        Ok(())
+        pod.check_undisturbed()
     })
     .await
 }

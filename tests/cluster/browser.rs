@@ -1,29 +1,28 @@
-//! What people see, and what the cluster's own visitors do meanwhile.
+//! The page in a browser, and the visits of kubelet's probes.
 
 use crate::cluster::Cluster;
-use crate::counter::{Counter, REPLICAS};
 use crate::manifests::Manifests;
 use crate::namespace::Namespace;
+use crate::stateful_set::{REPLICAS, StatefulSet};
 use anyhow::{Context, Result, ensure};
 use std::time::{Duration, Instant};
 use visits_tests::chromium::Chromium;
 use visits_tests::page::Page;
 use visits_tests::wait;
 
-/// How often each opening is repeated.
+/// How often the page is opened.
 const OPENINGS: u64 = 5;
 
 #[tokio::test]
 #[ignore = "needs a cluster and Chromium"]
-async fn a_browser_sees_the_count_of_one_pod_and_its_name_and_the_others_stay_as_they_are()
--> Result<()> {
+async fn a_browser_shows_the_count_and_name_of_one_pod_and_the_others_do_not_count() -> Result<()> {
     let cluster = Cluster::shared().await?;
     Namespace::with(&cluster, async |namespace| {
-        let counter = Counter::start(namespace, &Manifests::only_people_count()).await?;
-        let address = counter.address().await?;
+        let counters = StatefulSet::start(namespace, &Manifests::only_people_count()).await?;
+        let address = counters.address().await?;
         let browser = Chromium::start().await?;
         let page = Page::open(&browser).await?;
-        let mut expected = counter.counts().await?;
+        let mut expected = counters.counts().await?;
         ensure!(
             expected == [0; REPLICAS],
             "{expected:?} before the first visit"
@@ -46,7 +45,7 @@ async fn a_browser_sees_the_count_of_one_pod_and_its_name_and_the_others_stay_as
                 "{pod} shows {shown}, not {}",
                 expected[number]
             );
-            let counted = counter.counts().await?;
+            let counted = counters.counts().await?;
             ensure!(
                 counted == expected,
                 "counted {counted:?}, shown {expected:?}"
@@ -58,33 +57,33 @@ async fn a_browser_sees_the_count_of_one_pod_and_its_name_and_the_others_stay_as
     .await
 }
 
-/// So many times the slowest pod is probed.
+/// The number of probes to wait for in every pod.
 const PROBES: u64 = 3;
 
 #[tokio::test]
 #[ignore = "needs a cluster"]
-async fn pods_that_nobody_visits_are_counted_up_by_their_probes_at_one_pace() -> Result<()> {
+async fn probes_alone_raise_every_count_once_a_period() -> Result<()> {
     let cluster = Cluster::shared().await?;
     Namespace::with(&cluster, async |namespace| {
-        let counter = Counter::start(namespace, &Manifests::base()).await?;
-        let probe = counter.pod(0).await?.spec()["readinessProbe"].clone();
+        let counters = StatefulSet::start(namespace, &Manifests::base()).await?;
+        let probe = counters.pod(0).await?.spec()["readinessProbe"].clone();
         ensure!(probe["httpGet"]["path"] == "/", "{probe}");
         let period = probe["periodSeconds"]
             .as_u64()
             .context("the period of the readiness probe")?;
         let period = Duration::from_secs(period);
-        let (before, start) = (counter.counts().await?, Instant::now());
+        let (before, start) = (counters.counts().await?, Instant::now());
         let rises = |after: [u64; REPLICAS]| {
             std::array::from_fn::<_, REPLICAS, _>(|pod| after[pod] - before[pod])
         };
         let deadline = period * (PROBES as u32 + 3);
         let what = format!("every pod is probed {PROBES} times");
         let rises = wait::until_every(period / 20, &what, deadline, async || {
-            let rises = rises(counter.counts().await?);
+            let rises = rises(counters.counts().await?);
             Ok(rises.iter().all(|&rise| rise >= PROBES).then_some(rises))
         })
         .await?;
-        // One each period, give or take the one at either end.
+        // One a period, with a tolerance of one probe at either end.
         let periods = start.elapsed().as_secs_f64() / period.as_secs_f64();
         ensure!(
             rises

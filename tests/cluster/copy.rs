@@ -1,7 +1,6 @@
-//! `kubectl cp`, and how docs/operating.md backs up and restores a count with it.
+//! `kubectl cp`, and the backup and restore of a count in docs/operating.md.
 
 use crate::cluster::Cluster;
-use crate::counter::Counter;
 use crate::execs::Exec;
 use crate::kubectl::POD;
 use crate::load::Load;
@@ -9,13 +8,13 @@ use crate::manifests::Manifests;
 use crate::namespace::Namespace;
 use crate::pods::Pod;
 use crate::shell::Shell;
+use crate::stateful_set::StatefulSet;
 use crate::{specs, visitors};
 use anyhow::{Context, Result, ensure};
-use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// Makes a directory to copy: random bytes, an empty file, a space in a name, two levels.
+/// Creates a directory to copy, with random bytes, an empty file, a space in a name and two levels.
 const MAKE: &str = "mkdir -p tree/one/two; : > tree/empty; head -c 3000000 /dev/urandom > tree/random\n\
                     echo spaced > 'tree/a name'; echo deep > tree/one/two/deep";
 
@@ -53,7 +52,7 @@ async fn kubectl_cp_copies_files_and_directories_into_and_out_of_both_kinds_of_c
         shell.run(MAKE).await?;
         let tree = files(&shell.directory().join("tree"))?;
         ensure!(tree.len() == 4, "{:?}", tree.keys());
-        // Both containers have the same volume, so one reads what the other has written.
+        // The containers share the volume, so one reads the other's files.
         for (to, from) in [("visits", "native"), ("native", "visits"), ("visits", "visits")] {
             let copy = format!(
                 "kubectl cp -c {to} tree pod:/app/persistent/tree-{to}-{from}\n\
@@ -68,7 +67,7 @@ async fn kubectl_cp_copies_files_and_directories_into_and_out_of_both_kinds_of_c
             let file = shell.read(&format!("file-{to}-{from}"))?;
             ensure!(file == tree["random"], "into {to}, out of {from}: {} bytes", file.len());
         }
-        // Another copy replaces the files that exist.
+        // Another copy replaces existing files.
         shell.run("echo new > 'tree/a name'; kubectl cp -c visits tree/. pod:/app/persistent/tree-visits-visits").await?;
         let replaced = ["cat", "/app/persistent/tree-visits-visits/a name"];
         let replaced = Exec::of(namespace, "pod").container("visits").text(&replaced).await?;
@@ -84,11 +83,10 @@ async fn a_count_is_backed_up_by_exec_and_cp_while_visits_come_in_and_restored_b
 {
     let cluster = Cluster::shared().await?;
     Namespace::with(&cluster, async |namespace| {
-        let one = json!([{ "op": "add", "path": "/spec/replicas", "value": 1 }]);
-        let manifests = Manifests::only_people_count().with_patch(one)?;
-        let counter = Counter::start(namespace, &manifests).await?;
+        let manifests = Manifests::only_people_count().with_replicas(1)?;
+        let counters = StatefulSet::start(namespace, &manifests).await?;
         let shell = Shell::new(namespace).await?;
-        let address = counter.address().await?;
+        let address = counters.address().await?;
         let load = Load::start(address);
         let mut backups = Vec::new();
         for line in [
@@ -104,7 +102,7 @@ async fn a_count_is_backed_up_by_exec_and_cp_while_visits_come_in_and_restored_b
         load.goes_on(100).await?;
         let report = load.end().await?;
         report.no_visit_failed()?;
-        let total = counter.count(0).await?;
+        let total = counters.count(0).await?;
         ensure!(report.served.total() == total, "{total} counted");
         let grows = 100 <= backups[0] && backups[0] < backups[1] && backups[1] < total;
         ensure!(grows, "{backups:?} were backed up, {total} is the count");
@@ -123,15 +121,15 @@ async fn a_count_is_backed_up_by_exec_and_cp_while_visits_come_in_and_restored_b
                        kubectl exec volume -- rm -r .visits";
         shell.run(restore).await?;
         namespace.wait(POD, ["delete", "pod", "volume"]).await?;
-        counter.scale(0, 1).await?;
-        let restored = counter.count(0).await?;
+        counters.scale(0, 1).await?;
+        let restored = counters.count(0).await?;
         ensure!(
             restored == backups[1],
             "{restored} instead of {}",
             backups[1]
         );
-        let served = visitors::visits(counter.address().await?, 3).await?;
-        let counted = counter.count(0).await?;
+        let served = visitors::visits(counters.address().await?, 3).await?;
+        let counted = counters.count(0).await?;
         ensure!(
             counted == restored + served.total(),
             "{restored}, then {counted}"

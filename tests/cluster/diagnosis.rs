@@ -1,11 +1,11 @@
-//! What an operator would ask for first, of one namespace and of the node: the report of a failure.
+//! The report of a failure: the first commands that an operator would run, for one namespace and for the node.
 
+use crate::cluster::Cluster;
 use crate::kubectl;
-use crate::namespace::Namespace;
 use visits_tests::command;
 
-/// What is asked of the namespace.
-const QUESTIONS: [&[&str]; 5] = [
+/// The commands for the namespace.
+const COMMANDS: [&[&str]; 5] = [
     &["get", "all,pvc,endpointslices", "--output=wide"],
     &["get", "events", "--sort-by=.lastTimestamp"],
     &["describe", "pods"],
@@ -13,36 +13,37 @@ const QUESTIONS: [&[&str]; 5] = [
     &["top", "pods", "--containers"],
 ];
 
-/// The programs of the node whose logs say why a pod does not run.
+/// The programs of the node whose logs show why a pod does not run.
 const PROGRAMS: [&str; 2] = ["kubelet", "containerd"];
 
-/// Everything there is to say. What cannot be asked says why instead.
-pub(crate) fn of(namespace: &Namespace<'_>) -> String {
+/// Returns the report. A command that fails is reported with its error.
+pub(crate) fn of(cluster: &Cluster, namespace: &str) -> String {
     let mut report = String::new();
-    for question in QUESTIONS {
-        tell(&mut report, namespace, question);
+    for command in COMMANDS {
+        add(&mut report, namespace, command);
     }
-    let pods = answer(namespace, &["get", "pods", "--output=name"]);
+    let pods = output(namespace, &["get", "pods", "--output=name"]);
     for pod in pods.lines().filter(|line| line.starts_with("pod/")) {
         let logs = ["logs", "--all-containers", "--timestamps", "--tail=40", pod];
-        tell(&mut report, namespace, &logs);
+        add(&mut report, namespace, &logs);
         let previous = ["logs", "--all-containers", "--previous", "--tail=40", pod];
-        tell(&mut report, namespace, &previous);
+        add(&mut report, namespace, &previous);
     }
     for program in PROGRAMS {
-        let log = namespace.cluster().log(program);
+        let log = cluster.log(program);
         report.push_str(&format!("--- the end of {program}'s log ---\n{log}\n"));
     }
     report + "---"
 }
 
-fn tell(report: &mut String, namespace: &Namespace<'_>, question: &[&str]) {
-    let answer = answer(namespace, question);
-    let line = question.join(" ");
-    report.push_str(&format!("--- kubectl {line} ---\n{}\n", answer.trim_end()));
+fn add(report: &mut String, namespace: &str, arguments: &[&str]) {
+    let output = output(namespace, arguments);
+    let line = arguments.join(" ");
+    report.push_str(&format!("--- kubectl {line} ---\n{}\n", output.trim_end()));
 }
 
-fn answer(namespace: &Namespace<'_>, question: &[&str]) -> String {
-    let answer = kubectl::command(namespace.words(question)).and_then(command::run);
-    answer.unwrap_or_else(|error| format!("({error:#})"))
+fn output(namespace: &str, arguments: &[&str]) -> String {
+    let output =
+        kubectl::command(kubectl::in_namespace(namespace, arguments)).and_then(command::run);
+    output.unwrap_or_else(|error| format!("({error:#})"))
 }

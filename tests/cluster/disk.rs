@@ -1,7 +1,6 @@
-//! A volume that really has a size, and can be taken away: 1 MiB of ext4 on the node, as a local PersistentVolume.
+//! A volume with a real size that can become read-only: 1 MiB of ext4 on the node, as a local PersistentVolume.
 //!
-//! The provisioner of the class `standard` makes directories, which are as large as the node's disk whatever a claim
-//! asks for.
+//! The class `standard` provides directories, which have the size of the node's disk regardless of the claim.
 
 use crate::cluster::Cluster;
 use crate::kubectl;
@@ -9,11 +8,10 @@ use anyhow::Result;
 use serde_json::{Value, json};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Where they are on the node.
+/// The directory of the volumes on the node.
 const DIRECTORY: &str = "/var/lib/visits-disks";
 
-/// One such volume, of a StorageClass of its own. Must outlive the namespace of its claim; on drop it is unmounted and
-/// removed.
+/// A volume with a StorageClass of its own. It must outlive the namespace of its claim. On drop it is unmounted and removed.
 #[derive(Debug)]
 pub(crate) struct Disk<'c> {
     cluster: &'c Cluster,
@@ -21,7 +19,7 @@ pub(crate) struct Disk<'c> {
 }
 
 impl<'c> Disk<'c> {
-    /// Makes it.
+    /// Creates the volume.
     pub(crate) async fn new(cluster: &'c Cluster) -> Result<Self> {
         static LAST: AtomicU64 = AtomicU64::new(0);
         let number = LAST.fetch_add(1, Ordering::Relaxed) + 1;
@@ -40,22 +38,22 @@ impl<'c> Disk<'c> {
         Ok(disk)
     }
 
-    /// The operations on the StatefulSet that put its only pod on this volume.
-    pub(crate) fn patch(&self) -> Vec<Value> {
+    /// Returns the patch of the StatefulSet that puts a single pod on this volume.
+    pub(crate) fn patch(&self) -> Value {
         let claim = "/spec/volumeClaimTemplates/0/spec/storageClassName";
-        vec![
-            json!({ "op": "add", "path": claim, "value": self.name }),
-            json!({ "op": "add", "path": "/spec/replicas", "value": 1 }),
-        ]
+        json!([
+            { "op": "add", "path": claim, "value": self.name },
+            { "op": "add", "path": "/spec/replicas", "value": 1 },
+        ])
     }
 
-    /// From now on it cannot be written to, as when the kernel finds an error on it.
-    pub(crate) async fn read_only(&self) -> Result<()> {
+    /// Makes it read-only, as the kernel does after an error.
+    pub(crate) async fn make_read_only(&self) -> Result<()> {
         self.mount("remount,ro").await
     }
 
-    /// It can be written to again.
-    pub(crate) async fn writable(&self) -> Result<()> {
+    /// Makes it writable again.
+    pub(crate) async fn make_writable(&self) -> Result<()> {
         self.mount("remount,rw").await
     }
 
@@ -76,7 +74,7 @@ impl<'c> Disk<'c> {
             .map(drop)
     }
 
-    /// The bytes of a file on it.
+    /// Returns the bytes of a file on it.
     pub(crate) async fn read(&self, name: &str) -> Result<Vec<u8>> {
         let file = format!("{}/{name}", self.point());
         self.cluster.node(["cat", &file]).await
@@ -118,7 +116,7 @@ impl<'c> Disk<'c> {
         ];
         let deleted = kubectl::command(delete).and_then(visits_tests::command::run);
         let point = self.point();
-        // A pod that still holds it lets go when it is killed.
+        // A pod may still use it. It keeps the mount until it is killed.
         self.cluster.shell_now(&format!(
             "umount -l {point} || true; rm -rf {point} {point}.img"
         ))?;

@@ -1,26 +1,26 @@
-//! `kubectl exec` in a counter: the count as the Python app's operators read it, and commands as under runc.
+//! `kubectl exec` in a counter: the Python app's way to read the count, and commands as under runc.
 
 use crate::cluster::Cluster;
-use crate::counter::{Counter, REPLICAS};
 use crate::execs::{Exec, Transport};
 use crate::load::Load;
 use crate::manifests::Manifests;
 use crate::namespace::Namespace;
 use crate::pods::Pod;
 use crate::shell::Shell;
+use crate::stateful_set::{REPLICAS, StatefulSet};
 use crate::traces::Traces;
 use crate::{specs, visitors};
 use anyhow::{Result, ensure};
 use futures::future::try_join_all;
 use serde_json::json;
 
-/// The line that operators of the Python app use, with N for the number of a pod.
+/// The command line of the Python app's operators, where N stands for a pod's number.
 const LINE: &str = r#"kubectl exec pod/visits-N -- cat /app/persistent/visits.bin | python3 -c 'from sys import stdin; print(int.from_bytes(stdin.buffer.read(), "little"))'"#;
 
-/// The file that it reads.
+/// The file in that line.
 const VISITS_BIN: &str = "/app/persistent/visits.bin";
 
-/// What a component's container adds to the error about an unknown name.
+/// The hint that a component's container adds to the error for an unknown program.
 const HINT: &str = "this container serves a WebAssembly component and has no shell: run \"help\"";
 
 async fn read_all(shell: &Shell) -> Result<[u64; REPLICAS]> {
@@ -34,12 +34,12 @@ async fn read_all(shell: &Shell) -> Result<[u64; REPLICAS]> {
 
 #[tokio::test]
 #[ignore = "needs a cluster"]
-async fn the_line_of_the_python_app_reads_every_count_while_visits_come_in() -> Result<()> {
+async fn the_python_apps_line_reads_every_count_under_load() -> Result<()> {
     let cluster = Cluster::shared().await?;
     Namespace::with(&cluster, async |namespace| {
-        let counter = Counter::start(namespace, &Manifests::only_people_count()).await?;
+        let counters = StatefulSet::start(namespace, &Manifests::only_people_count()).await?;
         let shell = Shell::new(namespace).await?;
-        let address = counter.address().await?;
+        let address = counters.address().await?;
         let mut served = visitors::visits_to_all(address).await?;
         let idle = read_all(&shell).await?;
         served.were_counted([0; REPLICAS], idle)?;
@@ -69,27 +69,27 @@ async fn the_line_of_the_python_app_reads_every_count_while_visits_come_in() -> 
             "{counted} counted, {acknowledged} acknowledged"
         );
         served.were_counted([0; REPLICAS], last)?;
-        ensure!(counter.counts().await? == last);
+        ensure!(counters.counts().await? == last);
         Ok(())
     })
     .await
 }
 
 #[tokio::test]
-#[ignore = "needs a cluster"]
+#[ignore = "needs the node: lists processes, mounts and files on it"]
 async fn two_hundred_execs_in_parallel_leave_nothing_and_cost_no_visit() -> Result<()> {
     let cluster = Cluster::shared().await?;
     Namespace::with(&cluster, async |namespace| {
-        let counter = Counter::start(namespace, &Manifests::only_people_count()).await?;
-        let address = counter.address().await?;
+        let counters = StatefulSet::start(namespace, &Manifests::only_people_count()).await?;
+        let address = counters.address().await?;
         let mut served = visitors::visits_to_all(address).await?;
-        // The first exec in a container opens what stays open.
-        let first = counter.counts().await?;
+        // The first exec in a container opens descriptors that stay open.
+        let first = counters.counts().await?;
         for (number, count) in first.iter().enumerate() {
             let read = Exec::of(namespace, &format!("visits-{number}"));
             ensure!(read.bytes(&["cat", VISITS_BIN]).await? == count.to_le_bytes());
         }
-        let before = counter.pods().await?;
+        let before = counters.pods().await?;
         let traces = Traces::of(&cluster, &before).await?;
         let load = Load::start(address);
         load.goes_on(100).await?;
@@ -106,8 +106,8 @@ async fn two_hundred_execs_in_parallel_leave_nothing_and_cost_no_visit() -> Resu
         let report = load.end().await?;
         report.no_visit_failed()?;
         served.merge(report.served);
-        served.were_counted([0; REPLICAS], counter.counts().await?)?;
-        for (before, after) in before.iter().zip(counter.pods().await?) {
+        served.were_counted([0; REPLICAS], counters.counts().await?)?;
+        for (before, after) in before.iter().zip(counters.pods().await?) {
             ensure!(
                 before.container_id()? == after.container_id()?,
                 "{} was restarted",
@@ -115,14 +115,14 @@ async fn two_hundred_execs_in_parallel_leave_nothing_and_cost_no_visit() -> Resu
             );
             ensure!(after.is_ready(), "{} is not ready", after.name());
         }
-        traces.are_all_there_is(&cluster).await
+        traces.wait_for_no_others(&cluster).await
     })
     .await
 }
 
 #[tokio::test]
 #[ignore = "needs a cluster"]
-async fn commands_of_a_component_stream_and_end_alike_over_websockets_and_spdy() -> Result<()> {
+async fn a_components_commands_behave_the_same_over_websockets_and_spdy() -> Result<()> {
     let cluster = Cluster::shared().await?;
     Namespace::with(&cluster, async |namespace| {
         namespace
@@ -142,7 +142,7 @@ async fn commands_of_a_component_stream_and_end_alike_over_websockets_and_spdy()
             let echoed = exec().input(bytes.clone()).bytes(&["cat"]).await?;
             ensure!(
                 echoed == bytes,
-                "{transport:?}: {} bytes came back",
+                "{transport:?}: {} bytes were returned",
                 echoed.len()
             );
             let failed = exec().refused(&["false"]).await?;
@@ -165,7 +165,7 @@ async fn commands_of_a_component_stream_and_end_alike_over_websockets_and_spdy()
 
 #[tokio::test]
 #[ignore = "needs a cluster"]
-async fn an_unknown_name_is_refused_as_under_runc_and_a_component_names_its_help() -> Result<()> {
+async fn an_unknown_program_is_refused_as_under_runc_with_a_hint_from_a_component() -> Result<()> {
     let cluster = Cluster::shared().await?;
     Namespace::with(&cluster, async |namespace| {
         let sleep = "exec sleep 1000";
@@ -191,7 +191,7 @@ async fn an_unknown_name_is_refused_as_under_runc_and_a_component_names_its_help
                         "under runc: {runc}\nin {pod}: {refused}"
                     );
                 }
-                // The hint is optional for a path, which names no tool.
+                // The hint is optional for a path, which is never a tool's name.
                 let hinted = refused.contains(HINT);
                 let expected = pod == "component" && (name == "nope" || hinted);
                 ensure!(hinted == expected, "{pod}: {refused}");
@@ -212,7 +212,7 @@ async fn an_unknown_name_is_refused_as_under_runc_and_a_component_names_its_help
     .await
 }
 
-/// Returns the runtime's message, without the ids that containerd puts before it.
+/// Returns the runtime's message without containerd's ids before it.
 fn cause(refused: &str) -> &str {
     let start = refused.find("OCI runtime exec failed").unwrap_or_default();
     refused[start..]
@@ -222,7 +222,7 @@ fn cause(refused: &str) -> &str {
         .trim_end()
 }
 
-/// Returns the exit code of kubectl.
+/// Returns kubectl's exit code.
 fn code(refused: &str) -> &str {
     let start = refused.find("exit status").unwrap_or_default();
     refused[start..].split(';').next().unwrap_or_default()

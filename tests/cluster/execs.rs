@@ -1,4 +1,4 @@
-//! `kubectl exec` in a pod of a test: its input, its transport, its output, its refusal.
+//! `kubectl exec` in a pod: its input, transport, output and refusal.
 
 use crate::kubectl;
 use crate::namespace::Namespace;

@@ -1,43 +1,40 @@
-//! The address families of a dual-stack cluster, which the suite's is: a counter answers on each of its addresses.
+//! The address families of the suite's dual-stack cluster: a counter responds on each of its addresses.
 
 use crate::cluster::Cluster;
-use crate::counter::{Counter, REPLICAS};
 use crate::manifests::Manifests;
 use crate::namespace::Namespace;
+use crate::stateful_set::{PORT, REPLICAS, StatefulSet};
 use crate::visitors;
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use std::net::{IpAddr, SocketAddr};
 
-/// The port of pods and Services.
-const PORT: u16 = 5000;
-
-/// Visits from the node, and prints the answer.
+/// Visits from the node and prints the response.
 const VISIT: &str = "import sys, urllib.request
 print(urllib.request.urlopen(sys.argv[1], timeout=10).read().decode())";
 
 #[tokio::test]
-#[ignore = "needs a cluster"]
-async fn a_counter_answers_on_the_addresses_of_its_pod_its_service_and_the_balancer() -> Result<()>
+#[ignore = "needs a dual-stack cluster of its own"]
+async fn a_counter_responds_on_the_addresses_of_its_pod_its_service_and_the_balancer() -> Result<()>
 {
     let cluster = Cluster::shared().await?;
     Namespace::with(&cluster, async |namespace| {
-        let counter = Counter::start(namespace, &Manifests::only_people_count()).await?;
-        let before = counter.counts().await?;
+        let counters = StatefulSet::start(namespace, &Manifests::only_people_count()).await?;
+        let before = counters.counts().await?;
         let mut sent = 0;
-        // Pods and Services have addresses inside the node alone.
+        // The addresses of pods and Services exist inside the node alone.
         let pod = namespace.json(["get", "pod", "visits-0"]).await?;
         let pod = of_both_families(&pod["status"]["podIPs"], |address| &address["ip"])?;
         let service = namespace.json(["get", "service", "visits"]).await?;
         let service = of_both_families(&service["spec"]["clusterIPs"], |address| address)?;
         for address in pod.into_iter().chain(service) {
             let url = format!("http://{address}/");
-            let answer = cluster.node(["python3", "-c", VISIT, &url]).await?;
-            let number: u64 = String::from_utf8(answer)?.trim().parse()?;
+            let response = cluster.node(["python3", "-c", VISIT, &url]).await?;
+            let number: u64 = String::from_utf8(response)?.trim().parse()?;
             ensure!(number > 0, "{address}");
             sent += 1;
         }
-        let balancer = counter.addresses().await?;
+        let balancer = counters.addresses().await?;
         ensure!(
             balancer.len() == 2 && balancer[0].is_ipv4() != balancer[1].is_ipv4(),
             "{balancer:?}"
@@ -45,7 +42,7 @@ async fn a_counter_answers_on_the_addresses_of_its_pod_its_service_and_the_balan
         for address in balancer {
             sent += visitors::visits(address, 20).await?.total();
         }
-        let after = counter.counts().await?;
+        let after = counters.counts().await?;
         let counted: u64 = (0..REPLICAS).map(|pod| after[pod] - before[pod]).sum();
         ensure!(counted == sent, "{sent} visits and {counted} counted");
         Ok(())
@@ -54,11 +51,11 @@ async fn a_counter_answers_on_the_addresses_of_its_pod_its_service_and_the_balan
 }
 
 #[tokio::test]
-#[ignore = "needs a cluster"]
-async fn the_name_of_a_pod_leads_to_both_of_its_addresses() -> Result<()> {
+#[ignore = "needs a dual-stack cluster of its own"]
+async fn a_pods_name_resolves_to_both_of_its_addresses() -> Result<()> {
     let cluster = Cluster::shared().await?;
     Namespace::with(&cluster, async |namespace| {
-        Counter::start(namespace, &Manifests::base()).await?;
+        StatefulSet::start(namespace, &Manifests::base()).await?;
         let slices = [
             "get",
             "endpointslices",

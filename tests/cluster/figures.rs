@@ -1,48 +1,48 @@
-//! Whether `logs`, `describe` and `top` tell an operator the truth.
+//! The output of `logs`, `describe` and `top` matches the facts.
 
 use crate::cluster::Cluster;
-use crate::counter::Counter;
 use crate::health::misbehaving;
 use crate::manifests::Manifests;
 use crate::namespace::Namespace;
 use crate::pods::{Pod, working_set};
+use crate::stateful_set::StatefulSet;
 use crate::visitors;
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use std::time::Duration;
 use visits_tests::wait;
 
-/// How long it may take until the first figures of a new pod are there: kubelet and metrics-server both look at intervals.
-const FIGURES: Duration = Duration::from_secs(120);
+/// How long the first metrics of a new pod may take: kubelet and metrics-server both collect at intervals.
+const METRICS: Duration = Duration::from_secs(120);
 
 #[tokio::test]
-#[ignore = "needs a cluster"]
-async fn top_tells_the_memory_that_the_kernel_has_counted() -> Result<()> {
+#[ignore = "needs the node: reads cgroups on it"]
+async fn top_reports_the_memory_that_the_kernel_counts() -> Result<()> {
     let cluster = Cluster::shared().await?;
     Namespace::with(&cluster, async |namespace| {
-        let counter = Counter::start(namespace, &Manifests::base()).await?;
-        visitors::visits_to_all(counter.address().await?).await?;
+        let counters = StatefulSet::start(namespace, &Manifests::base()).await?;
+        visitors::visits_to_all(counters.address().await?).await?;
         let top = ["top", "pod", "visits-0", "--containers", "--no-headers"];
-        let told = wait::until_every(
+        let printed = wait::until_every(
             Duration::from_secs(1),
-            "figures of visits-0",
-            FIGURES,
+            "metrics of visits-0",
+            METRICS,
             async || Ok(namespace.kubectl(top).await.ok()),
         )
         .await?;
-        let row: Vec<&str> = told.split_whitespace().collect();
-        ensure!(row[..2] == ["visits-0", "visits"], "{told}");
-        ensure!(row[2].ends_with('m'), "{told}");
-        let told_memory: u64 = row[3]
+        let row: Vec<&str> = printed.split_whitespace().collect();
+        ensure!(row[..2] == ["visits-0", "visits"], "{printed}");
+        ensure!(row[2].ends_with('m'), "{printed}");
+        let reported: u64 = row[3]
             .strip_suffix("Mi")
-            .with_context(|| told.clone())?
+            .with_context(|| printed.clone())?
             .parse()?;
-        let process = counter.pod(0).await?.process(&cluster).await?;
+        let process = counters.pod(0).await?.process(&cluster).await?;
         let counted = working_set(&cluster, process).await? >> 20;
-        // They look at different moments.
+        // The two are measured at different moments.
         ensure!(
-            told_memory > 0 && told_memory.abs_diff(counted) <= 3 + counted / 4,
-            "{told_memory} MiB are told and {counted} MiB counted"
+            reported > 0 && reported.abs_diff(counted) <= 3 + counted / 4,
+            "{reported} MiB reported, {counted} MiB counted"
         );
         Ok(())
     })
@@ -51,10 +51,10 @@ async fn top_tells_the_memory_that_the_kernel_has_counted() -> Result<()> {
 
 #[tokio::test]
 #[ignore = "needs a cluster"]
-async fn describe_and_logs_tell_how_a_pod_started() -> Result<()> {
+async fn describe_and_logs_show_how_a_pod_started() -> Result<()> {
     let cluster = Cluster::shared().await?;
     Namespace::with(&cluster, async |namespace| {
-        Counter::start(namespace, &Manifests::base()).await?;
+        StatefulSet::start(namespace, &Manifests::base()).await?;
         let logs = namespace.kubectl(["logs", "visits-0"]).await?;
         ensure!(
             logs.contains("listening") && logs.contains("[::]:5000"),
@@ -81,18 +81,15 @@ async fn describe_and_logs_tell_how_a_pod_started() -> Result<()> {
 
 #[tokio::test]
 #[ignore = "needs a cluster"]
-async fn a_container_beyond_its_memory_limit_is_called_oomkilled_and_restarted() -> Result<()> {
+async fn a_container_beyond_its_memory_limit_is_reported_as_oomkilled_and_restarted() -> Result<()>
+{
     let cluster = Cluster::shared().await?;
     Namespace::with(&cluster, async |namespace| {
-        // A ceiling above the limit, which only an operator who asks for it gets.
+        // The option raises the component's ceiling above the container's limit.
         let manifests = misbehaving(&cluster, &["--memory-limit", "1GiB"]).await?;
-        Counter::start(namespace, &manifests).await?;
-        let allocate = format!(
-            "/api/v1/namespaces/{}/pods/visits-0:5000/proxy/allocate",
-            namespace.name()
-        );
-        let answer = namespace.kubectl(["get", "--raw", &allocate]).await;
-        ensure!(answer.is_err(), "an answer in spite of all: {answer:?}");
+        StatefulSet::start(namespace, &manifests).await?;
+        let response = namespace.get("visits-0", "/allocate").await;
+        ensure!(response.is_err(), "the component responded: {response:?}");
         let restarted = |pod: &Pod| pod.restarts() == 1 && pod.is_ready();
         let pod = Pod::once(namespace, "visits-0", "it is restarted", restarted).await?;
         let end: &Value = pod.last_end();

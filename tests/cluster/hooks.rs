@@ -1,4 +1,4 @@
-//! Lifecycle hooks that run a command, and sidecars with them, the way a service mesh injects its proxy.
+//! Lifecycle hooks that run a command, and sidecars with such hooks, as a service mesh injects its proxy.
 
 use crate::cluster::Cluster;
 use crate::execs::Exec;
@@ -20,7 +20,7 @@ async fn a_component_runs_its_post_start_and_pre_stop_commands() -> Result<()> {
             format!("{VOLUME}/started"),
         );
         let mut component = specs::component("visits");
-        // Only the preStop hook removes the file. Without it kubelet would restart every container that follows.
+        // Only the preStop hook removes the file. Without the hook kubelet would restart every later container.
         component["lifecycle"] = json!({
             "postStart": specs::exec(&["cp", "/app/spin.toml", &started]),
             "preStop": specs::exec(&["mv", &dead, &stopped]),
@@ -55,13 +55,13 @@ async fn a_component_runs_its_post_start_and_pre_stop_commands() -> Result<()> {
 
 #[tokio::test]
 #[ignore = "needs a cluster"]
-async fn a_native_sidecar_waits_in_its_post_start_command_until_its_proxy_answers() -> Result<()> {
+async fn a_native_sidecar_waits_in_its_post_start_command_until_its_proxy_responds() -> Result<()> {
     let cluster = Cluster::shared().await?;
     Namespace::with(&cluster, async |namespace| {
         // kubelet runs the hook beside the program, so each waits for the other.
         let mut proxy = specs::native(
             "proxy",
-            "until [ -e /app/persistent/asked ]; do sleep 0.1; done\n\
+            "until [ -e /app/persistent/requested ]; do sleep 0.1; done\n\
              mkdir /tmp/www; echo ready > /tmp/www/ready\n\
              exec httpd -f -p 127.0.0.1:15021 -h /tmp/www",
         );
@@ -69,19 +69,19 @@ async fn a_native_sidecar_waits_in_its_post_start_command_until_its_proxy_answer
         proxy["lifecycle"]["postStart"] = specs::exec(&[
             "/bin/sh",
             "-euc",
-            "ask() { wget -q -O /app/persistent/proxied http://127.0.0.1:15021/ready; }\n\
-             touch /app/persistent/asked\n\
-             until ask; do sleep 0.1; done",
+            "request() { wget -q -O /app/persistent/proxied http://127.0.0.1:15021/ready; }\n\
+             touch /app/persistent/requested\n\
+             until request; do sleep 0.1; done",
         ]);
         let mut component = specs::component("visits");
-        // If the proxy has not answered yet, the hook fails and kubelet restarts the component.
-        let answered = specs::exec(&["test", "-s", "/app/persistent/proxied"]);
-        component["lifecycle"]["postStart"] = answered;
+        // If the proxy has not responded yet, the hook fails and kubelet restarts the component.
+        let responded = specs::exec(&["test", "-s", "/app/persistent/proxied"]);
+        component["lifecycle"]["postStart"] = responded;
         let mut pod = specs::pod("meshed", &[component]);
         pod["spec"]["initContainers"] = json!([proxy]);
         namespace.apply(pod).await?;
         let pod = Pod::ready(namespace, "meshed").await?;
-        ensure!(pod.restarts() == 0, "{} restarts", pod.restarts());
+        pod.check_not_restarted()?;
         let through = ["wget", "-q", "-O", "-", "http://127.0.0.1:5000/livez"];
         Exec::of(namespace, "meshed")
             .container("proxy")

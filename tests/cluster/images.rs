@@ -1,4 +1,4 @@
-//! Images that only the tests need, made by the crate that makes the counter's own.
+//! Images for the tests, built by the crate that also builds the counter's image.
 
 use crate::cluster::Cluster;
 use anyhow::{Context, Result};
@@ -7,18 +7,18 @@ use std::path::Path;
 use tokio::sync::OnceCell;
 use visits_tests::artifacts;
 
-/// The counter once more, as a new version of it.
+/// A new version of the counter.
 const NEXT: &str = "localhost/visits:next";
 /// The component that misbehaves on request.
 const PROBE: &str = "localhost/probe:test";
-/// The counter, as the manifests name it.
+/// The counter's image in the manifests.
 pub(crate) const VISITS: &str = "localhost/visits:0.1.0";
-/// Native tools, as the cluster itself has them.
+/// An image of native tools, which the suite's own cluster has and others pull.
 pub(crate) const BUSYBOX: &str = "docker.io/library/busybox:1.37";
 
 const MANIFEST: &str = include_str!("../../spin.toml");
 
-/// The counter once more: other bytes, the same component.
+/// Imports a new version of the counter, with other bytes and the same component, and returns its name.
 pub(crate) async fn next(cluster: &Cluster) -> Result<&'static str> {
     static IMPORTED: OnceCell<()> = OnceCell::const_new();
     let import = async || {
@@ -32,7 +32,7 @@ pub(crate) async fn next(cluster: &Cluster) -> Result<&'static str> {
     IMPORTED.get_or_try_init(import).await.map(|()| NEXT)
 }
 
-/// The component that misbehaves on request. Of the volume that its pod mounts it knows nothing.
+/// Imports the component that misbehaves on request, and returns its name. It ignores the volume that its pod mounts.
 pub(crate) async fn probe(cluster: &Cluster) -> Result<&'static str> {
     static IMPORTED: OnceCell<()> = OnceCell::const_new();
     let import = async || {
@@ -50,7 +50,7 @@ pub(crate) async fn probe(cluster: &Cluster) -> Result<&'static str> {
 }
 
 fn component(name: &str, manifest: &str, component: &str, wasm: &Path) -> Result<Image> {
-    let wasm = std::fs::read(wasm).with_context(|| format!("read {}", wasm.display()))?;
+    let wasm = std::fs::read(wasm).with_context(|| format!("cannot read {}", wasm.display()))?;
     Ok(Image::new(name)
         .file("/app/spin.toml", manifest, 0o644)
         .file(format!("/app/{component}.wasm"), wasm, 0o644)
@@ -61,7 +61,7 @@ fn component(name: &str, manifest: &str, component: &str, wasm: &Path) -> Result
 }
 
 async fn import(cluster: &Cluster, image: Image) -> Result<()> {
-    let directory = tempfile::tempdir().context("make a directory for an image")?;
+    let directory = tempfile::tempdir().context("cannot create a directory for an image")?;
     let tar = directory.path().join("image.tar");
     image.write_layout_tar(&tar)?;
     cluster.import(&tar).await

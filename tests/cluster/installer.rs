@@ -1,26 +1,26 @@
-//! The installer on a real node: from one that knows nothing of the shim to a pod that counts, and back.
+//! The installer on a real node: from a node without the shim to a pod that counts, and back.
 
 use crate::cluster::Cluster;
 use crate::kubectl::{self, POD};
 use crate::namespace::Namespace;
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
-use std::path::PathBuf;
 use std::time::Duration;
-use visits_tests::command::{Bounded, run_beside};
+use visits_support::environment;
+use visits_tests::command::{self, Bounded, run_beside};
 use visits_tests::wait;
 
-/// Where its manifests are.
+/// The directory of its manifests.
 const RUNTIMECLASS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../runtimeclass");
 const SYSTEM: &str = "--namespace=preopen-system";
 const DAEMONSET: &str = "daemonset/preopen-node";
-/// What restarts containerd on this node, which has no systemd: its supervisor starts it again.
+/// The command that restarts containerd. The node has no systemd; its supervisor starts containerd again.
 const RESTART: &str = "kill $(cat /run/visits/processes/containerd)";
-/// Whom the policy is about.
+/// The account that the policy restricts.
 const ACCOUNT: &str = "--as=system:serviceaccount:preopen-system:preopen-node";
 const NODE_NAME: &str = "authentication.kubernetes.io/node-name";
 
-/// A node without the shim; it has the one that it came with again on drop.
+/// A node without its shim, which is restored on drop.
 struct Bare<'c>(&'c Cluster);
 
 impl<'c> Bare<'c> {
@@ -36,7 +36,7 @@ impl<'c> Bare<'c> {
 
 impl Drop for Bare<'_> {
     fn drop(&mut self) {
-        // The next test wants a containerd that answers.
+        // The next test needs a containerd that responds.
         let lines = format!(
             "rm -rf /opt/preopen /etc/containerd/conf.d/90-preopen.toml\n\
              mv /var/aside/preopen /opt/; mv /var/aside/preopen.toml /etc/containerd/conf.d/\n\
@@ -46,14 +46,14 @@ impl Drop for Bare<'_> {
              done\n\
              exit 1"
         );
-        // Before that, nobody who would install it again.
+        // First the installer goes, because it would install the shim again.
         drop(Applied);
         let restored = self.0.shell_now(&lines).map(drop);
         let label = ["label", "node", "node", "--overwrite", "preopen/shim=ready"];
-        let labelled = kubectl::command(label).and_then(visits_tests::command::run);
+        let labelled = kubectl::command(label).and_then(command::run);
         for restored in [restored, labelled.map(drop)] {
             if let Err(error) = restored {
-                eprintln!("note: the node is not as it came: {error:#}");
+                eprintln!("note: the node is not restored: {error:#}");
             }
         }
     }
@@ -74,19 +74,19 @@ impl Drop for Applied {
     }
 }
 
-/// Applies one of the two, with what restarts containerd on this node.
+/// Applies the installer or the uninstaller, with the command that restarts containerd on this node.
 async fn apply(what: &str, command: &str) -> Result<()> {
     apply_without(what, command, None).await
 }
 
-/// The same, but for the objects of one kind.
+/// Applies it without the objects of one kind.
 async fn apply_without(what: &str, command: &str, kind: Option<&str>) -> Result<()> {
     let directory = format!("{RUNTIMECLASS}/{what}");
     let yaml = kubectl::run(["kustomize", &directory]).await?;
     let arguments = format!("- args:\n        - {command}\n");
     ensure!(
         yaml.contains(&arguments),
-        "{what} does not say {command}: {yaml}"
+        "{what} lacks the command {command}: {yaml}"
     );
     let more = format!("{arguments}        - --restart\n        - {RESTART}\n");
     let apply = kubectl::command(["apply", "--filename=-"])?;
@@ -108,7 +108,7 @@ async fn rolled_out() -> Result<()> {
     }
 }
 
-/// What a container of the DaemonSet has said.
+/// Returns the log of a container of the DaemonSet.
 async fn log(container: &str) -> String {
     let log = kubectl::run([SYSTEM, "logs", DAEMONSET, "--container", container]).await;
     log.unwrap_or_else(|error| format!("(no log: {error:#})"))
@@ -119,7 +119,7 @@ async fn label() -> Result<String> {
     kubectl::run(["get", "node", "node", path]).await
 }
 
-/// Everything that the installer may touch on the node.
+/// Lists every file that the installer may touch on the node.
 async fn files(cluster: &Cluster) -> Result<String> {
     cluster
         .shell("find /opt /etc/containerd ! -path '/opt/containerd*' -exec ls -ld --time-style=+ {} +; md5sum /etc/containerd/*.toml")
@@ -127,29 +127,28 @@ async fn files(cluster: &Cluster) -> Result<String> {
 }
 
 #[tokio::test]
-#[ignore = "needs a cluster"]
-async fn the_installer_brings_the_shim_to_a_node_and_takes_it_away_when_no_pod_needs_it()
+#[ignore = "needs the node: removes the shim from it"]
+async fn the_installer_installs_the_shim_on_a_node_and_removes_it_once_no_pod_needs_it()
 -> Result<()> {
-    let image = std::env::var_os("INSTALLER_IMAGE").map(PathBuf::from);
-    let image = image.context("INSTALLER_IMAGE is not set: run `cargo xtask test cluster`")?;
+    let image = environment::INSTALLER_IMAGE.path()?;
     let cluster = Cluster::alone().await?;
     cluster.import(&image).await?;
     Namespace::with(&cluster, async |namespace| {
         let _bare = Bare::make(&cluster).await?;
         let before = files(&cluster).await?;
 
-        // Without its policy, the token could change every node: it is not used.
+        // Without its policy the token could change every node, so the label is not set.
         let binding = Some("ValidatingAdmissionPolicyBinding");
         apply_without("installer", "install", binding).await?;
         wait::until_every(Duration::from_secs(1), "the label is refused", POD, async || {
             Ok(log("label").await.contains("preopen-node is not in force").then_some(()))
         })
         .await?;
-        ensure!(label().await?.is_empty(), "a label without a policy");
+        ensure!(label().await?.is_empty(), "the label is set without a policy");
 
         apply("installer", "install").await?;
         rolled_out().await?;
-        ensure!(label().await? == "ready", "no label: {}", log("label").await);
+        ensure!(label().await? == "ready", "the label is not set: {}", log("label").await);
         namespace
             .apply(json!({
                 "apiVersion": "v1",
@@ -171,26 +170,26 @@ async fn the_installer_brings_the_shim_to_a_node_and_takes_it_away_when_no_pod_n
         namespace.wait(POD, ["wait", "--for=condition=Ready", "pod/counts"]).await?;
 
         apply("uninstall", "uninstall").await?;
-        wait::until_every(Duration::from_secs(1), "the script says what it waits for", POD, async || {
+        wait::until_every(Duration::from_secs(1), "the log names the pods to remove", POD, async || {
             Ok(log("install").await.contains("remove the pods").then_some(()))
         })
         .await?;
-        ensure!(label().await?.is_empty(), "new pods may still come");
-        namespace.kubectl(["get", "--raw", &format!("/api/v1/namespaces/{}/pods/counts:5000/proxy/livez", namespace.name())]).await?;
+        ensure!(label().await?.is_empty(), "the label is still set");
+        namespace.get("counts", "/livez").await?;
 
         namespace.wait(POD, ["delete", "pod", "counts"]).await?;
         rolled_out().await?;
         let after = files(&cluster).await?;
-        ensure!(after == before, "the node had:\n{before}\nand has:\n{after}");
+        ensure!(after == before, "before:\n{before}\nafter:\n{after}");
         Ok(())
     })
     .await
 }
 
 #[tokio::test]
-#[ignore = "needs a cluster"]
+#[ignore = "needs the node: changes its object in the API"]
 async fn the_installers_account_can_change_one_label_of_its_own_node() -> Result<()> {
-    // Alone, for the other test applies the same.
+    // Alone, because the other test applies the same objects.
     let _cluster = Cluster::alone().await?;
     let _applied = Applied;
     for file in ["namespace", "account", "own-node-only"] {
@@ -207,7 +206,7 @@ async fn the_installers_account_can_change_one_label_of_its_own_node() -> Result
             "node",
             "node",
             "--type=merge",
-            // Nothing is to be changed, for what is there already is no change.
+            // A dry run, because a repeated change would not be a change.
             "--dry-run=server",
             &patch,
         ])?;
@@ -215,7 +214,7 @@ async fn the_installers_account_can_change_one_label_of_its_own_node() -> Result
     };
     let labels =
         |name: &str, value: Option<&str>| json!({ "metadata": { "labels": { name: value } } });
-    // The API takes a moment to see a policy.
+    // The API takes a moment to enforce a policy.
     let other = || labels("x", Some("y"));
     let owner = |uid: &str| {
         let owner =
@@ -224,14 +223,14 @@ async fn the_installers_account_can_change_one_label_of_its_own_node() -> Result
     };
     wait::until_every(
         Duration::from_millis(500),
-        "the policy holds",
+        "the policy is in force",
         POD,
         async || Ok(patch("node", other()).await.is_err().then_some(())),
     )
     .await?;
     patch("node", labels("preopen/shim", Some("ready"))).await?;
     patch("node", labels("preopen/shim", None)).await?;
-    for (node, refused, says) in [
+    for (node, refused, reason) in [
         ("node", other(), "only set the label"),
         (
             "node",
@@ -260,10 +259,13 @@ async fn the_installers_account_can_change_one_label_of_its_own_node() -> Result
         ),
     ] {
         let error = patch(node, refused.clone()).await.err();
-        let error = error.with_context(|| format!("{refused} was taken from {node}"))?;
-        ensure!(format!("{error:#}").contains(says), "{refused}: {error:#}");
+        let error = error.with_context(|| format!("{refused} was accepted from {node}"))?;
+        ensure!(
+            format!("{error:#}").contains(reason),
+            "{refused}: {error:#}"
+        );
     }
-    // An owner that is no more would have the node deleted.
+    // An owner that does not exist would make Kubernetes delete the node.
     let uid = [
         "get",
         "namespace",
@@ -279,14 +281,17 @@ async fn the_installers_account_can_change_one_label_of_its_own_node() -> Result
     let replaced = patch("node", owner("no-such-uid")).await;
     let removed = patch("node", json!({ "metadata": { "ownerReferences": null } })).await;
     change(r#"{"metadata":{"ownerReferences":null}}"#).await?;
-    ready.context("with an owner, the label cannot be set")?;
+    ready.context("the label cannot be set on a node with an owner")?;
     for refused in [replaced, removed] {
         let error = refused.err().context("an owner was replaced")?;
-        let says = "nothing of a node but a label";
-        ensure!(format!("{error:#}").contains(says), "{error:#}");
+        let reason = "nothing of a node but a label";
+        ensure!(format!("{error:#}").contains(reason), "{error:#}");
     }
-    // Nor anything else that a node's kubelet may see.
+    // The account has no rights beyond the label.
     let list = kubectl::command([ACCOUNT, "get", "secrets", "--all-namespaces"])?;
-    ensure!(run_beside(list).await.is_err(), "it may read secrets");
+    ensure!(
+        run_beside(list).await.is_err(),
+        "the account may read secrets"
+    );
     Ok(())
 }

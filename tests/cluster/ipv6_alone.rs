@@ -1,27 +1,25 @@
-//! The counter on a cluster whose nodes, pods and Services have no IPv4 address.
-//!
-//! `cargo xtask test cluster` brings up another cluster for this test, after the suite's own.
+//! The counter on a cluster without IPv4 addresses. `cargo xtask test cluster` brings one up for this test, after the suite's
+//! own.
 
 use crate::cluster::Cluster;
-use crate::counter::Counter;
 use crate::execs::Exec;
 use crate::manifests::Manifests;
 use crate::namespace::Namespace;
+use crate::stateful_set::StatefulSet;
 use crate::visitors;
 use anyhow::{Result, ensure};
 
 #[tokio::test]
-#[ignore = "needs a cluster"]
+#[ignore = "needs a cluster without IPv4"]
 async fn the_counter_becomes_ready_counts_and_is_read() -> Result<()> {
     let cluster = Cluster::shared().await?;
     Namespace::with(&cluster, async |namespace| {
-        // The kubelet's probes make the pods ready.
-        let counter = Counter::start(namespace, &Manifests::only_people_count()).await?;
-        let address = counter.address().await?;
+        let counters = StatefulSet::start(namespace, &Manifests::only_people_count()).await?;
+        let address = counters.address().await?;
         ensure!(address.is_ipv6(), "{address}");
-        let before = counter.counts().await?;
+        let before = counters.counts().await?;
         let served = visitors::visits_to_all(address).await?;
-        let after = counter.counts().await?;
+        let after = counters.counts().await?;
         served.were_counted(before, after)?;
         for (number, count) in after.iter().enumerate() {
             let words = ["cat", "/app/persistent/visits.bin"];
@@ -30,7 +28,7 @@ async fn the_counter_becomes_ready_counts_and_is_read() -> Result<()> {
                 .await?;
             ensure!(
                 bytes == count.to_le_bytes(),
-                "visits-{number}: {bytes:?}, and {count} was counted"
+                "visits-{number}: the file has {bytes:?}, the count is {count}"
             );
         }
         Ok(())

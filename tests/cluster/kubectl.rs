@@ -1,45 +1,50 @@
-//! The API as operators use it: `kubectl`, with a deadline.
+//! The API as operators use it: `kubectl` with a deadline.
 
 use anyhow::{Context, Result};
 use serde_json::Value;
 use std::ffi::OsStr;
-use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
-use visits_tests::command::Bounded;
+use visits_tests::artifacts;
+use visits_tests::command::{Bounded, run_beside};
 
-/// How long it takes until a pod runs, or is gone, on a machine with other things to do.
+/// The deadline for one pod to run or to be gone, on a busy machine.
 pub(crate) const POD: Duration = Duration::from_secs(120);
 
-/// How long it may take to replace four pods, one after the other.
+/// The deadline for replacing four pods one after the other.
 pub(crate) const ROLLOUT: Duration = Duration::from_secs(300);
 
-/// How much sooner `kubectl wait` gives up than `kubectl` itself is killed, so that it can say what it waited for.
+/// How much later than its own deadline `kubectl wait` is killed, so that it can report what it waited for.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// `kubectl ARGUMENTS`, ready to run.
+/// Returns the command `kubectl ARGUMENTS`.
 pub(crate) fn command<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> Result<Command> {
-    let program = std::env::var_os("KUBECTL_BIN").map(PathBuf::from);
-    let program = program.context("KUBECTL_BIN is not set: run `cargo xtask test cluster`")?;
-    let mut command = Command::new(program);
+    let mut command = Command::new(artifacts::kubectl()?);
     command.args(arguments);
     Ok(command)
 }
 
-/// Runs it; what it printed.
-pub(crate) async fn run<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> Result<String> {
-    visits_tests::command::run_beside(command(arguments)?).await
+/// Returns `--namespace=NAME ARGUMENTS`. The option comes first, because after `--` it would belong to another program.
+pub(crate) fn in_namespace(name: &str, arguments: &[&str]) -> Vec<String> {
+    let mut words = vec![format!("--namespace={name}")];
+    words.extend(arguments.iter().map(|&word| word.to_owned()));
+    words
 }
 
-/// Runs it; what it printed, as JSON.
+/// Runs `kubectl` and returns its stdout.
+pub(crate) async fn run<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> Result<String> {
+    run_beside(command(arguments)?).await
+}
+
+/// Runs `kubectl` and returns its stdout as JSON.
 pub(crate) async fn json<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> Result<Value> {
     let mut command = command(arguments)?;
     command.arg("--output=json");
-    let printed = visits_tests::command::run_beside(command).await?;
-    serde_json::from_str(&printed).with_context(|| format!("what kubectl printed: {printed}"))
+    let printed = run_beside(command).await?;
+    serde_json::from_str(&printed).with_context(|| format!("kubectl printed: {printed}"))
 }
 
-/// Runs one that waits, so long: `wait`, `rollout status`, `delete`.
+/// Runs a subcommand that waits, such as `wait`, `rollout status` or `delete`, with this deadline.
 pub(crate) async fn wait<A: AsRef<OsStr>>(
     deadline: Duration,
     arguments: impl IntoIterator<Item = A>,
@@ -50,7 +55,7 @@ pub(crate) async fn wait<A: AsRef<OsStr>>(
     Ok(String::from_utf8_lossy(&bounded.run_beside().await?).into_owned())
 }
 
-/// Applies an object, in the namespace it names.
+/// Applies an object in the namespace of its metadata.
 pub(crate) async fn apply(object: &Value) -> Result<()> {
     let apply = command(["apply", "--filename=-"])?;
     let applied = Bounded::new(apply).input(object.to_string()).run_beside();

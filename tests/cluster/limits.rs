@@ -19,16 +19,16 @@ fi"#;
 /// The limits of a container.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Limits {
-    /// Bytes of memory.
+    /// The memory in bytes.
     pub(crate) memory: u64,
-    /// Its share of the CPU if that is scarce: `cpu.shares`, or `cpu.weight` in version 2 of cgroups.
+    /// The share of scarce CPU time: `cpu.shares`, or `cpu.weight` in version 2 of cgroups.
     pub(crate) cpu_share: u64,
-    /// The number of CPUs that it may use, if that is limited.
+    /// The number of CPUs that it may use, or `None` without a limit.
     pub(crate) cpu_time: Option<f64>,
 }
 
 impl Limits {
-    /// Reads those of the cgroup of a process.
+    /// Reads the limits of a process's cgroup.
     pub(crate) async fn of(cluster: &Cluster, process: u32) -> Result<Self> {
         let printed = cluster.shell(&format!("process={process}\n{READ}")).await?;
         Self::parse(&printed)
@@ -41,7 +41,7 @@ impl Limits {
             return None;
         };
         let period: f64 = period.parse().ok()?;
-        // Without a limit the quota is -1, or `max`.
+        // Without a limit the quota is -1 or `max`.
         let quota = quota.parse::<f64>().ok().filter(|quota| *quota > 0.0);
         Some(Self {
             memory: memory.parse().ok()?,

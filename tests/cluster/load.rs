@@ -1,8 +1,9 @@
-//! Load: visitors that go on until they are told to stop, and what became of each visit.
+//! Load: visitors that visit until they are stopped, and the outcome of each visit.
 //!
-//! Half of them keep their connection while the server does, as browsers and proxies do; the others take a new one for
-//! each visit. Only connecting is tried again: a request that was sent and not answered is a failure.
+//! Half of the visitors keep their connection while the server does, as browsers and proxies do. The others open a new one for
+//! each visit. Only connecting is retried: a request that gets no response is a failure.
 
+use crate::stateful_set::StatefulSet;
 use crate::visitors::{Served, visit};
 use anyhow::{Context, Result, ensure};
 use futures::future::join_all;
@@ -14,18 +15,19 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 use visits_tests::{Connection, wait};
 
-/// Visitors of each kind.
+/// The number of visitors of each kind.
 const VISITORS: usize = 16;
 
-/// What a visitor pauses between two visits: the node has two cores, and other things to do on them.
+/// A visitor's pause between two visits, which leaves CPU time for the node.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// How long one attempt to connect may take, and one visit. A node that is gone answers neither.
+/// The deadline of one attempt to connect. A node that is down does not refuse it.
 const ATTEMPT: Duration = Duration::from_secs(2);
+/// The deadline of one visit.
 const VISIT: Duration = Duration::from_secs(10);
 
-/// How long visitors try to connect before they call that a failure.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long visitors try to connect before they record a failure.
+const RETRIES: Duration = Duration::from_secs(30);
 
 /// Visitors at work.
 #[derive(Debug)]
@@ -41,21 +43,21 @@ struct Shared {
     answered: AtomicU64,
 }
 
-/// What became of all visits.
+/// The outcome of all visits.
 #[derive(Debug, Default)]
 pub(crate) struct Report {
-    /// What was answered.
+    /// The responses.
     pub(crate) served: Served,
-    /// How many were sent, answered or not.
+    /// The number of visits sent, with or without a response.
     pub(crate) sent: u64,
-    /// Why those that were not answered were not.
+    /// The errors of the visits without a response.
     pub(crate) failures: Vec<String>,
-    /// Attempts to connect that failed.
+    /// The number of failed attempts to connect.
     pub(crate) refused: u64,
 }
 
 impl Load {
-    /// Starts to visit.
+    /// Starts the visitors.
     pub(crate) fn start(address: SocketAddr) -> Self {
         let shared = Arc::new(Shared {
             address,
@@ -67,17 +69,17 @@ impl Load {
         Self { shared, visitors }
     }
 
-    /// Waits until so many more visits are answered.
+    /// Waits for this number of further responses.
     pub(crate) async fn goes_on(&self, visits: u64) -> Result<()> {
         let wanted = self.shared.answered.load(Ordering::Relaxed) + visits;
-        wait::until("visits are answered", PATIENCE, async || {
+        wait::until("responses to visits", RETRIES, async || {
             let answered = self.shared.answered.load(Ordering::Relaxed);
             Ok((answered >= wanted).then_some(()))
         })
         .await
     }
 
-    /// Lets every visitor finish.
+    /// Stops the visitors after their current visit and returns the outcome.
     pub(crate) async fn end(self) -> Result<Report> {
         self.shared.stop.store(true, Ordering::Relaxed);
         let mut all = Report::default();
@@ -93,7 +95,7 @@ impl Load {
 }
 
 impl Report {
-    /// Checks that every visit was answered.
+    /// Fails if a visit got no response.
     pub(crate) fn no_visit_failed(&self) -> Result<()> {
         ensure!(
             self.failures.is_empty(),
@@ -104,6 +106,28 @@ impl Report {
         );
         Ok(())
     }
+}
+
+/// Runs an event under load. Fails unless every visit got a response and was counted exactly once.
+pub(crate) async fn during(
+    counters: &StatefulSet<'_>,
+    event: impl AsyncFnOnce(&Load) -> Result<()>,
+) -> Result<()> {
+    let before = counters.counts().await?;
+    let load = Load::start(counters.address().await?);
+    load.goes_on(100).await?;
+    event(&load).await?;
+    load.goes_on(100).await?;
+    let report = load.end().await?;
+    let after = counters.counts().await?;
+    eprintln!(
+        "{} of {} visits got a response, {} attempts to connect failed; counted {after:?}",
+        report.served.total(),
+        report.sent,
+        report.refused
+    );
+    report.no_visit_failed()?;
+    report.served.were_counted(before, after)
 }
 
 async fn visit_on(shared: Arc<Shared>, keeps: bool) -> Report {
@@ -135,7 +159,9 @@ async fn visit_on(shared: Arc<Shared>, keeps: bool) -> Report {
                     .failures
                     .push(format!("on a {kind} connection: {error:#}"));
             }
-            Err(_) => report.failures.push(format!("no answer within {VISIT:?}")),
+            Err(_) => report
+                .failures
+                .push(format!("no response within {VISIT:?}")),
         }
         if !keeps {
             sleep(PAUSE).await;
@@ -145,7 +171,7 @@ async fn visit_on(shared: Arc<Shared>, keeps: bool) -> Report {
 }
 
 async fn connect(shared: &Shared, refused: &mut u64) -> Result<Connection> {
-    let end = Instant::now() + PATIENCE;
+    let end = Instant::now() + RETRIES;
     loop {
         let error = match timeout(ATTEMPT, Connection::open(shared.address)).await {
             Ok(Ok(connection)) => return Ok(connection),

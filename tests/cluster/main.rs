@@ -1,25 +1,25 @@
-//! The counter on a real Kubernetes: what its users and operators are promised, tried with the manifests as they are.
+//! The counter on a real Kubernetes: the promises to its users and operators, tested with the unchanged manifests.
 //!
-//! The suite runs as root on Linux against a cluster of one node, which `KUBECONFIG` names and `CLUSTER_BIN` commands
-//! (`visits-cluster`). What it stands on:
+//! `KUBECONFIG` names the cluster. The suite's own has one node, which the tool in `CLUSTER_BIN` (`visits-cluster`) controls. On
+//! any other cluster the tests run that need no access to the node: see README.md. Shared parts:
 //!
-//! - [`cluster`]: the node, beside other tests or alone: commands in it, restarts, its logs
+//! - [`cluster`]: the cluster, shared or alone; commands on its node, restarts, logs, images
 //! - [`kubectl`]: the API, as operators use it
-//! - [`namespace`]: a namespace for each test, and [`diagnosis`], the report of it when the test fails
-//! - [`manifests`]: the manifests of `k8s/`, as they are or with a patch
-//! - [`counter`]: the counter in a namespace: applied, ready, visited, read
-//! - [`pods`]: one pod as the API and as the kernel have it, and its [`limits`]
-//! - [`specs`]: pods of a test's own, with components and native programs
-//! - [`execs`], [`shell`], [`sessions`]: `kubectl exec`, lines of the documentation, programs that a test talks to
-//! - [`traces`]: what a container has on the node
-//! - [`visitors`], [`load`]: who visits through the Service, what they were told, and whether that was counted
-//! - [`images`], [`disk`]: images made here, and volumes that really have a size
+//! - [`namespace`]: a namespace for each test, and [`diagnosis`], the report of a failed one
+//! - [`manifests`]: the manifests of `k8s/`, unchanged or with a patch
+//! - [`stateful_set`]: the counters in a namespace: applied, ready, visited, read
+//! - [`pods`]: one pod as the API and the kernel see it, and its [`limits`]
+//! - [`specs`]: pods that a test defines itself, with components and native programs
+//! - [`execs`], [`shell`], [`sessions`]: `kubectl exec`, lines of the documentation, interactive programs
+//! - [`traces`]: the processes, mounts and files of a container on the node
+//! - [`visitors`], [`load`]: visits through the Service, and whether the counts match their responses
+//! - [`images`], [`disk`]: images for the tests, and volumes with a real size
 //!
-//! Every test is ignored unless asked for, because it needs a cluster; `cargo xtask test cluster` asks where it can.
+//! Every test is ignored by default, and the reason states its needs: `needs a cluster` is any cluster with the shim, `needs the
+//! node: …` is the suite's own. `cargo xtask test cluster` runs the tests whose needs are met.
 #![cfg(target_os = "linux")]
 
 mod cluster;
-mod counter;
 mod diagnosis;
 mod disk;
 mod execs;
@@ -33,6 +33,7 @@ mod pods;
 mod sessions;
 mod shell;
 mod specs;
+mod stateful_set;
 mod traces;
 mod visitors;
 

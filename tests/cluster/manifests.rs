@@ -1,4 +1,4 @@
-//! The manifests of `k8s/`: as they are, or with what a test changes laid over them, as a user's own overlay would.
+//! The manifests of `k8s/`, unchanged or with a test's changes in an overlay, as users make their own.
 
 use crate::namespace::Namespace;
 use anyhow::{Context, Result};
@@ -6,19 +6,19 @@ use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
-/// Where all of them are.
+/// The directory of the manifests.
 const K8S: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../k8s");
 
-/// A directory that `kubectl apply -k` takes.
+/// A directory for `kubectl apply -k`.
 #[derive(Debug)]
 pub(crate) struct Manifests {
     directory: PathBuf,
-    /// Holds the directories of those that were laid over each other: they are read when they are applied.
+    /// The overlays' directories, which must exist until they are applied.
     overlays: Vec<TempDir>,
 }
 
 impl Manifests {
-    /// The base: probes count, as they did in the Python app.
+    /// Returns the base, in which probes count as in the Python app.
     pub(crate) fn base() -> Self {
         Self {
             directory: K8S.into(),
@@ -26,12 +26,12 @@ impl Manifests {
         }
     }
 
-    /// The overlay by which only people count, so that a test knows every visit there is.
+    /// Returns the overlay in which probes do not count, so that a test knows every visit.
     pub(crate) fn only_people_count() -> Self {
         Self::overlay("probes-healthz")
     }
 
-    /// One of `k8s/overlays`.
+    /// Returns an overlay of `k8s/overlays`.
     pub(crate) fn overlay(name: &str) -> Self {
         Self {
             directory: Path::new(K8S).join("overlays").join(name),
@@ -39,11 +39,11 @@ impl Manifests {
         }
     }
 
-    /// All of `k8s/overlays`.
+    /// Returns the names of all overlays in `k8s/overlays`.
     pub(crate) fn overlays() -> Result<Vec<String>> {
         let directory = Path::new(K8S).join("overlays");
         let entries = std::fs::read_dir(&directory);
-        let entries = entries.with_context(|| format!("read {}", directory.display()))?;
+        let entries = entries.with_context(|| format!("cannot read {}", directory.display()))?;
         let mut names = Vec::new();
         for entry in entries {
             names.push(entry?.file_name().to_string_lossy().into_owned());
@@ -52,33 +52,39 @@ impl Manifests {
         Ok(names)
     }
 
-    /// The same with the counter's image replaced by this one, `NAME:TAG`.
+    /// Replaces the counter's image by `NAME:TAG`.
     pub(crate) fn with_image(self, image: &str) -> Result<Self> {
         let (name, tag) = image.rsplit_once(':').context("an image without a tag")?;
         let images = json!([{ "name": "localhost/visits", "newName": name, "newTag": tag }]);
         self.with("images", images)
     }
 
-    /// The same with these operations of a JSON patch on the StatefulSet.
+    /// Changes the number of pods.
+    pub(crate) fn with_replicas(self, replicas: usize) -> Result<Self> {
+        let replicas = json!([{ "op": "add", "path": "/spec/replicas", "value": replicas }]);
+        self.with_patch(replicas)
+    }
+
+    /// Applies a JSON patch to the StatefulSet.
     pub(crate) fn with_patch(self, operations: Value) -> Result<Self> {
         let target = json!({ "kind": "StatefulSet", "name": "visits" });
         let patch = json!({ "target": target, "patch": operations.to_string() });
         self.with("patches", json!([patch]))
     }
 
-    /// Applies all of it in a namespace.
+    /// Applies the manifests in a namespace.
     pub(crate) async fn apply(&self, namespace: &Namespace<'_>) -> Result<()> {
         let apply = ["apply", "--kustomize", &self.path()];
         namespace.kubectl(apply).await.map(drop)
     }
 
-    /// Where they are.
+    /// Returns the directory's path.
     pub(crate) fn path(&self) -> String {
         self.directory.to_string_lossy().into_owned()
     }
 
     fn with(mut self, field: &str, value: Value) -> Result<Self> {
-        let overlay = TempDir::new().context("make a directory for an overlay")?;
+        let overlay = TempDir::new().context("cannot create a directory for an overlay")?;
         let kustomization = json!({
             "apiVersion": "kustomize.config.k8s.io/v1beta1",
             "kind": "Kustomization",
@@ -87,14 +93,14 @@ impl Manifests {
         });
         let file = overlay.path().join("kustomization.yaml");
         std::fs::write(&file, kustomization.to_string())
-            .with_context(|| format!("write {}", file.display()))?;
+            .with_context(|| format!("cannot write {}", file.display()))?;
         self.directory = overlay.path().to_owned();
         self.overlays.push(overlay);
         Ok(self)
     }
 }
 
-/// The way from one directory to another, for kustomize takes no absolute one.
+/// Returns the relative path from one directory to another. kustomize refuses absolute paths.
 fn relative(from: &Path, to: &Path) -> Result<PathBuf> {
     let real = |path: &Path| {
         path.canonicalize()

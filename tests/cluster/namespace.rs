@@ -1,4 +1,4 @@
-//! A namespace for each test, so that tests run side by side and leave nothing behind.
+//! A namespace for each test, so that tests can run side by side and leave nothing behind.
 
 use crate::cluster::Cluster;
 use crate::diagnosis;
@@ -10,10 +10,10 @@ use std::time::Duration;
 use visits_tests::command::Bounded;
 use visits_tests::wait;
 
-/// How long kubelet may take to tell what happened to a pod.
+/// How long kubelet may take to report an event of a pod.
 const EVENT: Duration = Duration::from_secs(90);
 
-/// A namespace. With everything in it, volumes too, it is deleted on drop; its pods and claims are gone then.
+/// A namespace. It is deleted on drop with everything in it, including volumes. The drop waits for its pods and claims.
 #[derive(Debug)]
 pub(crate) struct Namespace<'c> {
     name: String,
@@ -21,7 +21,7 @@ pub(crate) struct Namespace<'c> {
 }
 
 impl<'c> Namespace<'c> {
-    /// Runs a test in a new namespace, which enforces what the manifests promise to keep: baseline.
+    /// Runs a test in a new namespace. The namespace enforces the Pod Security standard that the manifests comply with: baseline.
     pub(crate) async fn with(
         cluster: &'c Cluster,
         test: impl AsyncFnOnce(&Namespace<'c>) -> Result<()>,
@@ -29,7 +29,7 @@ impl<'c> Namespace<'c> {
         Self::with_security(cluster, "baseline", test).await
     }
 
-    /// The same in a namespace that enforces another Pod Security standard.
+    /// Runs a test in a new namespace that enforces another Pod Security standard.
     pub(crate) async fn with_security(
         cluster: &'c Cluster,
         standard: &str,
@@ -49,30 +49,30 @@ impl<'c> Namespace<'c> {
         }))
         .await?;
         let tested = test(&namespace).await;
-        tested.map_err(|error| anyhow!("{error:#}\n{}", diagnosis::of(&namespace)))
+        tested.map_err(|error| anyhow!("{error:#}\n{}", diagnosis::of(cluster, namespace.name())))
     }
 
-    /// Its name.
+    /// Returns its name.
     pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
-    /// The cluster that it is on.
+    /// Returns its cluster.
     pub(crate) fn cluster(&self) -> &'c Cluster {
         self.cluster
     }
 
-    /// `kubectl` in it; what it printed.
+    /// Runs `kubectl` in it and returns the stdout.
     pub(crate) async fn kubectl<const N: usize>(&self, arguments: [&str; N]) -> Result<String> {
         kubectl::run(self.words(&arguments)).await
     }
 
-    /// The same, as JSON.
+    /// Runs `kubectl` in it and returns the stdout as JSON.
     pub(crate) async fn json<const N: usize>(&self, arguments: [&str; N]) -> Result<Value> {
         kubectl::json(self.words(&arguments)).await
     }
 
-    /// The same for what waits, so long.
+    /// Runs a subcommand of `kubectl` that waits, with this deadline.
     pub(crate) async fn wait<const N: usize>(
         &self,
         deadline: Duration,
@@ -81,15 +81,26 @@ impl<'c> Namespace<'c> {
         kubectl::wait(deadline, self.words(&arguments)).await
     }
 
-    /// Applies an object here.
+    /// Applies an object in it.
     pub(crate) async fn apply(&self, mut object: Value) -> Result<()> {
         object["metadata"]["namespace"] = self.name.as_str().into();
         kubectl::apply(&object).await
     }
 
+    /// Returns the API's path to a pod's port 5000, which proxies requests to it.
+    pub(crate) fn proxy(&self, pod: &str, path: &str) -> String {
+        let name = &self.name;
+        format!("/api/v1/namespaces/{name}/pods/{pod}:5000/proxy{path}")
+    }
+
+    /// Requests a path of a pod through the API and returns the response's body.
+    pub(crate) async fn get(&self, pod: &str, path: &str) -> Result<String> {
+        self.kubectl(["get", "--raw", &self.proxy(pod, path)]).await
+    }
+
     /// Waits for an event of this object whose message has these words, and returns the message.
     pub(crate) async fn event(&self, object: &str, words: &str) -> Result<String> {
-        let what = format!("an event of {object} that says {words:?}");
+        let what = format!("an event of {object} with {words:?}");
         let field = format!("--field-selector=involvedObject.name={object}");
         wait::until_every(Duration::from_millis(500), &what, EVENT, async || {
             let events = self.json(["get", "events", &field]).await?;
@@ -100,11 +111,9 @@ impl<'c> Namespace<'c> {
         .await
     }
 
-    /// `ARGUMENTS --namespace NAME`, the option where it cannot be taken for another command's.
+    /// Returns these arguments of `kubectl`, in this namespace.
     pub(crate) fn words(&self, arguments: &[&str]) -> Vec<String> {
-        let mut words = vec![format!("--namespace={}", self.name)];
-        words.extend(arguments.iter().map(|&word| word.to_owned()));
-        words
+        kubectl::in_namespace(&self.name, arguments)
     }
 
     fn delete(&self) -> Result<()> {
@@ -112,8 +121,8 @@ impl<'c> Namespace<'c> {
             let command = kubectl::command(arguments)?;
             Bounded::new(command).within(POD).run().map(drop)
         };
-        // Nobody visits any more, so nothing is to be drained. Then the namespace needs no more waiting for: its own end
-        // takes the API some seconds even when it is empty.
+        // No visitor is left, so no request needs draining. Deleting even an empty namespace takes some seconds, which need no
+        // wait.
         now(&[
             "--namespace",
             &self.name,
@@ -131,7 +140,7 @@ impl<'c> Namespace<'c> {
 impl Drop for Namespace<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!("{}", diagnosis::of(self));
+            eprintln!("{}", diagnosis::of(self.cluster, &self.name));
         }
         if let Err(error) = self.delete() {
             eprintln!("note: namespace {} is left behind: {error:#}", self.name);
@@ -139,7 +148,7 @@ impl Drop for Namespace<'_> {
     }
 }
 
-/// The objects of a list.
+/// Returns the objects of a list.
 pub(crate) fn items(list: &Value) -> impl Iterator<Item = &Value> {
     list["items"].as_array().into_iter().flatten()
 }

@@ -1,66 +1,59 @@
-//! The node's own programs end and start again, one by one and all at once.
+//! Restarts of the node's programs, one by one and all at once.
 
 use crate::cluster::Cluster;
-use crate::counter::{Counter, REPLICAS};
 use crate::kubectl::{self, POD};
-use crate::load::Load;
+use crate::load::{self, Load};
 use crate::manifests::Manifests;
 use crate::namespace::{Namespace, items};
 use crate::pods::Pod;
+use crate::stateful_set::{REPLICAS, StatefulSet};
 use crate::visitors;
 use anyhow::{Result, ensure};
 use std::time::Duration;
 use visits_tests::wait;
 
-/// A program of the node starts again while people visit: their pods never notice, and it finds its pods again.
-async fn visitors_do_not_notice_the_restart_of(program: &str) -> Result<()> {
+/// Restarts a program of the node under load. Fails if a visit fails, or unless the program then finds its pods again.
+async fn no_visitor_notices_a_restart_of(program: &str) -> Result<()> {
     let cluster = Cluster::alone().await?;
     Namespace::with(&cluster, async |namespace| {
-        let counter = Counter::start(namespace, &Manifests::only_people_count()).await?;
-        let before = counter.pods().await?;
-        let counts = counter.counts().await?;
-        let load = Load::start(counter.address().await?);
-        load.goes_on(100).await?;
-        cluster.restart(program).await?;
-        load.goes_on(100).await?;
-        // It is at work again once it has replaced a pod.
-        namespace.wait(POD, ["delete", "pod", "visits-3"]).await?;
-        Pod::ready(namespace, "visits-3").await?;
-        load.goes_on(100).await?;
-        let report = load.end().await?;
-        for (before, after) in before.iter().zip(counter.pods().await?).take(REPLICAS - 1) {
+        let counters = StatefulSet::start(namespace, &Manifests::only_people_count()).await?;
+        let before = counters.pods().await?;
+        load::during(&counters, async |load| {
+            cluster.restart(program).await?;
+            load.goes_on(100).await?;
+            // A replaced pod shows that the program works again.
+            namespace.wait(POD, ["delete", "pod", "visits-3"]).await?;
+            Pod::ready(namespace, "visits-3").await.map(drop)
+        })
+        .await?;
+        for (before, after) in before.iter().zip(counters.pods().await?).take(REPLICAS - 1) {
             ensure!(
                 before.uid() == after.uid(),
                 "{} is another pod",
                 after.name()
             );
-            ensure!(after.is_ready(), "{} is not ready", after.name());
-            ensure!(after.restarts() == 0, "{} restarts", after.restarts());
+            after.check_undisturbed()?;
         }
-        report.no_visit_failed()?;
-        report
-            .served
-            .were_counted(counts, counter.counts().await?)?;
         no_pod_is_left_over(&cluster).await
     })
     .await
 }
 
 #[tokio::test]
-#[ignore = "needs a cluster"]
-async fn kubelet_restarts_and_no_visitor_notices() -> Result<()> {
-    visitors_do_not_notice_the_restart_of("kubelet").await
+#[ignore = "needs the node: restarts kubelet on it"]
+async fn no_visitor_notices_a_restart_of_kubelet() -> Result<()> {
+    no_visitor_notices_a_restart_of("kubelet").await
 }
 
 #[tokio::test]
-#[ignore = "needs a cluster"]
-async fn containerd_restarts_and_no_visitor_notices() -> Result<()> {
-    visitors_do_not_notice_the_restart_of("containerd").await
+#[ignore = "needs the node: restarts containerd on it"]
+async fn no_visitor_notices_a_restart_of_containerd() -> Result<()> {
+    no_visitor_notices_a_restart_of("containerd").await
 }
 
 #[tokio::test]
-#[ignore = "needs a cluster"]
-async fn what_kubelet_sets_for_the_whole_kernel_is_not_set_on_the_machine() -> Result<()> {
+#[ignore = "needs the node: reads kernel parameters on it"]
+async fn kernel_parameters_that_kubelet_sets_stay_on_the_node() -> Result<()> {
     let cluster = Cluster::shared().await?;
     for name in [
         "kernel/panic",
@@ -70,40 +63,43 @@ async fn what_kubelet_sets_for_the_whole_kernel_is_not_set_on_the_machine() -> R
         let over = cluster
             .shell(&format!("stat -fc %T /proc/sys/{name}"))
             .await?;
-        ensure!(over.trim() == "tmpfs", "{name} is the machine's: {over}");
+        ensure!(
+            over.trim() == "tmpfs",
+            "{name} belongs to the machine: {over}"
+        );
     }
-    // kubelet has set what it wants all the same.
+    // kubelet has set its own value all the same.
     let panic = cluster.shell("cat /proc/sys/kernel/panic_on_oops").await?;
     ensure!(panic.trim() == "1", "kernel/panic_on_oops is {panic}");
     Ok(())
 }
 
 #[tokio::test]
-#[ignore = "needs a cluster"]
-async fn a_node_that_is_cut_off_its_power_under_load_loses_no_visit_and_no_pod() -> Result<()> {
+#[ignore = "needs the node: kills it"]
+async fn a_power_cut_under_load_loses_no_visit_and_no_pod() -> Result<()> {
     let cluster = Cluster::alone().await?;
     Namespace::with(&cluster, async |namespace| {
-        let counter = Counter::start(namespace, &Manifests::only_people_count()).await?;
-        let address = counter.address().await?;
+        let counters = StatefulSet::start(namespace, &Manifests::only_people_count()).await?;
+        let address = counters.address().await?;
         visitors::visits_to_all(address).await?;
-        let before = counter.counts().await?;
+        let before = counters.counts().await?;
         let load = Load::start(address);
         load.goes_on(200).await?;
         cluster.stop().await?;
         let report = load.end().await?;
         ensure!(!report.failures.is_empty(), "the node was not stopped");
         cluster.start().await?;
-        // The API still says what was true before. The first thing to come true only now is a pod's new container.
+        // The API still has the state from before the stop. A new container of a pod is the first change.
         for number in 0..REPLICAS {
             let name = format!("visits-{number}");
             let restarted = |pod: &Pod| pod.restarts() == 1 && pod.is_ready();
             Pod::once(namespace, &name, "it runs again", restarted).await?;
         }
-        let after = counter.counts().await?;
+        let after = counters.counts().await?;
         report.served.were_not_lost(before, after, report.sent)?;
-        let served = visitors::visits_to_all(counter.address().await?).await?;
-        served.were_counted(after, counter.counts().await?)?;
-        // What was there before can also go.
+        let served = visitors::visits_to_all(counters.address().await?).await?;
+        served.were_counted(after, counters.counts().await?)?;
+        // A pod from before the stop can be deleted.
         namespace.wait(POD, ["delete", "pod", "visits-3"]).await?;
         Pod::ready(namespace, "visits-3").await?;
         no_pod_is_left_over(&cluster).await
@@ -111,9 +107,9 @@ async fn a_node_that_is_cut_off_its_power_under_load_loses_no_visit_and_no_pod()
     .await
 }
 
-/// Checks that no pod waits for its end, and that the node runs a shim for each pod and none for any other.
+/// Waits until no pod is terminating and the node runs exactly one shim a pod.
 async fn no_pod_is_left_over(cluster: &Cluster) -> Result<()> {
-    let what = "as many shims as pods, and no pod that waits for its end";
+    let what = "one shim a pod, and no terminating pod";
     wait::until_every(Duration::from_secs(1), what, POD, async || {
         let pods = kubectl::json(["get", "pods", "--all-namespaces"]).await?;
         let ending = items(&pods).any(|pod| !pod["metadata"]["deletionTimestamp"].is_null());

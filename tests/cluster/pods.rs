@@ -1,4 +1,4 @@
-//! One pod, as the API and as the node's kernel have it.
+//! One pod, as the API and the node's kernel see it.
 
 use crate::cluster::Cluster;
 use crate::kubectl::POD;
@@ -8,22 +8,22 @@ use serde_json::Value;
 use std::time::Duration;
 use visits_tests::wait;
 
-/// A pod at the time of asking.
+/// A pod as it was when it was read.
 #[derive(Debug)]
 pub(crate) struct Pod(Value);
 
 impl Pod {
-    /// Asks for it.
+    /// Reads the pod.
     pub(crate) async fn read(namespace: &Namespace<'_>, name: &str) -> Result<Self> {
         namespace.json(["get", "pod", name]).await.map(Self)
     }
 
-    /// Waits until it is ready, whichever pod bears the name.
+    /// Waits until the pod with this name is ready. It may be replaced meanwhile.
     pub(crate) async fn ready(namespace: &Namespace<'_>, name: &str) -> Result<Self> {
         Self::once(namespace, name, "it is ready", Self::is_ready).await
     }
 
-    /// Waits until this is true of it. For that moment it may be missing.
+    /// Waits until the pod meets a condition. It may be missing meanwhile.
     pub(crate) async fn once(
         namespace: &Namespace<'_>,
         name: &str,
@@ -33,7 +33,7 @@ impl Pod {
         Self::once_within(POD, namespace, name, what, wanted).await
     }
 
-    /// The same, so long.
+    /// Waits like [`Pod::once`], with another deadline.
     pub(crate) async fn once_within(
         deadline: Duration,
         namespace: &Namespace<'_>,
@@ -51,17 +51,17 @@ impl Pod {
         .await
     }
 
-    /// Its name.
+    /// Returns its name.
     pub(crate) fn name(&self) -> &str {
         text(&self.0["metadata"]["name"])
     }
 
-    /// By which it is told from another of its name.
+    /// Returns its unique id, which differs from a later pod's with the same name.
     pub(crate) fn uid(&self) -> &str {
         text(&self.0["metadata"]["uid"])
     }
 
-    /// Whether it gets visitors.
+    /// Returns whether it gets visitors.
     pub(crate) fn is_ready(&self) -> bool {
         let conditions = self.0["status"]["conditions"].as_array();
         conditions
@@ -71,7 +71,7 @@ impl Pod {
             && self.0["metadata"]["deletionTimestamp"].is_null()
     }
 
-    /// `Running`, `Pending` and so on.
+    /// Returns its phase, such as `Running` or `Pending`.
     pub(crate) fn phase(&self) -> &str {
         text(&self.0["status"]["phase"])
     }
@@ -81,9 +81,23 @@ impl Pod {
         self.container()["state"]["running"].is_object()
     }
 
-    /// How often its container was started again.
+    /// Returns how often its container was restarted.
     pub(crate) fn restarts(&self) -> u64 {
         self.container()["restartCount"].as_u64().unwrap_or(0)
+    }
+
+    /// Fails if its container was restarted.
+    pub(crate) fn check_not_restarted(&self) -> Result<()> {
+        let restarts = self.restarts();
+        ensure!(restarts == 0, "{}: {restarts} restarts", self.name());
+        Ok(())
+    }
+
+    /// Fails if its container was restarted or is not ready.
+    pub(crate) fn check_undisturbed(&self) -> Result<()> {
+        self.check_not_restarted()?;
+        ensure!(self.is_ready(), "{} is not ready", self.name());
+        Ok(())
     }
 
     /// Returns the resources of its container, as kubelet reports them.
@@ -99,23 +113,23 @@ impl Pod {
         })
     }
 
-    /// The image that runs, by what is in it.
+    /// Returns the digest of the image that runs.
     pub(crate) fn image(&self) -> &str {
         text(&self.container()["imageID"])
     }
 
-    /// How its container ended the last time.
+    /// Returns how its container ended the last time.
     pub(crate) fn last_end(&self) -> &Value {
         &self.container()["lastState"]["terminated"]
     }
 
-    /// Its container, as the manifests gave it.
+    /// Returns its container as the manifests define it.
     pub(crate) fn spec(&self) -> &Value {
         &self.0["spec"]["containers"][0]
     }
 
-    /// The container that runs before, likewise.
-    pub(crate) fn first(&self) -> &Value {
+    /// Returns its first init container as the manifests define it.
+    pub(crate) fn init_spec(&self) -> &Value {
         &self.0["spec"]["initContainers"][0]
     }
 
@@ -138,7 +152,7 @@ impl Pod {
         Ok(id)
     }
 
-    /// The first process of its container, as the node sees it: the kernel knows which belong to it.
+    /// Returns the id, on the node, of its container's first process.
     pub(crate) async fn process(&self, cluster: &Cluster) -> Result<u32> {
         let id = self.container_id()?;
         let found = cluster
@@ -160,8 +174,8 @@ impl Pod {
     }
 }
 
-/// The memory, in bytes, that the kernel has counted for the cgroup of this process and that it would not give back: what
-/// kubelet calls the working set.
+/// Returns the working set, as kubelet calls it, of a process's cgroup: the memory in bytes without what the kernel would
+/// reclaim first.
 pub(crate) async fn working_set(cluster: &Cluster, process: u32) -> Result<u64> {
     let printed = cluster
         .shell(&format!(

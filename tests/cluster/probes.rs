@@ -16,10 +16,10 @@ const READY: &str = "/app/persistent/ready";
 /// A file that makes kubelet restart it.
 const DEAD: &str = "/app/persistent/dead";
 
-/// The time for three probes that time out.
+/// The deadline for three probes to time out.
 const TIMEOUTS: Duration = Duration::from_secs(90);
 
-/// Makes a probe that runs this command each second and reports its first failure.
+/// Returns a probe that runs this command each second and fails at the first failure.
 fn each_second(words: &[&str]) -> Value {
     let mut probe = specs::exec(words);
     probe["periodSeconds"] = 1.into();
@@ -36,7 +36,7 @@ async fn exec_probes_of_a_component_decide_whether_it_is_ready_and_when_it_is_re
     let cluster = Cluster::shared().await?;
     Namespace::with(&cluster, async |namespace| {
         let mut component = specs::component("visits");
-        // The files go to the container's own file system, so the next container begins without them.
+        // The files lie in the container's own file system, so the next container starts without them.
         component["volumeMounts"] = json!([]);
         component["readinessProbe"] = each_second(&["test", "-e", READY]);
         component["livenessProbe"] = each_second(&["test", "!", "-e", DEAD]);
@@ -48,7 +48,7 @@ async fn exec_probes_of_a_component_decide_whether_it_is_ready_and_when_it_is_re
         exec().text(&["rm", READY]).await?;
         let what = "it is not ready";
         let pod = Pod::once(namespace, "counter", what, |pod| !pod.is_ready()).await?;
-        ensure!(pod.restarts() == 0, "{} restarts", pod.restarts());
+        pod.check_not_restarted()?;
         exec().text(&["touch", READY]).await?;
         Pod::ready(namespace, "counter").await?;
 
@@ -65,7 +65,7 @@ async fn exec_probes_of_a_component_decide_whether_it_is_ready_and_when_it_is_re
 }
 
 #[tokio::test]
-#[ignore = "needs a cluster"]
+#[ignore = "needs the node: counts processes on it"]
 async fn an_exec_probe_that_times_out_is_killed() -> Result<()> {
     let cluster = Cluster::shared().await?;
     Namespace::with(&cluster, async |namespace| {
@@ -98,7 +98,7 @@ async fn an_exec_probe_that_times_out_is_killed() -> Result<()> {
             pod.restarts()
         );
         for id in pod.container_ids()? {
-            // grep fails if a process of the node ends meanwhile, whatever it has found.
+            // grep fails if a process of the node ends meanwhile, even if it has found matches.
             let processes = cluster
                 .shell(&format!("grep -ls {id} /proc/[0-9]*/cgroup || true"))
                 .await?;

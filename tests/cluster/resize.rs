@@ -1,14 +1,14 @@
-//! In-place resize: the limits that the API reports are those that the kernel enforces and the component keeps below.
+//! In-place resize: the API reports the limits that the kernel enforces and that the component stays below.
 
 use crate::cluster::Cluster;
-use crate::counter::Counter;
 use crate::health::misbehaving;
 use crate::kubectl::POD;
 use crate::limits::Limits;
-use crate::load::Load;
+use crate::load;
 use crate::manifests::Manifests;
 use crate::namespace::Namespace;
 use crate::pods::Pod;
+use crate::stateful_set::StatefulSet;
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -17,7 +17,7 @@ use visits_tests::wait;
 const PAUSE: Duration = Duration::from_millis(500);
 const MIB: u64 = 1 << 20;
 
-/// Requests other resources for the counter of a pod.
+/// Requests other resources for a pod's counter.
 async fn request(namespace: &Namespace<'_>, pod: &str, resources: &Value) -> Result<()> {
     let containers = json!([{ "name": "visits", "resources": resources }]);
     let patch = json!({ "spec": { "containers": containers } }).to_string();
@@ -40,75 +40,65 @@ async fn resized(namespace: &Namespace<'_>, pod: &str, resources: &Value) -> Res
 }
 
 #[tokio::test]
-#[ignore = "needs a cluster"]
-async fn a_counter_is_resized_up_and_down_under_load_without_a_restart_or_a_lost_visit()
--> Result<()> {
+#[ignore = "needs the node: reads cgroups on it"]
+async fn a_resize_up_and_down_under_load_restarts_no_counter_and_loses_no_visit() -> Result<()> {
     let cluster = Cluster::shared().await?;
     Namespace::with(&cluster, async |namespace| {
-        let counter = Counter::start(namespace, &Manifests::only_people_count()).await?;
-        let counts = counter.counts().await?;
-        let load = Load::start(counter.address().await?);
-        load.goes_on(100).await?;
-        let before = counter.pod(3).await?;
+        let counters = StatefulSet::start(namespace, &Manifests::only_people_count()).await?;
+        let before = counters.pod(3).await?;
         let process = before.process(&cluster).await?;
         let mut last = Limits::of(&cluster, process).await?;
         ensure!(
             last.memory == 128 * MIB && last.cpu_time.is_none(),
             "{last:?}"
         );
-        for (share, limit, memory, grows) in [(200, 500, 160, true), (20, 400, 64, false)] {
-            let resources = json!({
-                "requests": { "cpu": format!("{share}m"), "memory": "16Mi" },
-                "limits": { "cpu": format!("{limit}m"), "memory": format!("{memory}Mi") },
-            });
-            request(namespace, "visits-3", &resources).await?;
-            resized(namespace, "visits-3", &resources).await?;
+        load::during(&counters, async |load| {
+            for (share, limit, memory, grows) in [(200, 500, 160, true), (20, 400, 64, false)] {
+                let resources = json!({
+                    "requests": { "cpu": format!("{share}m"), "memory": "16Mi" },
+                    "limits": { "cpu": format!("{limit}m"), "memory": format!("{memory}Mi") },
+                });
+                request(namespace, "visits-3", &resources).await?;
+                resized(namespace, "visits-3", &resources).await?;
+                let now = Limits::of(&cluster, process).await?;
+                ensure!(now.memory == memory * MIB, "{resources}: {now:?}");
+                ensure!(
+                    now.cpu_time == Some(f64::from(limit) / 1000.0),
+                    "{resources}: {now:?}"
+                );
+                let grown = now.cpu_share > last.cpu_share;
+                ensure!(
+                    now.cpu_share != last.cpu_share && grown == grows,
+                    "{last:?}, then {now:?}"
+                );
+                last = now;
+                load.goes_on(100).await?;
+            }
+
+            let too_little =
+                json!({ "requests": { "memory": "1Mi" }, "limits": { "memory": "1Mi" } });
+            request(namespace, "visits-3", &too_little).await?;
+            let refused = namespace.event("visits-3", "below current usage").await?;
             let now = Limits::of(&cluster, process).await?;
-            ensure!(now.memory == memory * MIB, "{resources}: {now:?}");
-            ensure!(
-                now.cpu_time == Some(f64::from(limit) / 1000.0),
-                "{resources}: {now:?}"
-            );
-            let grown = now.cpu_share > last.cpu_share;
-            ensure!(
-                now.cpu_share != last.cpu_share && grown == grows,
-                "{last:?}, then {now:?}"
-            );
-            last = now;
+            ensure!(now == last, "{last:?}, then {now:?}, though: {refused}");
             load.goes_on(100).await?;
-        }
-
-        let too_little = json!({ "requests": { "memory": "1Mi" }, "limits": { "memory": "1Mi" } });
-        request(namespace, "visits-3", &too_little).await?;
-        let refused = namespace.event("visits-3", "below current usage").await?;
-        let now = Limits::of(&cluster, process).await?;
-        ensure!(now == last, "{last:?}, then {now:?}, though: {refused}");
-        load.goes_on(100).await?;
-        let enough = json!({
-            "requests": { "cpu": "10m", "memory": "16Mi" },
-            "limits": { "cpu": "1", "memory": "128Mi" },
-        });
-        request(namespace, "visits-3", &enough).await?;
-        let after = resized(namespace, "visits-3", &enough).await?;
-        ensure!(Limits::of(&cluster, process).await?.memory == 128 * MIB);
-        load.goes_on(100).await?;
-
-        let report = load.end().await?;
-        report.no_visit_failed()?;
-        report
-            .served
-            .were_counted(counts, counter.counts().await?)?;
+            let enough = json!({
+                "requests": { "cpu": "10m", "memory": "16Mi" },
+                "limits": { "cpu": "1", "memory": "128Mi" },
+            });
+            request(namespace, "visits-3", &enough).await?;
+            resized(namespace, "visits-3", &enough).await?;
+            ensure!(Limits::of(&cluster, process).await?.memory == 128 * MIB);
+            Ok(())
+        })
+        .await?;
+        let after = counters.pod(3).await?;
         ensure!(
             after.container_id()? == before.container_id()?,
             "it is another container"
         );
-        for pod in counter.pods().await? {
-            ensure!(
-                pod.restarts() == 0 && pod.is_ready(),
-                "{}: {} restarts",
-                pod.name(),
-                pod.restarts()
-            );
+        for pod in counters.pods().await? {
+            pod.check_undisturbed()?;
         }
         Ok(())
     })
@@ -116,21 +106,15 @@ async fn a_counter_is_resized_up_and_down_under_load_without_a_restart_or_a_lost
 }
 
 #[tokio::test]
-#[ignore = "needs a cluster"]
+#[ignore = "needs the node: reads cgroups on it"]
 async fn the_ceiling_of_a_component_follows_the_limit_of_its_container() -> Result<()> {
     let cluster = Cluster::shared().await?;
     Namespace::with(&cluster, async |namespace| {
-        let counter = Counter::start(namespace, &misbehaving(&cluster, &[]).await?).await?;
-        let before = counter.pod(0).await?;
+        let counters = StatefulSet::start(namespace, &misbehaving(&cluster, &[]).await?).await?;
+        let before = counters.pod(0).await?;
         let process = before.process(&cluster).await?;
-        let at = |path: &str| {
-            format!(
-                "/api/v1/namespaces/{}/pods/visits-0:5000/proxy{path}",
-                namespace.name()
-            )
-        };
-        // The limit in MiB and the ceiling of the component: a quarter of the limit, or 16 MiB if that is more, is the
-        // host's, and no ceiling is above 128 MiB.
+        // The container's limit and the component's ceiling in MiB. The host keeps a quarter of the limit, at least 16 MiB, and
+        // a ceiling is at most 128 MiB.
         for (limit, ceiling) in [(128, 96), (64, 48), (256, 128), (96, 72)] {
             let resources = json!({
                 "requests": { "cpu": "10m", "memory": "16Mi" },
@@ -143,10 +127,10 @@ async fn the_ceiling_of_a_component_follows_the_limit_of_its_container() -> Resu
                 memory == limit * MIB,
                 "{memory} bytes instead of {limit} MiB"
             );
-            let allocated = namespace.kubectl(["get", "--raw", &at("/allocate")]).await;
+            let allocated = namespace.get("visits-0", "/allocate").await;
             allocated
                 .err()
-                .context("a component that allocates for ever has answered")?;
+                .context("a component that allocates for ever responded")?;
             let refused = format!("its limit is {} ", ceiling * MIB);
             let what = format!("the log contains {refused:?}");
             wait::until_every(PAUSE, &what, POD, async || {
@@ -154,12 +138,9 @@ async fn the_ceiling_of_a_component_follows_the_limit_of_its_container() -> Resu
                 Ok(logs.contains(&refused).then_some(()))
             })
             .await?;
-            let what = format!("a new instance answers below {limit} MiB");
+            let what = format!("a response of a new instance below {limit} MiB");
             wait::until_every(PAUSE, &what, POD, async || {
-                Ok(namespace
-                    .kubectl(["get", "--raw", &at("/hello")])
-                    .await
-                    .ok())
+                Ok(namespace.get("visits-0", "/hello").await.ok())
             })
             .await?;
         }

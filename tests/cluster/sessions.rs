@@ -1,4 +1,4 @@
-//! A program that a test talks to while it runs: its input stays open, and its output goes to a file.
+//! An interactive program: its input stays open, and its output goes to a file.
 
 use anyhow::{Context, Result, ensure};
 use std::fs::File;
@@ -9,7 +9,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 use visits_tests::{DEADLINE, command, wait};
 
-/// The pause between two looks at it.
+/// The pause between two checks.
 const PAUSE: Duration = Duration::from_millis(300);
 
 /// A running program, which is killed on drop.
@@ -21,11 +21,12 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// Starts it.
+    /// Starts a program.
     pub(crate) fn start(mut command: Command) -> Result<Self> {
         let line = command::line(&command);
-        let directory = TempDir::new().context("cannot make a directory for an output")?;
-        let output = File::create(output(&directory)).context("cannot make an output")?;
+        let directory = TempDir::new().context("cannot create a directory for an output")?;
+        let output =
+            File::create(output(&directory)).context("cannot create a file for an output")?;
         command.stdin(Stdio::piped());
         command.stdout(output.try_clone()?).stderr(output);
         let program = command
@@ -38,7 +39,7 @@ impl Session {
         })
     }
 
-    /// Waits until it has printed these words, and repeats meanwhile what causes them.
+    /// Waits until it has printed these words. Before each check it runs `cause`.
     pub(crate) async fn prints(&self, words: &str, mut cause: impl AsyncFnMut()) -> Result<()> {
         let what = format!("`{}` prints {words:?}", self.line);
         let waited = wait::until_every(PAUSE, &what, DEADLINE, async || {
@@ -50,14 +51,14 @@ impl Session {
             .with_context(|| self.printed().unwrap_or_default())
     }
 
-    /// Writes to its input: at most 64 KiB, which a pipe holds even if nobody reads.
+    /// Writes to its input, at most 64 KiB: a pipe holds them even if the program reads nothing.
     pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<()> {
         let input = self.program.stdin.as_mut().context("its input is closed")?;
         let written = input.write_all(bytes).and_then(|()| input.flush());
         written.with_context(|| format!("cannot write to `{}`", self.line))
     }
 
-    /// Waits for its end. Returns its exit code.
+    /// Waits for its end and returns its exit code.
     pub(crate) async fn ends(mut self) -> Result<Option<i32>> {
         let what = format!("`{}` ends", self.line);
         let program = &mut self.program;
@@ -68,8 +69,8 @@ impl Session {
             .code())
     }
 
-    /// Checks that it still runs.
-    pub(crate) fn goes_on(&mut self) -> Result<()> {
+    /// Fails if it has ended.
+    pub(crate) fn check_running(&mut self) -> Result<()> {
         let ended = self.program.try_wait()?;
         ensure!(
             ended.is_none(),

@@ -1,5 +1,5 @@
-//! A shell as an operator has it: in a directory of its own, with `kubectl` on its `PATH` and set to the test's namespace.
-//! Lines of the documentation run in it unchanged.
+//! An operator's shell, with a directory of its own and with `kubectl` on the `PATH` and set to the test's namespace. It runs
+//! unchanged lines of the documentation.
 
 use crate::namespace::Namespace;
 use anyhow::{Context, Result};
@@ -7,6 +7,8 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use tempfile::TempDir;
+use visits_support::environment::KUBECONFIG;
+use visits_support::programs;
 use visits_tests::artifacts;
 use visits_tests::command::run_beside;
 
@@ -17,15 +19,14 @@ pub(crate) struct Shell {
 }
 
 impl Shell {
-    /// Makes it.
+    /// Prepares the shell's directory.
     pub(crate) async fn new(namespace: &Namespace<'_>) -> Result<Self> {
-        let directory = TempDir::new().context("cannot make a directory for a shell")?;
+        let directory = TempDir::new().context("cannot create a directory for a shell")?;
         let shell = Self { directory };
         let programs = shell.directory.path().join("bin");
-        std::fs::create_dir(&programs).context("cannot make a directory for kubectl")?;
+        std::fs::create_dir(&programs).context("cannot create a directory for kubectl")?;
         symlink(artifacts::kubectl()?, programs.join("kubectl")).context("cannot link kubectl")?;
-        let config = std::env::var_os("KUBECONFIG").map(PathBuf::from);
-        let config = config.context("KUBECONFIG is not set: run `cargo xtask test cluster`")?;
+        let config = KUBECONFIG.path()?;
         std::fs::copy(&config, shell.config())
             .with_context(|| format!("cannot copy {}", config.display()))?;
         let name = namespace.name();
@@ -34,26 +35,22 @@ impl Shell {
         Ok(shell)
     }
 
-    /// Runs lines, up to the first that fails. Returns what they printed.
+    /// Runs lines, up to the first that fails, and returns their stdout.
     pub(crate) async fn run(&self, lines: &str) -> Result<String> {
-        let mut shell = self.command("sh");
+        let mut shell = self.command("sh")?;
         shell.args(["-euc", lines]);
         run_beside(shell).await
     }
 
-    /// Makes a command with the shell's environment and working directory.
-    pub(crate) fn command(&self, program: &str) -> Command {
-        let mut path = self.directory.path().join("bin").into_os_string();
-        if let Some(inherited) = std::env::var_os("PATH") {
-            path.push(":");
-            path.push(inherited);
-        }
+    /// Returns a command with the shell's environment and working directory.
+    pub(crate) fn command(&self, program: &str) -> Result<Command> {
+        let path = programs::path_with(&[self.directory.path().join("bin")])?;
         let mut command = Command::new(program);
         command
             .current_dir(self.directory())
             .env("PATH", path)
             .env("KUBECONFIG", self.config());
-        command
+        Ok(command)
     }
 
     /// Returns its working directory.

@@ -1,4 +1,4 @@
-//! Pods of the tests' own under the shim: components and native programs, without a StatefulSet.
+//! Pods that tests define themselves: components and native programs under the shim, without a StatefulSet.
 
 use crate::images::{BUSYBOX, VISITS};
 use serde_json::{Value, json};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 /// The directory of [`pod`]'s volume in [`component`] and [`native`].
 pub(crate) const VOLUME: &str = "/app/persistent";
 
-/// Makes a pod of these containers, with a volume that ends with the pod.
+/// Returns a pod of these containers, with a volume that ends with the pod.
 pub(crate) fn pod(name: &str, containers: &[Value]) -> Value {
     json!({
         "apiVersion": "v1",
@@ -22,12 +22,12 @@ pub(crate) fn pod(name: &str, containers: &[Value]) -> Value {
     })
 }
 
-/// Makes a container that serves the counter.
+/// Returns a container that serves the counter.
 pub(crate) fn component(name: &str) -> Value {
     container(name, VISITS)
 }
 
-/// Makes a container that runs lines of shell.
+/// Returns a container that runs lines of shell.
 pub(crate) fn native(name: &str, lines: &str) -> Value {
     let mut container = container(name, BUSYBOX);
     container["command"] = json!(["/bin/sh", "-euc", lines]);
@@ -43,7 +43,7 @@ fn container(name: &str, image: &str) -> Value {
     })
 }
 
-/// Makes a probe or a hook that runs this command.
+/// Returns a probe or a hook that runs this command.
 pub(crate) fn exec(words: &[&str]) -> Value {
     json!({ "exec": { "command": words } })
 }

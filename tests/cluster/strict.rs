@@ -1,4 +1,4 @@
-//! Every manifest is what the API knows, to the last field.
+//! Every field of every manifest is known to the API.
 
 use crate::cluster::Cluster;
 use crate::manifests::Manifests;
@@ -6,7 +6,7 @@ use crate::namespace::Namespace;
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
 
-/// The server's own check of what would be applied, which changes nothing.
+/// Makes the API check manifests strictly without applying them.
 async fn check(namespace: &Namespace<'_>, manifests: &Manifests) -> Result<String> {
     let apply = [
         "apply",
@@ -20,8 +20,8 @@ async fn check(namespace: &Namespace<'_>, manifests: &Manifests) -> Result<Strin
 
 #[tokio::test]
 #[ignore = "needs a cluster"]
-async fn every_manifest_is_valid_and_of_the_service_monitor_only_the_kind_is_missing() -> Result<()>
-{
+async fn every_manifest_is_valid_except_that_the_kind_of_the_service_monitor_is_missing()
+-> Result<()> {
     let cluster = Cluster::shared().await?;
     Namespace::with(&cluster, async |namespace| {
         check(namespace, &Manifests::base()).await?;
@@ -35,7 +35,7 @@ async fn every_manifest_is_valid_and_of_the_service_monitor_only_the_kind_is_mis
             }
             let refused = checked
                 .err()
-                .context("there is an operator of Prometheus after all")?;
+                .context("the cluster has the kind ServiceMonitor")?;
             let refused = format!("{refused:#}");
             let missing =
                 "no matches for kind \"ServiceMonitor\" in version \"monitoring.coreos.com/v1\"";
@@ -60,12 +60,12 @@ async fn every_manifest_is_valid_and_of_the_service_monitor_only_the_kind_is_mis
 
 #[tokio::test]
 #[ignore = "needs a cluster"]
-async fn a_field_that_does_not_exist_is_refused_which_proves_the_check() -> Result<()> {
+async fn the_check_refuses_a_field_that_does_not_exist() -> Result<()> {
     let cluster = Cluster::shared().await?;
     Namespace::with(&cluster, async |namespace| {
         let typo = json!([{ "op": "add", "path": "/spec/template/spec/runtimeClass", "value": "preopen" }]);
         let checked = check(namespace, &Manifests::base().with_patch(typo)?).await;
-        let refused = format!("{:#}", checked.err().context("it is accepted")?);
+        let refused = format!("{:#}", checked.err().context("the field was accepted")?);
         ensure!(refused.contains("unknown field \"spec.template.spec.runtimeClass\""), "{refused}");
         Ok(())
     })

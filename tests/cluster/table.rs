@@ -1,19 +1,19 @@
-//! What an operator sees first: the table of the Python app's report, and the one thing that was pending there.
+//! An operator's first look: the table in the Python app's report, and the Service's address, which was pending there.
 
 use crate::cluster::Cluster;
-use crate::counter::{Counter, REPLICAS};
 use crate::manifests::Manifests;
 use crate::namespace::{Namespace, items};
+use crate::stateful_set::{REPLICAS, StatefulSet};
 use anyhow::{Result, ensure};
 use serde_json::json;
 use visits_tests::get;
 
 #[tokio::test]
 #[ignore = "needs a cluster"]
-async fn four_pods_run_with_their_volumes_behind_an_address_that_answers() -> Result<()> {
+async fn four_pods_run_with_their_volumes_behind_an_address_that_responds() -> Result<()> {
     let cluster = Cluster::shared().await?;
     Namespace::with(&cluster, async |namespace| {
-        let counter = Counter::start(namespace, &Manifests::base()).await?;
+        let counters = StatefulSet::start(namespace, &Manifests::base()).await?;
         let pods = namespace.kubectl(["get", "pods", "--no-headers"]).await?;
         let rows: Vec<Vec<&str>> = rows(&pods);
         for (number, row) in rows.iter().enumerate() {
@@ -27,7 +27,7 @@ async fn four_pods_run_with_their_volumes_behind_an_address_that_answers() -> Re
             .await?;
         ensure!(rows_start(&sets, &[["visits", "4/4"]]), "{sets}");
 
-        let address = counter.address().await?;
+        let address = counters.address().await?;
         let service = namespace.json(["get", "service", "visits"]).await?;
         ensure!(service["spec"]["type"] == "LoadBalancer", "{service}");
         let port = &service["spec"]["ports"][0];
@@ -60,8 +60,8 @@ async fn four_pods_run_with_their_volumes_behind_an_address_that_answers() -> Re
             .collect();
         ensure!(json!(names) == json!(expected), "{names:?}");
 
-        for pod in counter.pods().await? {
-            let first = pod.first();
+        for pod in counters.pods().await? {
+            let first = pod.init_spec();
             ensure!(
                 first["name"] == "change-ownership-of-persistent-volume",
                 "{first}"
@@ -73,7 +73,7 @@ async fn four_pods_run_with_their_volumes_behind_an_address_that_answers() -> Re
     .await
 }
 
-/// The words of each line.
+/// Returns the words of each line.
 fn rows(table: &str) -> Vec<Vec<&str>> {
     table
         .lines()

@@ -1,5 +1,5 @@
-//! What a container has on the node: processes, those of its shim, descriptors, mounts and files. An exec that has ended
-//! must not have added to them.
+//! The traces of a container on the node: its processes, its shim's processes and descriptors, mounts and files. An exec that
+//! has ended must not leave any.
 
 use crate::cluster::Cluster;
 use crate::pods::Pod;
@@ -8,8 +8,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 use visits_tests::{DEADLINE, wait};
 
-/// Prints a line for each trace of the containers `$@`. The descriptors of a shim are numbered, so that only more of
-/// them are a difference. The shim is the parent of a container's first process.
+/// Prints a line for each trace of the containers `$@`. A shim's descriptors are numbered, so that only an additional one is a
+/// difference. The shim is the parent of a container's first process.
 const LIST: &str = r#"for id; do
     init=$(grep -ls "$id" /proc/[0-9]*/cgroup | cut -d/ -f3 | sort -n | head -n 1)
     shim=$(sed -n 's/^PPid:[[:space:]]*//p' "/proc/$init/status")
@@ -28,7 +28,7 @@ pub(crate) struct Traces {
 }
 
 impl Traces {
-    /// Lists those of the first containers of these pods.
+    /// Lists the traces of each pod's first container.
     pub(crate) async fn of(cluster: &Cluster, pods: &[Pod]) -> Result<Self> {
         let ids = pods.iter().map(Pod::container_id);
         let containers: Vec<_> = ids.map(|id| id.map(str::to_owned)).collect::<Result<_>>()?;
@@ -36,8 +36,8 @@ impl Traces {
         Ok(Self { containers, lines })
     }
 
-    /// Waits until there are no others. Fails with the others.
-    pub(crate) async fn are_all_there_is(&self, cluster: &Cluster) -> Result<()> {
+    /// Waits until no other traces exist. The error lists the others.
+    pub(crate) async fn wait_for_no_others(&self, cluster: &Cluster) -> Result<()> {
         let mut more = Vec::new();
         let pause = Duration::from_millis(500);
         let waited = wait::until_every(pause, "the execs leave nothing", DEADLINE, async || {

@@ -1,6 +1,6 @@
-//! Who visits through the Service, and what they were told: which pod, which number.
+//! Visits through the Service, and the responses to them: the pod and its number.
 
-use crate::counter::REPLICAS;
+use crate::stateful_set::REPLICAS;
 use anyhow::{Context, Result, ensure};
 use http::Request;
 use serde_json::Value;
@@ -10,34 +10,34 @@ use std::time::Duration;
 use visits_tests::client::empty;
 use visits_tests::{Connection, DEADLINE, Reply, wait};
 
-/// What visitors were told: the numbers of each pod.
+/// The responses to visitors: the numbers from each pod.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Served(BTreeMap<String, Vec<u64>>);
 
 impl Served {
-    /// Adds an answer.
+    /// Adds a response.
     pub(crate) fn add(&mut self, pod: String, number: u64) {
         self.0.entry(pod).or_default().push(number);
     }
 
-    /// Adds all that another was told.
+    /// Adds all responses of another.
     pub(crate) fn merge(&mut self, other: Self) {
         for (pod, numbers) in other.0 {
             self.0.entry(pod).or_default().extend(numbers);
         }
     }
 
-    /// How many answers there were.
+    /// Returns the number of responses.
     pub(crate) fn total(&self) -> u64 {
         self.0.values().map(|numbers| numbers.len() as u64).sum()
     }
 
-    /// How many pods answered.
+    /// Returns the number of pods that responded.
     pub(crate) fn pods(&self) -> usize {
         self.0.len()
     }
 
-    /// Checks that every pod has counted what it answered from `before` to `after`, each number once and nothing else.
+    /// Fails unless every pod's responses are exactly the numbers after `before` up to `after`, each once.
     pub(crate) fn were_counted(
         &self,
         before: [u64; REPLICAS],
@@ -50,7 +50,7 @@ impl Served {
             ensure!(
                 numbers.len() as u64 == after - before
                     && numbers.iter().all(|number| wanted.contains(number)),
-                "visits-{number} has counted from {before} to {after}, but answered {} visits, {:?} to {:?}",
+                "visits-{number} counted from {before} to {after}, but responded to {} visits with {:?} to {:?}",
                 numbers.len(),
                 numbers.iter().min(),
                 numbers.iter().max()
@@ -59,7 +59,7 @@ impl Served {
         Ok(())
     }
 
-    /// Checks that no pod has lost a visit that it answered, or counted more than `sent` in all.
+    /// Fails if a pod lost a visit that it responded to, or if all pods counted more than `sent` visits.
     pub(crate) fn were_not_lost(
         &self,
         before: [u64; REPLICAS],
@@ -78,7 +78,7 @@ impl Served {
             let wanted = before + 1..=after;
             ensure!(
                 numbers.iter().all(|number| wanted.contains(number)),
-                "visits-{number} has counted from {before} to {after}, but answered {:?}",
+                "visits-{number} counted from {before} to {after}, but responded with {:?}",
                 numbers.iter().max()
             );
         }
@@ -94,7 +94,10 @@ impl Served {
             let mut numbers = numbers.clone();
             numbers.sort_unstable();
             let double = numbers.windows(2).find(|pair| pair[0] == pair[1]);
-            ensure!(double.is_none(), "{pod} gave a number twice: {double:?}");
+            ensure!(
+                double.is_none(),
+                "{pod} returned a number twice: {double:?}"
+            );
         }
         Ok(())
     }
@@ -106,7 +109,7 @@ impl Served {
     }
 }
 
-/// So many visits, each on a connection of its own, so that the Service spreads them over its pods.
+/// Sends `count` visits, each on a new connection, so that the Service spreads them over its pods.
 pub(crate) async fn visits(address: SocketAddr, count: u64) -> Result<Served> {
     let mut served = Served::default();
     for _ in 0..count {
@@ -117,7 +120,7 @@ pub(crate) async fn visits(address: SocketAddr, count: u64) -> Result<Served> {
     Ok(served)
 }
 
-/// Visits until each pod has answered some. A pod that is ready gets visitors once kube-proxy has learnt of it.
+/// Visits until every pod has responded. A ready pod gets visitors once kube-proxy has its address.
 pub(crate) async fn visits_to_all(address: SocketAddr) -> Result<Served> {
     let mut served = Served::default();
     let what = "the Service spreads its visitors over all pods";
@@ -129,21 +132,21 @@ pub(crate) async fn visits_to_all(address: SocketAddr) -> Result<Served> {
     Ok(served)
 }
 
-/// One visit: the pod that answered, and its number.
+/// Sends one visit and returns the pod that responded, with its number.
 pub(crate) async fn visit(connection: &mut Connection) -> Result<(String, u64)> {
     let request = Request::get("/").header("accept", "application/json");
-    told(&connection.call(request.body(empty())?).await?)
+    read(&connection.call(request.body(empty())?).await?)
 }
 
-/// What an answer says.
-fn told(reply: &Reply) -> Result<(String, u64)> {
+/// Returns the pod and the number in a response.
+fn read(reply: &Reply) -> Result<(String, u64)> {
     ensure!(reply.status == 200, "{}: {}", reply.status, reply.text());
-    let told: Value =
+    let body: Value =
         serde_json::from_slice(&reply.body).with_context(|| reply.text().to_owned())?;
-    let pod = told["pod"]
+    let pod = body["pod"]
         .as_str()
         .with_context(|| reply.text().to_owned())?;
-    let number = told["visits"]
+    let number = body["visits"]
         .as_u64()
         .with_context(|| reply.text().to_owned())?;
     Ok((pod.to_owned(), number))
