@@ -83,16 +83,15 @@ impl<P: Platform> Volume<P> {
         }
     }
 
-    /// Makes a copy of the original that survives a power cut, unless there is one. Removes a copy that cannot be
-    /// completed.
+    /// Makes sure that a copy of the original survives a power cut. A complete copy is synced, too, because another
+    /// starter may have written it a moment ago. A copy that cannot be completed is removed.
     pub(super) async fn keep(&self, root: &P::Dir, original: &Original) -> CountResult<()> {
         let Some(copy) = original.copy_name() else {
             return Ok(());
         };
-        if !must_write(root, &copy, original).await? {
-            return Ok(());
-        }
-        if let Err(error) = write(root, &copy, &original.bytes).await {
+        if must_write(root, &copy, original).await?
+            && let Err(error) = write(root, &copy, &original.bytes).await
+        {
             // A complete copy is another starter's.
             if matches!(must_write(root, &copy, original).await, Ok(true)) {
                 let _ = root.remove_file(&copy).await;

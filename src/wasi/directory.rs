@@ -110,7 +110,8 @@ impl Directory for WasiDirectory {
 
     async fn sync_file(&self, name: &str) -> FsResult<()> {
         let open = OpenFlags::empty();
-        let (file, _) = self.open_plain(name, open, DescriptorFlags::WRITE).await?;
+        // For reading, because the file may be somebody else's.
+        let (file, _) = self.open_plain(name, open, DescriptorFlags::READ).await?;
         file.sync().await.map_err(error)
     }
 

@@ -90,7 +90,8 @@ impl Disk {
         }
     }
 
-    fn find(&mut self, dir: NodeId, name: &str) -> FsResult<NodeId> {
+    /// Finds an entry of a directory.
+    pub(crate) fn find(&mut self, dir: NodeId, name: &str) -> FsResult<NodeId> {
         let found = self.dir(dir).entries.get(name).copied();
         found.ok_or_else(|| error(FsErrorKind::NotFound))
     }

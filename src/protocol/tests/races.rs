@@ -186,3 +186,25 @@ fn a_volume_that_hangs_at_any_moment_loses_and_doubles_nothing() {
         assert_eq!(published(&world), last);
     });
 }
+
+#[test]
+fn a_start_by_an_instance_that_has_counted_survives_a_power_cut() {
+    each_seed(SEEDS / 4, |seed, seen| {
+        let world = World::new(seed);
+        let mut process = Process::start(&world);
+        process.visitors(5);
+        process.finish(&world);
+        // An operator removes the ticket, so that counting starts anew from `visits.bin`.
+        world.with(|state| {
+            let private = state.disk.open_dir(ROOT, ".visits").unwrap();
+            state.disk.remove_file(private, "ticket.5").unwrap();
+            state.disk.sync(private).unwrap();
+        });
+        process.visitors(1);
+        assert_eq!(process.finish(&world).last(), Some(&6));
+        world.cut_power();
+        let lossy = world.with(|state| state.history.lossy_cuts > 0);
+        seen.note("a power cut that loses something", lossy);
+        assert_eq!(Process::start(&world).current(&world), Ok(6));
+    });
+}

@@ -329,8 +329,11 @@ fn a_directory_with_the_name_of_a_ticket_is_not_a_ticket() {
         state.disk.create_dir(private, "ticket.5").unwrap();
     });
     let mut process = Process::start(&world);
-    assert!(process.probe(&world).is_err());
+    let (refusal, line) = process.probe(&world).unwrap_err();
+    assert_eq!(refusal, Refusal::NotACount, "{line}");
+    assert!(line.contains("holds no ticket"), "{line}");
     process.visitors(1);
     assert_eq!(process.finish(&world), NOBODY);
+    assert_eq!(process.errors(), [line]);
     assert_eq!(tickets(&world), ["ticket.5"]);
 }
