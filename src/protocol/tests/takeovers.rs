@@ -3,7 +3,7 @@
 use super::*;
 use crate::protocol::directory::FsErrorKind;
 
-const SEEDS: u64 = 300;
+const SEEDS: u64 = 400;
 const COPY: &str = "visits.bin.taken-over-114";
 
 /// Returns the log lines about a take-over.
