@@ -1,4 +1,4 @@
-//! The first process of the namespaces: furnishes them, starts the program and reaps whatever loses its parent.
+//! The first process of the namespaces. It mounts file systems, starts the program and reaps all orphans.
 
 use anyhow::{Context, Result, ensure};
 use rustix::io::Errno;
@@ -9,17 +9,17 @@ use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
-/// Where programs keep state, each with a temporary file system of its own. What the machine has there is hidden.
-const FRESH: [&str; 3] = ["/run", "/var/lib", "/var/cache"];
+/// The directories of programs' state. Each gets a temporary file system, which hides the machine's directory.
+const STATE_DIRECTORIES: [&str; 3] = ["/run", "/var/lib", "/var/cache"];
 
-/// Where temporary files go, so that they vanish too.
+/// The directory of temporary files, which vanishes with its file system.
 const TEMPORARY: &str = "/run/tmp";
 
-/// How long killed processes may take to end.
-const END: Duration = Duration::from_secs(10);
+/// The time that killed processes may take to end.
+const KILL_TIMEOUT: Duration = Duration::from_secs(10);
 
 pub(crate) fn run(arguments: &[OsString]) -> Result<ExitCode> {
-    for directory in FRESH {
+    for directory in STATE_DIRECTORIES {
         mount(
             "tmpfs",
             directory,
@@ -27,23 +27,23 @@ pub(crate) fn run(arguments: &[OsString]) -> Result<ExitCode> {
             MountFlags::empty(),
             c"mode=0755",
         )
-        .with_context(|| format!("mount a temporary file system on {directory}"))?;
+        .with_context(|| format!("cannot mount a temporary file system on {directory}"))?;
     }
-    std::fs::create_dir(TEMPORARY).context(TEMPORARY)?;
+    std::fs::create_dir(TEMPORARY).with_context(|| format!("cannot create {TEMPORARY}"))?;
     loopback_up()?;
-    let (program, arguments) = arguments.split_first().context("no program is named")?;
+    let (program, arguments) = arguments.split_first().context("the program is missing")?;
     let child = Command::new(program)
         .args(arguments)
         .env("TMPDIR", TEMPORARY)
         .spawn()
-        .with_context(|| format!("start {}", program.display()))?;
+        .with_context(|| format!("cannot start {}", program.display()))?;
     let status = reap_until(Pid::from_child(&child))?;
     end_all();
     let code = match (status.exit_status(), status.terminating_signal()) {
         (Some(code), _) => code,
         (None, signal) => {
             let signal = signal.unwrap_or_default();
-            eprintln!("error: {} was ended by signal {signal}", program.display());
+            eprintln!("error: signal {signal} ended {}", program.display());
             128 + signal
         }
     };
@@ -54,18 +54,21 @@ fn loopback_up() -> Result<()> {
     let status = Command::new("ip")
         .args(["link", "set", "lo", "up"])
         .status()
-        .context("run ip, which is part of iproute2")?;
-    ensure!(status.success(), "ip link set lo up: {status}");
+        .context("cannot run ip (is iproute2 installed?)")?;
+    ensure!(
+        status.success(),
+        "cannot set the interface lo up: ip failed ({status})"
+    );
     Ok(())
 }
 
-/// Ends all other processes. The kernel would do that when this one ends, but for those that are frozen by their cgroup,
-/// as a runtime leaves them that was killed at a bad moment: for those it would wait for ever.
+/// Kills all other processes. The kernel does that when this process ends, but it would wait forever for processes in a frozen
+/// cgroup. A runtime leaves such processes if it is killed at the wrong moment.
 fn end_all() {
-    let end = Instant::now() + END;
-    while others().is_some_and(|others| !others.is_empty()) && Instant::now() < end {
+    let deadline = Instant::now() + KILL_TIMEOUT;
+    while others().is_some_and(|others| !others.is_empty()) && Instant::now() < deadline {
         for pid in others().unwrap_or_default() {
-            // One that has ended meanwhile is as good.
+            // Fails if the process has already ended.
             let _ = kill_process(pid, Signal::KILL);
         }
         for hierarchy in ["/sys/fs/cgroup", "/sys/fs/cgroup/freezer"] {
@@ -78,7 +81,7 @@ fn end_all() {
     }
 }
 
-/// The other processes in these namespaces.
+/// Returns the other processes in these namespaces.
 fn others() -> Option<Vec<Pid>> {
     let entries = std::fs::read_dir("/proc").ok()?.flatten();
     let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
@@ -89,7 +92,7 @@ fn others() -> Option<Vec<Pid>> {
     )
 }
 
-/// Lets the processes of a cgroup and of those below it run, in either version.
+/// Thaws the processes of a cgroup and of the cgroups below it, in either version.
 fn thaw(cgroup: &Path) {
     for (file, state) in [("freezer.state", "THAWED"), ("cgroup.freeze", "0")] {
         let file = cgroup.join(file);
@@ -104,13 +107,13 @@ fn thaw(cgroup: &Path) {
     }
 }
 
-/// Waits for the end of this process, and of any other that ends before.
+/// Waits until a process ends, and reaps all that end before.
 fn reap_until(pid: Pid) -> Result<WaitStatus> {
     loop {
         match wait(WaitOptions::empty()) {
             Ok(Some((ended, status))) if ended == pid => return Ok(status),
             Ok(_) | Err(Errno::INTR) => {}
-            Err(error) => return Err(error).context("wait for the program"),
+            Err(error) => return Err(error).context("cannot wait for the program"),
         }
     }
 }

@@ -1,12 +1,12 @@
-//! `contained PROGRAM ARGUMENTS`: runs a program, as root on Linux, as if on a machine of its own that is thrown away.
+//! `contained PROGRAM ARGUMENTS`: runs a program, as root on Linux, in namespaces that work like a throw-away machine.
 //!
-//! It has its own mounts, network, processes and name, and an empty `/run`, `/var/lib` and `/var/cache`. When it ends,
-//! however it ends, the kernel kills every process in it and forgets every mount and interface. A containerd in it
-//! needs no other care, and cannot meet one that the machine runs already. Only cgroups outlive it.
+//! The program has its own mounts, network, processes and host name, and an empty `/run`, `/var/lib` and `/var/cache`. When
+//! it ends, the kernel kills every process in the namespaces and removes every mount and interface. So a containerd inside
+//! needs no clean-up, and does not conflict with one that the machine runs. Only cgroups outlive the program.
 //!
-//! It is a program and not a part of the suites that use it, for two reasons: a process with threads, as every test
-//! is, cannot move into namespaces as a whole; and the first process of a process namespace has to reap all orphans,
-//! which one that waits for its own children cannot do beside.
+//! This is a program of its own, not a part of the suites that use it, for two reasons. A process with threads, such as a
+//! test, cannot move into namespaces as a whole. And the first process of a PID namespace must reap all orphans, but a
+//! process that waits for its own children cannot do that.
 
 #[cfg(target_os = "linux")]
 mod init;
@@ -15,7 +15,7 @@ use anyhow::{Context, Result, bail};
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-/// The argument by which the program calls itself, once it is inside.
+/// The argument with which the program runs itself inside the namespaces.
 const INSIDE: &str = "--inside";
 
 fn main() -> ExitCode {
@@ -39,11 +39,11 @@ fn run() -> Result<ExitCode> {
     let error = std::process::Command::new("unshare")
         .args(["--mount", "--propagation", "private", "--net", "--ipc"])
         .args(["--uts", "--pid", "--fork", "--mount-proc", "--kill-child"])
-        .arg(std::env::current_exe().context("find this program")?)
+        .arg(std::env::current_exe().context("cannot find this program")?)
         .arg(INSIDE)
         .args(arguments)
         .exec();
-    Err(error).context("run unshare, which is part of util-linux")
+    Err(error).context("cannot run unshare (is util-linux installed?)")
 }
 
 #[cfg(not(target_os = "linux"))]
@@ -53,5 +53,5 @@ fn run() -> Result<ExitCode> {
         Vec::<OsString>::new(),
         std::env::current_exe().context("")?,
     );
-    bail!("namespaces are a thing of Linux")
+    bail!("cannot create namespaces on this system: contained needs Linux")
 }
