@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# bundle.sh TINY BUNDLE: makes a bundle in which the dynamically linked program TINY finds its libraries. The variables
-# PROCESS and MOUNT add to process and mounts, CWD is the working directory.
+# bundle.sh TINY BUNDLE: creates a bundle in which the dynamically linked program TINY finds its libraries. PROCESS and MOUNT
+# add to the sections process and mounts of config.json. CWD is the working directory.
 set -euo pipefail
 tiny=$1 bundle=$2
 mkdir -p "$bundle"/rootfs/{dev,etc,proc,sys,tmp}

@@ -1,4 +1,4 @@
-//! `tiny STATE BUNDLE`: makes a container with libcontainer, whose process reports what it has, and removes it.
+//! `tiny STATE BUNDLE`: creates a container with libcontainer, whose process reports its state, and removes it.
 //!
 //! [dependencies]
 //! anyhow = "1"

@@ -1,8 +1,8 @@
-//! Finds the packed toolbox for the shim: the file that `PREOPEN_TOOLBOX` names, as `cargo xtask` sets it, else an empty
-//! one, so that a plain `cargo check` needs no toolbox.
+//! Finds the packed toolbox for the shim: the file that `PREOPEN_TOOLBOX` names. `cargo xtask` sets that variable. Without it
+//! the toolbox is an empty file, so that a plain `cargo check` needs no toolbox.
 //!
-//! Links the shim with libseccomp's archive, where there is one, instead of the shared library: a node then needs no
-//! libseccomp, which few nodes have, and whoever tests the shim tests what `cargo xtask dist` packs.
+//! Links the shim with libseccomp's static library if it exists, instead of the shared one. A node then needs no libseccomp,
+//! which few nodes have, and the tests run the same binary that `cargo xtask dist` packs.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -18,7 +18,7 @@ fn main() -> std::io::Result<()> {
         return Ok(());
     };
     println!("cargo:rerun-if-changed={}", archive.display());
-    // A directory in which a linker finds nothing else: beside the archive lies the shared library, which it prefers.
+    // A directory with the static library only: the linker would prefer the shared one, which lies beside it.
     let directory = output();
     let link = directory.join(ARCHIVE);
     if link.symlink_metadata().is_ok() {
@@ -30,7 +30,7 @@ fn main() -> std::io::Result<()> {
     Ok(())
 }
 
-/// Passes the packed toolbox's path to the crate, under the same name.
+/// Passes the path of the packed toolbox to the crate, in a variable of the same name.
 fn toolbox() -> std::io::Result<()> {
     println!("cargo:rerun-if-env-changed={TOOLBOX}");
     let packed = match std::env::var_os(TOOLBOX).filter(|path| !path.is_empty()) {
@@ -48,18 +48,18 @@ fn toolbox() -> std::io::Result<()> {
     Ok(())
 }
 
-/// Where this script may write.
+/// Returns the directory in which this script may write.
 fn output() -> PathBuf {
     PathBuf::from(std::env::var_os("OUT_DIR").unwrap_or_default())
 }
 
-/// Where the C compiler would find it.
+/// Returns the path at which the C compiler finds libseccomp's static library.
 fn archive() -> Option<PathBuf> {
     let output = Command::new("cc")
         .arg(format!("-print-file-name={ARCHIVE}"))
         .output()
         .ok()?;
-    // A file that is not found is printed as it was asked for.
+    // The compiler prints the bare name if it does not find the file.
     let path = String::from_utf8(output.stdout).ok()?;
     let path = Path::new(path.trim());
     path.is_absolute().then(|| path.to_owned())

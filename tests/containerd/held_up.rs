@@ -21,7 +21,7 @@ async fn a_process_of_the_container_that_keeps_the_lock_is_killed_with_it() -> R
     let node = Node::alone().await?;
     let builder = Container::of(images::HELLO).runtime(Runtime::Preopen);
     let container = builder.start(&node).await?;
-    let lock = bundle(container.id()).join("making");
+    let lock = bundle(container.id()).join("create.lock");
     ensure!(lock.exists(), "{} does not exist", lock.display());
     // In the cgroup and with the lock, as a process blocked by a FIFO in the image would be. `--no-fork`: a separate
     // process for `sleep` might start before this one is moved to the cgroup.

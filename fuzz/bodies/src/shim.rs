@@ -1,17 +1,17 @@
 //! Assertions about the shim's parsers. The included modules import each other from their parent module.
 
 #[allow(dead_code, reason = "the fuzzed modules are part of another crate")]
-#[path = "../../../runtimeclass/shim/src/container/capabilities.rs"]
+#[path = "../../../runtimeclass/shim/src/container/bundle/capabilities.rs"]
 mod capabilities;
 #[allow(dead_code, reason = "the fuzzed modules are part of another crate")]
-#[path = "../../../runtimeclass/shim/src/container/home.rs"]
+#[path = "../../../runtimeclass/shim/src/container/bundle/home.rs"]
 mod home;
 #[allow(dead_code, reason = "the fuzzed modules are part of another crate")]
-#[path = "../../../runtimeclass/shim/src/container/inside.rs"]
-mod inside;
+#[path = "../../../runtimeclass/shim/src/container/bundle/rewrite.rs"]
+mod rewrite;
 #[allow(dead_code, reason = "the fuzzed modules are part of another crate")]
-#[path = "../../../runtimeclass/shim/src/container/spec.rs"]
-mod spec;
+#[path = "../../../runtimeclass/shim/src/container/bundle/rootfs.rs"]
+mod rootfs;
 
 use serde_json::{Value, json};
 use std::collections::HashMap;
@@ -48,10 +48,10 @@ pub fn process(data: &[u8]) -> bool {
         return false;
     };
     let root = root(&IMAGE);
-    spec::make_process_plain(&mut process, &root);
+    rewrite::process(&mut process, &root);
     assert_plain(&process);
     let once = process.clone();
-    spec::make_process_plain(&mut process, &root);
+    rewrite::process(&mut process, &root);
     assert_eq!(process, once, "a second rewrite changes something");
     capabilities::reduce_as_by_execve(&mut process);
     if process.is_object() {
@@ -118,7 +118,7 @@ pub fn config(data: &[u8]) -> bool {
     let path = bundle.path().join("config.json");
     std::fs::write(&path, data).expect("it can be written");
     let plain = |path: &Path| {
-        spec::make_plain(path, &root(&IMAGE)).expect("an object can be rewritten");
+        rewrite::config(path, &root(&IMAGE)).expect("an object can be rewritten");
         std::fs::read(path).expect("it can be read")
     };
     let once = plain(&path);

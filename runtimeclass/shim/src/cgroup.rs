@@ -1,5 +1,5 @@
-//! What the kernel says of a container through its cgroup: its processes, whether memory ran out, and its files for
-//! [`crate::stats`]. Version 1 has a hierarchy for each controller, version 2 one for all, a hybrid both.
+//! The kernel's record of a container, read from its cgroup: its processes, its OOM kills, and its files for
+//! [`crate::stats`]. Version 1 has a hierarchy for each controller, version 2 has one for all, a hybrid has both.
 
 use anyhow::{Context, Result, anyhow, ensure};
 use std::collections::BTreeMap;
@@ -8,38 +8,38 @@ use std::time::Duration;
 
 const MOUNT: &str = "/sys/fs/cgroup";
 
-/// The controller of version 1 that freezes.
+/// The controller of version 1 that freezes processes.
 const FREEZER: &str = "freezer";
 
-/// How long the kernel may take to freeze all processes. One in a file call that hangs cannot be frozen.
-const FROZEN: Duration = Duration::from_secs(10);
-/// How often it is asked meanwhile: version 1 has no event for it.
-const ASKED: Duration = Duration::from_millis(5);
+/// The time that the kernel may take to freeze all processes. It cannot freeze a process in a file call that hangs.
+const FREEZE_TIMEOUT: Duration = Duration::from_secs(10);
+/// The interval at which the state of the freezer is read, because version 1 has no event for it.
+const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
 /// The cgroup of a container.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Cgroup {
-    /// Version 1: its directory in each controller's hierarchy.
+    /// On version 1, the cgroup's directory in each controller's hierarchy.
     controllers: BTreeMap<String, PathBuf>,
-    /// Version 2: its directory.
+    /// On version 2, the cgroup's directory.
     unified: PathBuf,
 }
 
 impl Cgroup {
-    /// The cgroup that a process is in.
+    /// Reads the cgroup of a process.
     pub(crate) fn of(pid: i32) -> Result<Self> {
         let path = format!("/proc/{pid}/cgroup");
-        let text = std::fs::read_to_string(&path).with_context(|| path.clone())?;
+        let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
         let cgroup = Self::parse(&text);
         ensure!(
             cgroup.memory().is_dir(),
-            "{}: the container has no cgroup that counts its memory",
+            "the container's cgroup is missing: no directory {} (is the memory controller mounted?)",
             cgroup.memory().display()
         );
         Ok(cgroup)
     }
 
-    /// Lines of version 1 are like `4:cpu,cpuacct:/a/b`, the one of version 2 is `0::/a/b`.
+    /// Parses `/proc/PID/cgroup`. Lines of version 1 are like `4:cpu,cpuacct:/a/b`, the line of version 2 is `0::/a/b`.
     pub(crate) fn parse(text: &str) -> Self {
         let below = |mount: PathBuf, path: &str| mount.join(path.trim_start_matches('/'));
         let mut cgroup = Self {
@@ -63,8 +63,8 @@ impl Cgroup {
         cgroup
     }
 
-    /// Returns whether it is the one that a container's configuration names, or one that the container made in it. The
-    /// name is a path, or `SLICE:PREFIX:NAME` if systemd made it.
+    /// Returns whether this is the cgroup that a container's configuration names, or one that the container created in
+    /// it. The name is a path, or `SLICE:PREFIX:NAME` if systemd created the cgroup.
     pub(crate) fn is_at(&self, path: &Path, systemd: bool) -> bool {
         let path = path.to_string_lossy();
         let name = path.rsplit(':').next().unwrap_or_default();
@@ -77,7 +77,7 @@ impl Cgroup {
         })
     }
 
-    /// Moves a process into it.
+    /// Moves a process into the cgroup.
     pub(crate) fn add(&self, pid: i32) -> Result<()> {
         let directories = self.controllers.values().chain([&self.unified]);
         for directory in directories.filter(|directory| *directory != Path::new(MOUNT)) {
@@ -90,12 +90,12 @@ impl Cgroup {
         Ok(())
     }
 
-    /// Whether memory is counted by version 2.
+    /// Returns whether version 2 counts the memory.
     pub(crate) fn is_unified(&self) -> bool {
         !self.controllers.contains_key("memory")
     }
 
-    /// The directory of a controller.
+    /// Returns the directory of a controller.
     pub(crate) fn controller(&self, name: &str) -> &Path {
         self.controllers.get(name).unwrap_or(&self.unified)
     }
@@ -104,8 +104,8 @@ impl Cgroup {
         self.controller("memory")
     }
 
-    /// How many of its processes the kernel has killed because memory ran out. Survives the processes, not the cgroup;
-    /// `None` when that is gone.
+    /// Returns the number of processes in the cgroup that the kernel has killed because memory ran out, or `None` if the
+    /// cgroup is gone. The number outlives the processes.
     pub(crate) fn oom_kills(&self) -> Option<u64> {
         let events = if self.is_unified() {
             "memory.events"
@@ -113,13 +113,13 @@ impl Cgroup {
             "memory.oom_control"
         };
         let path = self.memory().join(events);
-        // Between the two looks it may go.
+        // The cgroup may be removed after the first read.
         let kills = fields(&path).get("oom_kill").copied();
         kills.or_else(|| path.exists().then_some(0))
     }
 
-    /// The same of the cgroup above it, the pod's, and all that is in there. Only version 2 counts so.
-    pub(crate) fn oom_kills_above(&self) -> u64 {
+    /// Returns the same number for the cgroup above, the pod's, and all cgroups in it. Only version 2 has this number.
+    pub(crate) fn pod_oom_kills(&self) -> u64 {
         let above = self.unified.parent().filter(|_| self.is_unified());
         let events = above.map(|above| fields(&above.join("memory.events")));
         events
@@ -127,20 +127,20 @@ impl Cgroup {
             .unwrap_or(0)
     }
 
-    /// Freezes all processes in it. Fails, and thaws them, if that takes too long.
+    /// Freezes all processes in the cgroup. Thaws them and fails if that takes too long.
     pub(crate) async fn freeze(&self) -> Result<()> {
         let frozen = async {
             while !self.is_frozen()? {
-                // Once more: version 1 may miss a process that was just made.
+                // Written again because version 1 may miss a process that was just created.
                 self.set_frozen(true)?;
-                tokio::time::sleep(ASKED).await;
+                tokio::time::sleep(POLL_INTERVAL).await;
             }
             Ok(())
         };
-        let frozen = tokio::time::timeout(FROZEN, frozen).await;
+        let frozen = tokio::time::timeout(FREEZE_TIMEOUT, frozen).await;
         let result = frozen.unwrap_or_else(|_| {
             Err(anyhow!(
-                "cannot freeze {}: not done within {FROZEN:?} (a process in a file call that hangs cannot be frozen)",
+                "cannot freeze {} within {FREEZE_TIMEOUT:?} (does a process hang in a file call?)",
                 self.freezer().display()
             ))
         });
@@ -150,7 +150,7 @@ impl Cgroup {
         result
     }
 
-    /// Thaws all processes in it.
+    /// Thaws all processes in the cgroup.
     pub(crate) fn thaw(&self) -> Result<()> {
         self.set_frozen(false)
     }
@@ -178,7 +178,7 @@ impl Cgroup {
         Ok(state.trim() == "FROZEN")
     }
 
-    /// Returns the file that freezes its processes.
+    /// Returns the file that freezes the processes.
     fn freezer(&self) -> PathBuf {
         match self.controllers.get(FREEZER) {
             Some(directory) => directory.join("freezer.state"),
@@ -186,7 +186,8 @@ impl Cgroup {
         }
     }
 
-    /// Returns the bytes of memory in use that the kernel cannot take back, if it says so: without the page cache.
+    /// Returns the bytes of memory in use that the kernel cannot reclaim, which excludes the page cache. Returns `None` if
+    /// the kernel does not report the use.
     pub(crate) fn memory_in_use(&self) -> Option<u64> {
         let stat = fields(&self.memory().join("memory.stat"));
         let of = |name: &str| stat.get(name).copied().unwrap_or(0);
@@ -199,7 +200,7 @@ impl Cgroup {
         }
     }
 
-    /// Returns the processes in it. A cgroup that is gone has none.
+    /// Returns the processes in the cgroup. The list is empty if the cgroup is gone.
     pub(crate) fn processes(&self) -> Vec<i32> {
         let path = self.memory().join("cgroup.procs");
         let text = std::fs::read_to_string(path).unwrap_or_default();
@@ -207,7 +208,7 @@ impl Cgroup {
     }
 }
 
-/// A file of lines with a name and a number. One that is not there has none: which there are depends on the kernel.
+/// Reads a file of lines with a name and a number. A missing file is empty, because the set of files depends on the kernel.
 pub(crate) fn fields(path: &Path) -> BTreeMap<String, u64> {
     let text = std::fs::read_to_string(path).unwrap_or_default();
     let field = |line: &str| {
@@ -217,7 +218,7 @@ pub(crate) fn fields(path: &Path) -> BTreeMap<String, u64> {
     text.lines().filter_map(field).collect()
 }
 
-/// A file of one number, or of `max`, which is the largest there is.
+/// Reads a file of one number, or of `max`, which stands for the largest number.
 pub(crate) fn number(path: &Path) -> Option<u64> {
     match std::fs::read_to_string(path).ok()?.trim() {
         "max" => Some(u64::MAX),
@@ -230,10 +231,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_removed_cgroup_counted_is_not_known_and_its_pods_count_is() {
+    fn a_removed_cgroup_has_no_count_and_its_pod_keeps_one() {
         let pod = tempfile::tempdir().expect("a temporary directory");
         let unified = pod.path().join("one.scope");
-        std::fs::create_dir(&unified).expect("it can be made");
+        std::fs::create_dir(&unified).expect("it can be created");
         let events = |directory: &Path, kills: u64| {
             let text = format!("oom 1\noom_kill {kills}\n");
             std::fs::write(directory.join("memory.events"), text).expect("it can be written");
@@ -244,9 +245,9 @@ mod tests {
             controllers: BTreeMap::new(),
             unified: unified.clone(),
         };
-        assert_eq!((cgroup.oom_kills(), cgroup.oom_kills_above()), (Some(1), 3));
+        assert_eq!((cgroup.oom_kills(), cgroup.pod_oom_kills()), (Some(1), 3));
         std::fs::remove_dir_all(&unified).expect("it can be removed");
-        assert_eq!((cgroup.oom_kills(), cgroup.oom_kills_above()), (None, 3));
+        assert_eq!((cgroup.oom_kills(), cgroup.pod_oom_kills()), (None, 3));
     }
 
     #[test]
@@ -268,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cgroup_is_known_by_the_path_or_the_unit_that_was_asked_for() {
+    fn a_cgroup_is_recognized_by_its_path_or_its_unit() {
         let fs = Cgroup::parse("4:memory:/kubepods/pod/one\n");
         assert!(fs.is_at(Path::new("/kubepods/pod/one"), false));
         assert!(!fs.is_at(Path::new("/kubepods/pod/two"), false));

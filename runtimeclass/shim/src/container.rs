@@ -1,66 +1,47 @@
-//! What happens in a process of its own: making, starting and removing containers with libcontainer, and, in what that
-//! forks, the container's processes themselves. One thread, no environment, its request on standard input.
+//! The helper: a process of its own that creates, starts, enters and removes containers with libcontainer, and the
+//! container's processes that it forks. It has one thread, no environment, and its request on standard input.
 //!
+//! The requests:
 //! - `create`: from a bundle to a process that waits to be started
-//! - `prepare`: the component's machine code, found before the container is entered
-//! - `code`: machine code, found in the node's cache or compiled into it
-//! - `compile`: machine code that is not there yet, made by a process without rights
-//! - `exec`: a second process in a container that runs
-//! - `program`: which program an exec means: native, a WASI command, or one of the toolbox
-//! - `toolbox`: the programs that this shim brings for containers without any
-//! - `executor`: what a container's process does: become a native program, serve a component, run a command
-//! - `keyring`: the keys of a container's processes
-//! - `label`: labels of SELinux and profiles of AppArmor
-//! - `syscalls`: which system calls a process may make that runs or compiles WebAssembly
-//! - `capabilities`: what executing a program takes from a process, for one that executes nothing
-//! - `gate`: a process waits for the one that made it
-//! - `console`: a terminal on its way from the container to the server
-//! - `inside`: files of a container or an image, opened from outside
-//! - `home`: the home directory of a process's user
-//! - `nss`: how names are looked up in a container's process
-//! - `refuse`: what is not supported
-//! - `spec`: the bundle's specification, made plain for libcontainer
-//! - `holder`: a container's cgroup on version 2, made before any of its processes
-//! - `devices`, `bpf`: which devices a container may use, on cgroup version 2
-//! - `memory_limit`: the container's memory limit, where the host inside can see it change
+//! - `create_lock`: a lock that is held while a container is created
+//! - `refuse`: the refusal of specifications that are not supported
+//! - `exec`: another process in a container that runs
 //! - `update`: new limits for a container that runs
-//! - `making`: that somebody makes a container now
-//! - `delete`: what is left of a container, removed
+//! - `delete`: the removal of a container
+//!
+//! A container's process:
+//! - `executor`: its work: become a native program, serve a component, run a WASI command
+//! - `gate`: its wait for the process that created it
+//! - `console`: its terminal, on the way to the server
+//!
+//! What they use:
+//! - `bundle`: the container's specification and files
+//! - `code`: the machine code that a container's processes map
+//! - `isolation`: limits of a process beyond libcontainer's
+//! - `resources`: the container's cgroup, devices and memory limit
 
-mod bpf;
-mod capabilities;
+mod bundle;
 mod code;
-mod compile;
 mod console;
 mod create;
+mod create_lock;
 mod delete;
-mod devices;
 mod exec;
 mod executor;
 mod gate;
-mod holder;
-mod home;
-mod inside;
-mod keyring;
-mod label;
-mod making;
-mod memory_limit;
-mod nss;
-mod prepare;
-mod program;
+mod isolation;
 mod refuse;
-mod spec;
-mod syscalls;
-mod toolbox;
+mod resources;
 mod update;
 
 pub(crate) use delete::delete;
 
-use crate::request::{Place, Request, Response};
+use crate::request::{HelperRequest, HelperResponse, Location};
 use anyhow::{Context, Result};
+use code::compile;
+use isolation::{keyring, nss, parent};
 use libcontainer::container::Container;
 use rustix::fs::Mode;
-use rustix::process::{Signal, set_parent_process_death_signal};
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{Read, Write};
@@ -70,11 +51,11 @@ use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 
-/// Does what the request on standard input asks. The arguments only tell people who look at the process list.
+/// Carries out the request on standard input. Only the compiler reads its arguments; the others are for the process list.
 pub(crate) fn main(arguments: &[OsString]) -> ExitCode {
     let done = match arguments.first() {
         Some(role) if role == compile::ROLE => compile::main(&arguments[1..]),
-        _ => said_aside().and_then(|_said| answer()),
+        _ => log_to_stderr().and_then(|_log| respond()),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -85,55 +66,51 @@ pub(crate) fn main(arguments: &[OsString]) -> ExitCode {
     }
 }
 
-fn answer() -> Result<()> {
-    end_with_parent()?;
-    // The server's is stricter than what a root file system's directories and links are made with.
+fn respond() -> Result<()> {
+    parent::end_with_parent()?;
+    // The server's umask is too strict for the directories and links of a root file system.
     rustix::process::umask(Mode::from_raw_mode(0o022));
     keyring::leave()?;
     nss::fix()?;
     let mut text = Vec::new();
     std::io::stdin()
         .read_to_end(&mut text)
-        .context("read the request")?;
-    let response = match serde_json::from_slice(&text).context("read the request")? {
-        Request::Create(request) => Response {
+        .context("cannot read the request")?;
+    let response = match serde_json::from_slice(&text).context("cannot read the request")? {
+        HelperRequest::Create(request) => HelperResponse {
             pid: Some(create::create(&request)?),
         },
-        Request::Start(place) => {
-            start(&place)?;
-            Response::default()
+        HelperRequest::Start(location) => {
+            start(&location)?;
+            HelperResponse::default()
         }
-        Request::Exec(request) => Response {
+        HelperRequest::Exec(request) => HelperResponse {
             pid: Some(exec::exec(&request)?),
         },
-        Request::Update(request) => {
+        HelperRequest::Update(request) => {
             update::update(&request)?;
-            Response::default()
+            HelperResponse::default()
         }
-        Request::Delete(place) => {
-            delete(&place)?;
-            Response::default()
+        HelperRequest::Delete(location) => {
+            delete(&location)?;
+            HelperResponse::default()
         }
     };
-    let answer = serde_json::to_vec(&response)?;
+    let response = serde_json::to_vec(&response)?;
     std::io::stdout()
-        .write_all(&answer)
-        .context("answer the request")
+        .write_all(&response)
+        .context("cannot write the response")
 }
 
-/// Ends this process when the one that started it ends: a container that a dead server asked for would be made after
-/// containerd has cleaned up. What is forked from here does not inherit that.
-fn end_with_parent() -> Result<()> {
-    set_parent_process_death_signal(Some(Signal::KILL)).context("end with the process that asked")
-}
-
-/// Has the errors of libcontainer and the host written to what standard error is now, until the guard is dropped. The
-/// errors that libcontainer returns do not tell what they were about. Standard error itself becomes the container's
-/// in the container's process, which closes this one when it starts to run. On this thread only: the host installs
-/// a log of its own for the process.
-fn said_aside() -> Result<tracing::subscriber::DefaultGuard> {
-    let aside = File::from(std::io::stderr().as_fd().try_clone_to_owned()?);
-    // What libcontainer warns of is every container's.
+/// Logs the errors of libcontainer and the host to the helper's standard error, until the guard is dropped. The errors
+/// that libcontainer returns do not name their subject; those that it logs do.
+///
+/// The log keeps a descriptor of its own, because standard error becomes the container's in the container's process, which
+/// closes this descriptor when it starts to run. The log is this thread's only, because the host installs its own for the
+/// process.
+fn log_to_stderr() -> Result<tracing::subscriber::DefaultGuard> {
+    let stderr = File::from(std::io::stderr().as_fd().try_clone_to_owned()?);
+    // libcontainer's warnings are the same for every container.
     let filter = Targets::new()
         .with_default(LevelFilter::ERROR)
         .with_target("preopen_host", LevelFilter::WARN);
@@ -142,12 +119,13 @@ fn said_aside() -> Result<tracing::subscriber::DefaultGuard> {
         .with_level(false)
         .with_target(false)
         .with_ansi(false)
-        .with_writer(aside);
+        .with_writer(stderr);
     let subscriber = tracing_subscriber::registry().with(filter).with(lines);
     Ok(tracing::subscriber::set_default(subscriber))
 }
 
-fn start(place: &Place) -> Result<()> {
-    let mut container = Container::load(place.container()).context("load the container")?;
-    container.start().context("start the container")
+fn start(location: &Location) -> Result<()> {
+    let mut container =
+        Container::load(location.container()).context("cannot load the container")?;
+    container.start().context("cannot start the container")
 }

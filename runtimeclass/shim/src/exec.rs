@@ -1,38 +1,37 @@
-//! A second process of a container: added, running, stopped. Its own end is reported before the container's.
+//! One process that was added to a container: added, running, stopped. Its end is reported before the container's.
 
+use crate::entrance::Entered;
 use crate::events::Events;
 use crate::exits::Exits;
 use crate::helper;
 use crate::process::{Exit, Process, State};
 use crate::refusal;
-use crate::request::{self, Request, Stdio};
+use crate::request::{ExecRequest, HelperRequest, Stdio};
 use crate::streams::Streams;
-use crate::task::Task;
 use anyhow::Result;
-use containerd_shim::protos::events::task::{TaskExecStarted, TaskExit};
+use containerd_shim::protos::events::task::TaskExecStarted;
 use rustix::process::Signal;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use tokio::sync::{Mutex, Semaphore};
 
-/// Helpers at once. Each is a process outside of the pod's cgroup, so a pod could otherwise fill the node with them.
+/// The number of helpers that add processes at the same time. A helper runs outside of the pod's cgroup, so without this
+/// limit a pod could fill the node with helpers.
 static HELPERS: Semaphore = Semaphore::const_new(8);
 
 /// The exit code of a process that could not be started.
 const NOT_STARTED: i32 = 255;
 
-/// A second process.
+/// A process that was added to a container.
 pub(crate) struct Exec {
     pub(crate) id: String,
-    pub(crate) stdio: Stdio,
-    pub(crate) terminal: bool,
     pub(crate) process: Process,
     /// The process as OCI's JSON.
     description: String,
     streams: OnceLock<Streams>,
-    /// Whether the input was closed before there was one.
+    /// Whether the input was closed before it was opened.
     input_closed: AtomicBool,
-    /// Held while it is started, signalled or its end is reported: one at a time.
+    /// Held while the process is started or signalled, or its end is reported: one at a time.
     changing: Mutex<()>,
 }
 
@@ -40,9 +39,7 @@ impl Exec {
     pub(crate) fn new(id: &str, stdio: Stdio, terminal: bool, description: String) -> Self {
         Self {
             id: id.to_owned(),
-            stdio,
-            terminal,
-            process: Process::new(),
+            process: Process::new(stdio, terminal),
             description,
             streams: OnceLock::new(),
             input_closed: AtomicBool::new(false),
@@ -50,16 +47,17 @@ impl Exec {
         }
     }
 
-    /// Starts the process in a container that runs.
-    pub(crate) async fn start(self: &Arc<Self>, task: &Task, events: &Arc<Events>) -> Result<()> {
+    /// Starts the process in the container that `enter` returns.
+    pub(crate) async fn start<'a>(
+        self: &Arc<Self>,
+        enter: impl Future<Output = Result<Entered<'a>>> + Send,
+        events: &Arc<Events>,
+    ) -> Result<()> {
         let _changing = self.changing.lock().await;
         if self.process.state() != State::Created {
-            let id = &self.id;
-            return Err(refusal::precondition(format!(
-                "the process {id} has been started already"
-            )));
+            return Err(self.refused("has already been started"));
         }
-        let started = self.run(task, events).await;
+        let started = self.run(enter, events).await;
         if started.is_err() && self.process.state() == State::Created {
             self.process.ended(Exit::now(NOT_STARTED));
             if let Some(streams) = self.streams.get() {
@@ -69,39 +67,48 @@ impl Exec {
         started
     }
 
-    async fn run(self: &Arc<Self>, task: &Task, events: &Arc<Events>) -> Result<()> {
-        let _entering = task.enter().await?;
-        let opened = Streams::open(&self.stdio, self.terminal)?;
+    async fn run<'a>(
+        self: &Arc<Self>,
+        enter: impl Future<Output = Result<Entered<'a>>> + Send,
+        events: &Arc<Events>,
+    ) -> Result<()> {
+        let container = enter.await?;
+        let opened = Streams::open(&self.process.stdio, self.process.terminal)?;
         let streams = self.streams.get_or_init(|| opened);
         if self.input_closed.load(Ordering::Acquire) {
             streams.close_input();
         }
         // Before the process exists, so that its end cannot be missed.
         let mut exits = Exits::subscribe().await?;
-        let made = {
-            let _one_of_few = HELPERS.acquire().await?;
-            helper::call(&Request::Exec(Box::new(self.request(task)))).await?
+        let spawned = {
+            let _helper = HELPERS.acquire().await?;
+            let request = self.request(&container);
+            helper::call(&HelperRequest::Exec(Box::new(request))).await?
         };
-        let (handle, terminal) = made.process()?;
+        let (handle, terminal) = spawned.process()?;
         let pid = handle.pid;
         self.process.set_handle(handle);
         self.process.runs();
         let connected = streams.connect(terminal);
+        let id = container.location.id.clone();
         events
             .publish(TaskExecStarted {
-                container_id: task.place.id.clone(),
+                container_id: id.clone(),
                 exec_id: self.id.clone(),
                 pid: pid as u32,
                 ..Default::default()
             })
             .await;
-        let (exec, container, events) = (self.clone(), task.place.id.clone(), events.clone());
+        let (exec, events) = (self.clone(), events.clone());
         tokio::spawn(async move {
             let code = exits.of(pid).await.unwrap_or_else(|error| {
-                log::error!("{container}/{}: {error:#}", exec.id);
+                log::error!(
+                    "process lost container={id} exec={} error=\"{error:#}\"",
+                    exec.id
+                );
                 NOT_STARTED
             });
-            exec.ended(code, container, &events).await;
+            exec.ended(code, &id, &events).await;
         });
         if connected.is_err() {
             self.process.signal(Signal::KILL)?;
@@ -109,40 +116,35 @@ impl Exec {
         connected
     }
 
-    fn request(&self, task: &Task) -> request::Exec {
-        request::Exec {
-            place: task.place.clone(),
-            init: task.process.pid(),
+    fn request(&self, container: &Entered<'_>) -> ExecRequest {
+        ExecRequest {
+            location: container.location.clone(),
+            init: container.init,
             process: self.description.clone(),
-            stdio: self.stdio.clone(),
-            terminal: self.terminal,
-            cache: task.cache.clone(),
+            stdio: self.process.stdio.clone(),
+            terminal: self.process.terminal,
+            cache: container.cache.to_owned(),
         }
     }
 
-    async fn ended(&self, code: i32, container: String, events: &Events) {
+    async fn ended(&self, code: i32, container: &str, events: &Events) {
         let exit = Exit::now(code);
         if let Some(streams) = self.streams.get() {
             streams.finish().await;
         }
         let _changing = self.changing.lock().await;
-        log::debug!("{container}/{}: ended with {code}", self.id);
+        log::debug!(
+            "process ended container={container} exec={} code={code}",
+            self.id
+        );
         self.process.ended(exit.clone());
-        events
-            .publish(TaskExit {
-                container_id: container,
-                id: self.id.clone(),
-                pid: self.process.pid() as u32,
-                exit_status: exit.code,
-                exited_at: Some(exit.at).into(),
-                ..Default::default()
-            })
-            .await;
+        let pid = self.process.pid();
+        events.publish_exit(container, &self.id, pid, exit).await;
     }
 
-    /// Waits until its end has been reported. Returns at once if it was never started.
+    /// Waits until the end of the process has been reported. Returns at once if it was never started.
     pub(crate) async fn reported(&self) {
-        // A start that is under way comes first.
+        // Waits for a start that is under way.
         drop(self.changing.lock().await);
         if self.process.state() == State::Running {
             self.process.wait().await;
@@ -150,28 +152,20 @@ impl Exec {
         }
     }
 
-    /// Sends a signal; while the process is being started, once that is done. Returns `false` if it has ended.
+    /// Sends a signal, after a start that is under way. Returns `false` if the process has ended.
     pub(crate) async fn signal(&self, signal: Signal) -> Result<bool> {
         let _changing = self.changing.lock().await;
         if self.process.state() == State::Created {
-            let id = &self.id;
-            return Err(refusal::precondition(format!(
-                "the process {id} has not been started"
-            )));
+            return Err(self.refused("has not been started"));
         }
         self.process.signal(signal)
     }
 
-    /// Forgets the process, once it is not being started any more. Returns how it has ended, if it ever ran.
+    /// Ends the process's record, after a start that is under way. Returns its exit, if it ever ran.
     pub(crate) async fn delete(&self) -> Result<Option<Exit>> {
         let _changing = self.changing.lock().await;
         match self.process.state() {
-            State::Running => {
-                let id = &self.id;
-                Err(refusal::precondition(format!(
-                    "the process {id} is running"
-                )))
-            }
+            State::Running => Err(self.refused("is running")),
             State::Created => {
                 self.process.ended(Exit::now(NOT_STARTED));
                 Ok(None)
@@ -180,7 +174,7 @@ impl Exec {
         }
     }
 
-    /// Ends the input. If there is no process yet, its input ends once it is there.
+    /// Closes the process's input. If the process is still to be started, its input ends right after the start.
     pub(crate) fn close_input(&self) {
         self.input_closed.store(true, Ordering::Release);
         if let Some(streams) = self.streams.get() {
@@ -192,10 +186,11 @@ impl Exec {
     pub(crate) fn resize(&self, columns: u32, rows: u32) -> Result<()> {
         match self.streams.get() {
             Some(streams) => streams.resize(columns, rows),
-            None => Err(refusal::precondition(format!(
-                "the process {} has not been started",
-                self.id
-            ))),
+            None => Err(self.refused("has not been started")),
         }
+    }
+
+    fn refused(&self, reason: &str) -> anyhow::Error {
+        refusal::precondition(format!("the process {} {reason}", self.id))
     }
 }

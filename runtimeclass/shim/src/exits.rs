@@ -1,33 +1,33 @@
-//! Which child process ended how. `containerd-shim` reaps every child of the server, the orphans of containers among
-//! them, and tells whoever has subscribed; so nothing here waits for a process by itself.
+//! The exit codes of child processes. `containerd-shim` reaps every child of the server, orphans of containers included,
+//! and notifies its subscribers. So no code here waits for a process itself.
 
 use anyhow::{Context, Result, bail};
 use containerd_shim::monitor::{
     Subject, Subscription, Topic, monitor_subscribe, monitor_unsubscribe,
 };
 
-/// The ends of child processes from the moment this was made.
+/// The exits of child processes since this subscription began.
 pub(crate) struct Exits {
     subscription: Subscription,
 }
 
 impl Exits {
-    /// Subscribes; to be done before the process of interest is made.
+    /// Subscribes. Call this before the process exists, or its exit may be missed.
     pub(crate) async fn subscribe() -> Result<Self> {
         let subscription = monitor_subscribe(Topic::Pid)
             .await
-            .context("subscribe to the ends of processes")?;
+            .context("cannot subscribe to process exits")?;
         Ok(Self { subscription })
     }
 
-    /// Waits for the end of `pid`: its exit code, or 128 and the number of the signal that ended it.
+    /// Waits until `pid` exits. Returns its exit code, or 128 and the number of the signal that ended it.
     pub(crate) async fn of(&mut self, pid: i32) -> Result<i32> {
         while let Some(event) = self.subscription.rx.recv().await {
             if matches!(event.subject, Subject::Pid(ended) if ended == pid) {
                 return Ok(event.exit_code);
             }
         }
-        bail!("the subscription to the ends of processes was closed")
+        bail!("the subscription to process exits closed")
     }
 }
 

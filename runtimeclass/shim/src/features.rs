@@ -1,15 +1,15 @@
-//! What this runtime can do, as OCI's feature structure: containerd 2 asks for it (`-info`) and passes it on, so that
-//! kubelet and crictl know whether, for example, a volume can be read-only with all mounts in it.
+//! The runtime's features as OCI's feature structure. containerd 2 requests it with `-info` and passes it on. kubelet and
+//! crictl learn from it, for example, whether a volume can be read-only with all mounts in it.
 //!
 //! <https://github.com/opencontainers/runtime-spec/blob/main/features.md>
 
 use containerd_shim::protos::protobuf::well_known_types::any::Any;
 use serde_json::{Value, json};
 
-/// The name of the structure among containerd's types; its encoding is JSON.
+/// The name of the structure among containerd's types. Its encoding is JSON.
 const TYPE: &str = "types.containerd.io/opencontainers/runtime-spec/1/features/Features";
 
-/// The mount options that libcontainer acts on. It passes any other one to the file system.
+/// The mount options that libcontainer acts on. It passes other options to the file system.
 const MOUNT_OPTIONS: &[&str] = &[
     "async",
     "atime",
@@ -56,7 +56,7 @@ const MOUNT_OPTIONS: &[&str] = &[
     "sync",
 ];
 
-/// The actions of a system call filter that libcontainer takes.
+/// The actions of a system call filter that libcontainer supports.
 const SECCOMP_ACTIONS: &[&str] = &[
     "SCMP_ACT_ALLOW",
     "SCMP_ACT_ERRNO",
@@ -68,7 +68,7 @@ const SECCOMP_ACTIONS: &[&str] = &[
     "SCMP_ACT_TRAP",
 ];
 
-/// Returns the features as containerd takes them.
+/// Returns the features in containerd's envelope.
 pub(crate) fn any() -> Any {
     Any {
         type_url: TYPE.into(),

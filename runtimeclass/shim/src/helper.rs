@@ -1,12 +1,13 @@
-//! Calls of this binary in a process of its own, which libcontainer needs (see the crate's documentation).
+//! Calls of this binary in the helper's role: a process of its own, which libcontainer needs (see the crate's
+//! documentation).
 //!
-//! The request goes over a socket that is the process's standard input, and descriptors come back over it: a process
-//! that was made, and its terminal. The answer itself comes over standard output.
+//! The request goes over a socket, which is the helper's standard input. Descriptors come back over the same socket: the
+//! process that the helper created, and the process's terminal. The response comes over standard output.
 
 use crate::exits::Exits;
 use crate::process::{Handle, to_pid};
 use crate::read_only;
-use crate::request::{Request, Response};
+use crate::request::{HelperRequest, HelperResponse};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use rustix::fs::{MemfdFlags, OFlags, fcntl_setfl, memfd_create};
 use rustix::net::{
@@ -30,59 +31,61 @@ use tokio::net::unix::pipe::Receiver;
 /// The first argument of the binary in this role.
 pub(crate) const ROLE: &str = "container";
 
-/// The running binary itself, even if the file has been replaced by a newer one since.
-const MYSELF: &str = "/proc/self/exe";
+/// The running binary, even if its file has been replaced since.
+const OWN_BINARY: &str = "/proc/self/exe";
 
-/// Keeps the allocator from asking for huge pages when a process starts: each pod has a few processes that touch
-/// little of what a huge page brings. Without it a pod takes three times the memory.
+/// The environment variable that turns off huge pages when a process starts. Each pod has a few processes that touch
+/// little of a huge page: with huge pages a pod takes three times the memory.
 pub(crate) const SMALL_PAGES: (&str, &str) = ("MIMALLOC_ALLOW_THP", "0");
 
-/// How long one call may take. The longest is a create that has a component compiled, which has a limit of its own
-/// below this one.
+/// The time limit of a call. The longest call is a create that compiles a component, whose own limit is below this one.
 const DEADLINE: Duration = Duration::from_secs(150);
 
-/// Descriptors that come with an answer, at most: a process and its terminal.
+/// The maximum number of descriptors that come with a response: a process and its terminal.
 const MAX_DESCRIPTORS: usize = 2;
 
-/// Bytes of what a process reports that are logged, at most, and of one line of it. Some of it is an image's words.
+/// The maximum number of bytes that are logged of a helper's standard error, and of one line of it. The image controls part
+/// of that text.
 const MAX_REPORT: u64 = 64 << 10;
 const MAX_LINE: usize = 4 << 10;
 
-/// What a call has made.
+/// The result of a call.
 #[derive(Default)]
-pub(crate) struct Made {
-    /// The process, if one was made.
+pub(crate) struct Spawned {
+    /// The process that the helper created, if it created one.
     pub(crate) process: Option<Handle>,
     /// The master side of its terminal, if it has one.
     pub(crate) terminal: Option<OwnedFd>,
 }
 
-impl Made {
-    /// Returns the process and its terminal. Fails if no process was made.
+impl Spawned {
+    /// Returns the process and its terminal. Fails if the helper created no process.
     pub(crate) fn process(self) -> Result<(Handle, Option<OwnedFd>)> {
-        let process = self.process.context("no process was made")?;
+        let process = self.process.context("the helper created no process")?;
         Ok((process, self.terminal))
     }
 }
 
-/// Returns this binary, to be started with these arguments in a process without this one's environment.
+/// Returns a command that runs this binary with these arguments and without this process's environment.
 ///
-/// The process of a container that serves a component executes nothing else: its /proc/PID/exe stays this file. So the
-/// file that is executed lies on a read-only mount, through which no container can write to it.
+/// The command runs the binary from a read-only mount, so that no container can write to it: a process that serves a
+/// component executes nothing else, and its /proc/PID/exe stays this file.
 pub(crate) fn command(arguments: &[&str]) -> Result<Command> {
-    static SHIELDED: OnceLock<OwnedFd> = OnceLock::new();
-    if SHIELDED.get().is_none() {
-        // Of two that do it at once one is kept.
-        let _ = SHIELDED.set(read_only::mount(MYSELF)?);
+    static READ_ONLY: OnceLock<OwnedFd> = OnceLock::new();
+    if READ_ONLY.get().is_none() {
+        // If two threads do this at the same time, one mount is kept.
+        let _ = READ_ONLY.set(read_only::mount(OWN_BINARY)?);
     }
-    let shielded = SHIELDED.get().context("there is no mount")?;
-    let path = format!("/proc/self/fd/{}", shielded.as_raw_fd());
+    let binary = READ_ONLY
+        .get()
+        .context("the read-only mount of this binary is missing")?;
+    let path = format!("/proc/self/fd/{}", binary.as_raw_fd());
     Ok(command_of(&path, arguments))
 }
 
-/// Returns the same for a process that was started so itself.
+/// Returns the same command, for a process that was itself started by [`command`].
 pub(crate) fn command_again(arguments: &[&str]) -> Command {
-    command_of(MYSELF, arguments)
+    command_of(OWN_BINARY, arguments)
 }
 
 fn command_of(path: &str, arguments: &[&str]) -> Command {
@@ -96,41 +99,47 @@ fn command_of(path: &str, arguments: &[&str]) -> Command {
     command
 }
 
-/// Has `request` answered, and logs what the process reported on the way.
-pub(crate) async fn call(request: &Request) -> Result<Made> {
+/// Sends a request to a new helper, and logs the helper's warnings.
+pub(crate) async fn call(request: &HelperRequest) -> Result<Spawned> {
     let (verb, id) = request.name();
-    // Before the process exists, so that its end cannot be missed.
+    // Before the helper exists, so that its end cannot be missed.
     let mut exits = Exits::subscribe().await?;
-    // Memory and no pipe: the container's process keeps it open while it waits to be started.
-    let mut said = memory("said")?;
-    let (mut child, socket) = spawn(verb, id, request, said.try_clone()?)
-        .with_context(|| format!("cannot start a process to {verb} {id}"))?;
-    let answered = tokio::time::timeout(DEADLINE, answer(&mut child, &mut exits)).await;
-    let Ok(answered) = answered else {
-        // Not reaped before its exit was seen, so the id is still this process's.
+    // A file in memory, not a pipe: the container's process keeps it open while it waits to be started.
+    let mut stderr = memory("stderr")?;
+    let (mut child, socket) = spawn(verb, id, request, stderr.try_clone()?)
+        .with_context(|| format!("{}: cannot start a helper", failed(verb, id)))?;
+    let response = tokio::time::timeout(DEADLINE, response(&mut child, &mut exits)).await;
+    let Ok(response) = response else {
+        // The process is not reaped before its exit was seen, so the id is still the helper's.
         let _ = child.kill();
-        bail!("cannot {verb} the container {id}: not done within {DEADLINE:?}");
+        bail!("{} within {DEADLINE:?}", failed(verb, id));
     };
-    let (code, output) = answered?;
-    said.rewind()?;
-    let text = report(said)?;
+    let (code, output) = response?;
+    stderr.rewind()?;
+    let text = report(stderr)?;
     if code != 0 {
-        log::debug!("{verb} {id}: {text}");
+        log::debug!("helper failed request={verb} container={id} stderr={text:?}");
         return Err(anyhow!("{}", reason(verb, id, &text, code)));
     }
     for line in text.lines() {
-        log::warn!("{verb} {id}: {line}");
+        log::warn!("{line} request={verb} container={id}");
     }
-    let response: Response = serde_json::from_slice(&output)
-        .with_context(|| format!("cannot read the answer to {verb} {id}"))?;
-    made(&response, &socket).with_context(|| format!("cannot {verb} the container {id}"))
+    let response = serde_json::from_slice(&output).with_context(|| failed(verb, id))?;
+    spawned(&response, &socket).with_context(|| failed(verb, id))
 }
 
-/// Reads what a process has reported, made fit for a log and a terminal: of a line, control characters are escaped and
-/// what is too long is cut.
-fn report(said: impl Read) -> Result<String> {
+fn failed(verb: &str, id: &str) -> String {
+    match verb {
+        "exec" => format!("cannot add a process to the container {id}"),
+        _ => format!("cannot {verb} the container {id}"),
+    }
+}
+
+/// Reads a helper's standard error into text that is safe for logs and terminals: control characters are escaped and long
+/// lines are cut.
+fn report(stderr: impl Read) -> Result<String> {
     let mut bytes = Vec::new();
-    said.take(MAX_REPORT).read_to_end(&mut bytes)?;
+    stderr.take(MAX_REPORT).read_to_end(&mut bytes)?;
     let text = String::from_utf8_lossy(&bytes);
     let mut report = String::new();
     for line in text.lines() {
@@ -149,40 +158,46 @@ fn report(said: impl Read) -> Result<String> {
     Ok(report)
 }
 
-/// Describes what went wrong, from all that was written: the last line is the error, the first what it came from.
-fn reason(verb: &str, id: &str, said: &str, code: i32) -> String {
-    let mut lines = said.lines().map(str::trim).filter(|line| !line.is_empty());
+/// Returns the error of a failed helper. The last line that the helper wrote is the error, the first line is its cause.
+fn reason(verb: &str, id: &str, stderr: &str, code: i32) -> String {
+    let mut lines = stderr
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty());
     let reason = match (lines.next(), lines.next_back()) {
-        (None, _) => format!("the process that does it ended with {code}"),
-        // What runc reports of an exec is what people and programs look for.
+        (None, _) => format!("the helper ended with exit code {code}"),
+        // The message is runc's, and people and programs look for it as it is.
         (Some(only), None) if verb == "exec" => return only.to_owned(),
         (Some(only), None) => only.to_owned(),
         (Some(first), Some(last)) => format!("{last}: {first}"),
     };
-    format!("cannot {verb} the container {id}: {reason}")
+    format!("{}: {reason}", failed(verb, id))
 }
 
-fn spawn(verb: &str, id: &str, request: &Request, said: File) -> Result<(Child, UnixStream)> {
+fn spawn(
+    verb: &str,
+    id: &str,
+    request: &HelperRequest,
+    stderr: File,
+) -> Result<(Child, UnixStream)> {
     let text = serde_json::to_vec(request)?;
-    let (mut socket, its) = UnixStream::pair()?;
+    let (mut socket, input) = UnixStream::pair()?;
     let child = command(&[verb, id])?
-        .stdin(OwnedFd::from(its))
+        .stdin(OwnedFd::from(input))
         .stdout(Stdio::piped())
-        .stderr(said)
+        .stderr(stderr)
         .spawn()?;
-    // It reads all of it before it does anything else.
-    socket
-        .write_all(&text)
-        .context("cannot hand over the request")?;
+    // Cannot block for long: the helper first reads the whole request.
+    socket.write_all(&text).context("cannot send the request")?;
     socket.shutdown(Shutdown::Write)?;
     Ok((child, socket))
 }
 
-async fn answer(child: &mut Child, exits: &mut Exits) -> Result<(i32, Vec<u8>)> {
+async fn response(child: &mut Child, exits: &mut Exits) -> Result<(i32, Vec<u8>)> {
     let stdout = child
         .stdout
         .take()
-        .context("the process has no standard output")?;
+        .context("the helper has no standard output")?;
     let mut output = Vec::new();
     let mut stdout = Receiver::from_owned_fd(stdout.into())?;
     let pid = i32::try_from(child.id())?;
@@ -191,24 +206,24 @@ async fn answer(child: &mut Child, exits: &mut Exits) -> Result<(i32, Vec<u8>)> 
     Ok((code?, output))
 }
 
-fn made(response: &Response, socket: &UnixStream) -> Result<Made> {
+fn spawned(response: &HelperResponse, socket: &UnixStream) -> Result<Spawned> {
     let Some(pid) = response.pid else {
-        return Ok(Made::default());
+        return Ok(Spawned::default());
     };
     let mut descriptors = receive(socket)?.into_iter();
     let fd = descriptors
         .next()
-        .context("the new process was not handed over")?;
-    Ok(Made {
+        .context("the helper handed over no process")?;
+    Ok(Spawned {
         process: Some(Handle { pid, fd }),
         terminal: descriptors.next(),
     })
 }
 
-/// Hands over a process that was made, and its terminal, in the role of the helper: over its standard input.
+/// Hands a new process, and its terminal, over to the server. The helper does this over its standard input.
 pub(crate) fn hand_over(pid: i32, terminal: Option<&OwnedFd>) -> Result<()> {
     let process = pidfd_open(to_pid(pid)?, PidfdFlags::empty())
-        .context("the new process has ended already")?;
+        .context("the new process has already ended")?;
     let mut descriptors = vec![process.as_fd()];
     descriptors.extend(terminal.map(AsFd::as_fd));
     send(std::io::stdin().as_fd(), &descriptors).context("cannot hand over the new process")
@@ -217,12 +232,13 @@ pub(crate) fn hand_over(pid: i32, terminal: Option<&OwnedFd>) -> Result<()> {
 fn send(socket: BorrowedFd<'_>, descriptors: &[BorrowedFd<'_>]) -> Result<()> {
     ensure!(
         descriptors.len() <= MAX_DESCRIPTORS,
-        "at most {MAX_DESCRIPTORS} descriptors can be sent"
+        "cannot send {} descriptors: the maximum is {MAX_DESCRIPTORS}",
+        descriptors.len()
     );
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
     let mut control = SendAncillaryBuffer::new(&mut space);
     control.push(SendAncillaryMessage::ScmRights(descriptors));
-    // Descriptors travel with a byte, at least.
+    // Descriptors need at least one byte to travel with.
     sendmsg(
         socket,
         &[IoSlice::new(b"+")],
@@ -232,7 +248,7 @@ fn send(socket: BorrowedFd<'_>, descriptors: &[BorrowedFd<'_>]) -> Result<()> {
     Ok(())
 }
 
-/// Receives the descriptors that one [`send`] has sent. Does not wait.
+/// Receives the descriptors of one [`send`] without blocking.
 pub(crate) fn receive(socket: impl AsFd) -> Result<Vec<OwnedFd>> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
@@ -253,10 +269,10 @@ pub(crate) fn receive(socket: impl AsFd) -> Result<Vec<OwnedFd>> {
     Ok(descriptors)
 }
 
-/// Makes a file that is nowhere but in memory, written at its end only.
+/// Creates a file in memory, to which writes append.
 pub(crate) fn memory(name: &str) -> Result<File> {
-    let memory = memfd_create(name, MemfdFlags::CLOEXEC)
-        .context("cannot get memory for a process's output")?;
+    let memory =
+        memfd_create(name, MemfdFlags::CLOEXEC).context("cannot create a file in memory")?;
     fcntl_setfl(&memory, OFlags::APPEND)?;
     Ok(File::from(memory))
 }
@@ -266,7 +282,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_an_image_can_write_into_a_log_is_bounded_and_escaped() {
+    fn text_of_an_image_is_bounded_and_escaped_in_the_log() {
         let line = "\u{1b}[31m\tname=\u{7f}\r";
         let escaped = "\\u{1b}[31m\\tname=\\u{7f}\\r\n";
         assert_eq!(report(line.as_bytes()).expect("readable"), escaped);

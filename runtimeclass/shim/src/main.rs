@@ -1,6 +1,6 @@
 //! `containerd-shim-preopen-v1`: see the library's documentation.
 
-/// The one of the command `preopen`, for the same reason: the host runs in this binary too.
+/// The allocator of the command `preopen`: the same host runs in this binary.
 #[cfg(target_os = "linux")]
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -12,6 +12,8 @@ fn main() -> std::process::ExitCode {
 
 #[cfg(not(target_os = "linux"))]
 fn main() -> std::process::ExitCode {
-    eprintln!("error: containerd-shim-preopen-v1 runs containers, which only Linux has");
+    eprintln!(
+        "error: cannot run containers on this system: containerd-shim-preopen-v1 needs Linux"
+    );
     std::process::ExitCode::FAILURE
 }

@@ -1,5 +1,5 @@
-//! The runtime's options: what an administrator writes under `…runtimes.preopen.options` in containerd's configuration,
-//! or `ctr` takes from `--runtime-config-path`.
+//! The runtime's options. An administrator writes them under `…runtimes.preopen.options` in containerd's configuration, or
+//! in the file that `ctr` gets by `--runtime-config-path`.
 
 use anyhow::{Context, Result, bail};
 use containerd_shim_protos::protobuf::CodedInputStream;
@@ -7,13 +7,13 @@ use containerd_shim_protos::protobuf::well_known_types::any::Any;
 use serde::Deserialize;
 use std::path::PathBuf;
 
-/// The options, by the names they have in the configuration. One that is not known is an error.
+/// The options, with their names in the configuration. An unknown option is an error.
 #[derive(Debug, Deserialize, PartialEq)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields, default)]
 pub(crate) struct Options {
-    /// Whether systemd makes the cgroups, as the kubelet's `cgroupDriver: systemd` wants it.
+    /// Whether systemd creates the cgroups, as the kubelet's `cgroupDriver: systemd` requires.
     pub(crate) systemd_cgroup: bool,
-    /// Where compiled code is kept, for all pods of the node.
+    /// The directory of compiled code, for all pods of the node.
     pub(crate) cache_directory: PathBuf,
 }
 
@@ -26,11 +26,11 @@ impl Default for Options {
     }
 }
 
-/// containerd's message for runtimes whose options it does not know: text, or where to find it.
+/// containerd's message for a runtime whose options it does not know: the text of the options, or the path of a file.
 const GENERIC: &str = "runtimeoptions.v1.Options";
 
 impl Options {
-    /// The options in a request to create a task.
+    /// Reads the options in a request to create a task.
     pub(crate) fn of(any: Option<&Any>) -> Result<Self> {
         let Some(any) = any.filter(|any| !any.type_url.is_empty()) else {
             return Ok(Self::default());
@@ -38,40 +38,43 @@ impl Options {
         // containerd 1.6 writes a URL, later ones the bare name.
         if any.type_url.rsplit('/').next() != Some(GENERIC) {
             bail!(
-                "the runtime's options are of the type {}, not {GENERIC}: is its runtime_type in containerd's \
-                 configuration {}?",
+                "cannot read the runtime's options: their type is {}, not {GENERIC} (is runtime_type in containerd's \
+                 configuration {}?)",
                 any.type_url,
                 crate::RUNTIME
             );
         }
-        let (path, body) = generic(&any.value).context("the runtime's options")?;
+        let (path, body) = generic(&any.value).context("cannot read the runtime's options")?;
         if path.is_empty() {
             return Self::parse(&body)
-                .context("the runtime's options in containerd's configuration");
+                .context("cannot read the runtime's options in containerd's configuration");
         }
-        let text = std::fs::read_to_string(&path)
-            .with_context(|| format!("{path}: cannot read the runtime's options"))?;
-        Self::parse(&text).with_context(|| format!("{path}: the runtime's options"))
+        let text = std::fs::read_to_string(&path).map_err(anyhow::Error::from);
+        text.and_then(|text| Self::parse(&text))
+            .with_context(|| format!("cannot read the runtime's options in {path}"))
     }
 
     fn parse(text: &str) -> Result<Self> {
         let options: Self = toml::from_str(text)?;
         if !options.cache_directory.is_absolute() {
-            bail!("CacheDirectory must be an absolute path");
+            bail!(
+                "CacheDirectory {:?} is not an absolute path",
+                options.cache_directory
+            );
         }
         Ok(options)
     }
 }
 
-/// `config_path` and `config_body` of the message `runtimeoptions.v1.Options`. Read by hand: three fields of text are
-/// not worth a generator, and no crate that is kept has this message.
+/// Reads `config_path` and `config_body` from the message `runtimeoptions.v1.Options`. No maintained crate has this
+/// message, and its three text fields are not worth a code generator.
 fn generic(bytes: &[u8]) -> Result<(String, String)> {
     const CONFIG_PATH: u32 = 2;
     const CONFIG_BODY: u32 = 3;
     let (mut path, mut body) = (String::new(), String::new());
     let mut stream = CodedInputStream::from_bytes(bytes);
     while let Some(tag) = stream.read_raw_tag_or_eof()? {
-        // A tag is the field's number and three bits of its kind.
+        // A tag is the field's number followed by three bits of its type.
         match tag >> 3 {
             CONFIG_PATH => path = stream.read_string()?,
             CONFIG_BODY => body = stream.read_string()?,
@@ -116,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn no_options_are_the_defaults() {
+    fn missing_options_have_their_defaults() {
         assert_eq!(
             Options::of(None).expect("nothing is wrong"),
             Options::default()
@@ -130,13 +133,13 @@ mod tests {
 
     #[test]
     fn a_mistake_is_an_error_that_names_it() {
-        for (body, says) in [
+        for (body, named) in [
             ("SystemdCgroups = true", "SystemdCgroups"),
             ("SystemdCgroup = \"yes\"", "SystemdCgroup"),
             ("CacheDirectory = \"here\"", "CacheDirectory"),
         ] {
             let error = Options::of(Some(&any(GENERIC, &[(3, body)]))).expect_err(body);
-            assert!(format!("{error:#}").contains(says), "{error:#}");
+            assert!(format!("{error:#}").contains(named), "{error:#}");
         }
         assert!(Options::of(Some(&any("containerd.runc.v1.Options", &[]))).is_err());
         let torn = Any {

@@ -1,6 +1,7 @@
-//! One process of a container as containerd sees it: created, running, stopped. The states follow what happens to the
-//! process, not what was requested.
+//! One process of a container as containerd sees it: created, running, stopped. The states follow the process itself, not
+//! the requests.
 
+use crate::request::Stdio;
 use anyhow::{Context, Result};
 use containerd_shim::protos::protobuf::well_known_types::timestamp::Timestamp;
 use rustix::io::Errno;
@@ -10,73 +11,85 @@ use std::sync::OnceLock;
 use std::time::SystemTime;
 use tokio::sync::watch;
 
-/// What has become of a process.
+/// The exit code of a process that SIGKILL ended.
+pub(crate) const SIGKILL_EXIT_CODE: i32 = 128 + libc::SIGKILL;
+
+/// The state of a process.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum State {
-    /// It waits to be started.
+    /// The process waits to be started.
     Created,
-    /// It runs.
     Running,
-    /// It has ended.
     Stopped(Exit),
 }
 
-/// How a process has ended.
+/// The end of a process.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Exit {
-    /// Its exit code, or 128 and the number of the signal.
+    /// The exit code, or 128 and the number of the signal.
     pub(crate) code: u32,
-    /// When.
     pub(crate) at: Timestamp,
 }
 
 impl Exit {
     /// Returns an exit with this code, now.
     pub(crate) fn now(code: i32) -> Self {
+        let since = SystemTime::now()
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap_or_default();
         Self {
             code: code as u32,
-            at: now(),
+            at: Timestamp {
+                seconds: since.as_secs() as i64,
+                nanos: since.subsec_nanos() as i32,
+                ..Default::default()
+            },
         }
     }
 }
 
-/// A process, or the place of one that has not been made yet.
+/// A process that exists or is still to be created.
 pub(crate) struct Process {
+    pub(crate) stdio: Stdio,
+    /// Whether the standard streams are a terminal.
+    pub(crate) terminal: bool,
     handle: OnceLock<Handle>,
     state: watch::Sender<State>,
 }
 
-/// The kernel's names of a process: its id, and a descriptor that never means another one.
+/// The kernel's names of a process: its id, and a descriptor that never refers to another process.
 pub(crate) struct Handle {
     pub(crate) pid: i32,
     pub(crate) fd: OwnedFd,
 }
 
 impl Process {
-    /// A process that is still to be made: see [`set_handle`](Self::set_handle).
-    pub(crate) fn new() -> Self {
+    /// Returns a process that is still to be created: see [`set_handle`](Self::set_handle).
+    pub(crate) fn new(stdio: Stdio, terminal: bool) -> Self {
         Self {
+            stdio,
+            terminal,
             handle: OnceLock::new(),
             state: watch::Sender::new(State::Created),
         }
     }
 
-    /// Names the process once it exists.
+    /// Records the handle of the process, which now exists.
     pub(crate) fn set_handle(&self, handle: Handle) {
         let _ = self.handle.set(handle);
     }
 
-    /// Returns its id, or 0 if it was never made.
+    /// Returns the process's id, or 0 if it was never created.
     pub(crate) fn pid(&self) -> i32 {
         self.handle.get().map_or(0, |handle| handle.pid)
     }
 
-    /// Returns its state now.
+    /// Returns the state now.
     pub(crate) fn state(&self) -> State {
         self.state.borrow().clone()
     }
 
-    /// Notes that it runs, unless it has ended already.
+    /// Records that the process runs, unless it has already ended.
     pub(crate) fn runs(&self) {
         self.state.send_if_modified(|state| {
             let starts = *state == State::Created;
@@ -87,12 +100,12 @@ impl Process {
         });
     }
 
-    /// Notes its end.
+    /// Records the end of the process.
     pub(crate) fn ended(&self, exit: Exit) {
         self.state.send_replace(State::Stopped(exit));
     }
 
-    /// Waits for its end.
+    /// Waits until the process ends.
     pub(crate) async fn wait(&self) -> Exit {
         let mut state = self.state.subscribe();
         loop {
@@ -106,7 +119,7 @@ impl Process {
         }
     }
 
-    /// Sends a signal. Returns `false` if the process has ended or was never made.
+    /// Sends a signal. Returns `false` if the process has ended or was never created.
     pub(crate) fn signal(&self, signal: Signal) -> Result<bool> {
         let Some(handle) = self.handle.get() else {
             return Ok(false);
@@ -123,19 +136,7 @@ impl Process {
     }
 }
 
-/// Returns a process id as the kernel's calls take it.
+/// Returns a process id in the type that the kernel's calls take.
 pub(crate) fn to_pid(pid: i32) -> Result<Pid> {
     Pid::from_raw(pid).with_context(|| format!("{pid} is not a process id"))
-}
-
-/// Returns the time as protocol buffers write it.
-pub(crate) fn now() -> Timestamp {
-    let since = SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or_default();
-    Timestamp {
-        seconds: since.as_secs() as i64,
-        nanos: since.subsec_nanos() as i32,
-        ..Default::default()
-    }
 }

@@ -1,10 +1,10 @@
-//! Errors with a code of containerd's. Its client acts on the code: "not found" is an end that it was waiting for, a
-//! failed precondition is the caller's mistake, anything else is tried again.
+//! Errors with containerd's codes. containerd's client acts on the code: "not found" is an end that it was waiting for, a
+//! failed precondition is the caller's mistake, and it retries after any other code.
 
 use containerd_shim::protos::ttrpc::{Code, Error, get_status};
 use std::fmt;
 
-/// Why a call was not carried out.
+/// The reason why a call was refused.
 #[derive(Debug)]
 pub(crate) struct Refusal {
     code: Code,
@@ -19,7 +19,7 @@ impl fmt::Display for Refusal {
 
 impl std::error::Error for Refusal {}
 
-/// Returns an error for something that does not exist, or not any more.
+/// Returns an error for something that does not exist, or no longer exists.
 pub(crate) fn not_found(message: impl Into<String>) -> anyhow::Error {
     refusal(Code::NOT_FOUND, message)
 }
@@ -39,7 +39,7 @@ pub(crate) fn invalid(message: impl Into<String>) -> anyhow::Error {
     refusal(Code::INVALID_ARGUMENT, message)
 }
 
-/// Returns an error for what this runtime does not do.
+/// Returns an error for a call that this runtime does not support.
 pub(crate) fn unimplemented(message: impl Into<String>) -> anyhow::Error {
     refusal(Code::UNIMPLEMENTED, message)
 }
@@ -49,8 +49,8 @@ fn refusal(code: Code, message: impl Into<String>) -> anyhow::Error {
     anyhow::Error::new(Refusal { code, message })
 }
 
-/// Turns an error into an answer, and logs it unless it is the caller's mistake.
-pub(crate) fn answer(error: anyhow::Error) -> Error {
+/// Converts an error into a response, and logs it unless it is a [`Refusal`].
+pub(crate) fn error(error: anyhow::Error) -> Error {
     let code = match error.downcast_ref::<Refusal>() {
         Some(refusal) => refusal.code,
         None => {

@@ -1,4 +1,4 @@
-//! Things by their ids: the tasks of a server, the second processes of a task.
+//! Maps by id: the tasks of a server, the added processes of a task.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -35,12 +35,12 @@ impl<T> Registry<T> {
         self.lock().is_empty()
     }
 
-    /// Returns all values, in no order.
+    /// Returns all values, in any order.
     pub(crate) fn all(&self) -> Vec<Arc<T>> {
         self.lock().values().cloned().collect()
     }
 
-    /// Ignores poison: no holder of the lock leaves the map half changed.
+    /// Ignores poisoning, because every change of the map is one call.
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Arc<T>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

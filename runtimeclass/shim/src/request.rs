@@ -1,60 +1,62 @@
-//! What the shim's server asks of a process of its own, as JSON on its standard input: an environment or arguments
-//! could be read by others and are bounded.
+//! The messages between the shim's server and a helper: a process of its own that works on one container.
+//!
+//! They travel as JSON over the helper's standard streams, because other processes can read a process's arguments and
+//! environment, and both are limited in size.
 
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
-/// One request; the answer is a [`Response`] on standard output, or a non-zero exit code and the reason on standard
-/// error.
+/// A request to a helper. The helper writes a [`HelperResponse`] to standard output, or exits with a code other than 0
+/// and writes the reason to standard error.
 #[derive(Debug, Serialize, Deserialize)]
-pub enum Request {
-    /// Makes a container whose process waits to be started.
-    Create(Box<Create>),
-    /// Lets a container's process run.
-    Start(Place),
-    /// Runs a second process in a container.
-    Exec(Box<Exec>),
+pub(crate) enum HelperRequest {
+    /// Creates a container whose process waits to be started.
+    Create(Box<CreateRequest>),
+    /// Starts a container's process.
+    Start(Location),
+    /// Adds a process to a container.
+    Exec(Box<ExecRequest>),
     /// Changes the limits of a container.
-    Update(Update),
-    /// Ends what still runs of a container and removes what it left.
-    Delete(Place),
+    Update(UpdateRequest),
+    /// Kills the container's processes and removes everything that it left.
+    Delete(Location),
 }
 
-impl Request {
+impl HelperRequest {
     /// Returns the verb and the container's id, for logs and the process list.
-    pub fn name(&self) -> (&'static str, &str) {
+    pub(crate) fn name(&self) -> (&'static str, &str) {
         match self {
-            Self::Create(create) => ("create", &create.place.id),
-            Self::Start(place) => ("start", &place.id),
-            Self::Exec(exec) => ("exec", &exec.place.id),
-            Self::Update(update) => ("update", &update.place.id),
-            Self::Delete(place) => ("delete", &place.id),
+            Self::Create(create) => ("create", &create.location.id),
+            Self::Start(location) => ("start", &location.id),
+            Self::Exec(exec) => ("exec", &exec.location.id),
+            Self::Update(update) => ("update", &update.location.id),
+            Self::Delete(location) => ("delete", &location.id),
         }
     }
 }
 
-/// What is answered to a [`Request`]. Descriptors come beside it, over the socket that the request was sent on: of a
-/// process that was made its pidfd, then its terminal if it has one.
+/// A helper's response. Descriptors come beside it, over the socket that the request was sent on: the pidfd of a process
+/// that the helper created, then the process's terminal if it has one.
 #[derive(Debug, Default, Serialize, Deserialize)]
-pub struct Response {
-    /// The id of the process that was made, if one was.
-    pub pid: Option<i32>,
+pub(crate) struct HelperResponse {
+    /// The id of the process that the helper created.
+    pub(crate) pid: Option<i32>,
 }
 
-/// Where a container is.
+/// A container's id and directories.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Place {
-    /// Its id.
-    pub id: String,
-    /// containerd's directory for it, with its `config.json`.
-    pub bundle: PathBuf,
-    /// The directory that libcontainer keeps its containers of this namespace in.
-    pub state: PathBuf,
+pub(crate) struct Location {
+    /// The container's id.
+    pub(crate) id: String,
+    /// containerd's directory of the container.
+    pub(crate) bundle: PathBuf,
+    /// The directory in which libcontainer keeps the containers of this containerd namespace.
+    pub(crate) state: PathBuf,
 }
 
-impl Place {
-    /// The container `id` of a containerd namespace.
-    pub fn new(namespace: &str, id: &str, bundle: &Path) -> Self {
+impl Location {
+    /// Returns the location of the container `id` in a containerd namespace.
+    pub(crate) fn new(namespace: &str, id: &str, bundle: &Path) -> Self {
         Self {
             id: id.to_owned(),
             bundle: bundle.to_owned(),
@@ -64,95 +66,97 @@ impl Place {
         }
     }
 
-    /// Where libcontainer keeps this container.
-    pub fn container(&self) -> PathBuf {
+    /// Returns libcontainer's directory of this container.
+    pub(crate) fn container(&self) -> PathBuf {
         self.state.join(&self.id)
     }
 
-    /// A file of eight bytes that holds the container's memory limit (see `container::memory_limit`).
-    pub fn memory_limit(&self) -> PathBuf {
+    /// Returns the container's specification.
+    pub(crate) fn config(&self) -> PathBuf {
+        self.bundle.join("config.json")
+    }
+
+    /// Returns the directory on which the container's root file system is mounted.
+    pub(crate) fn rootfs(&self) -> PathBuf {
+        self.bundle.join("rootfs")
+    }
+
+    /// Returns the file that holds the container's memory limit (see `container::resources::memory_limit`).
+    pub(crate) fn memory_limit(&self) -> PathBuf {
         self.bundle.join("memory-limit")
     }
 
-    /// The socket on which a terminal of the container's first process is handed over.
-    pub fn console(&self) -> PathBuf {
+    /// Returns the socket on which the terminal of the container's first process is handed over.
+    pub(crate) fn console(&self) -> PathBuf {
         self.bundle.join("console")
     }
 
-    /// A file that is locked while the container is being made (see `container::making`).
-    pub fn making(&self) -> PathBuf {
-        self.bundle.join("making")
-    }
-
-    /// Where its root file system is mounted.
-    pub fn rootfs(&self) -> PathBuf {
-        self.bundle.join("rootfs")
+    /// Returns the file that is locked while the container is being created (see `container::create_lock`).
+    pub(crate) fn create_lock(&self) -> PathBuf {
+        self.bundle.join("create.lock")
     }
 }
 
-/// How a container is made.
+/// A request to create a container.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct Create {
-    /// Which container.
-    pub place: Place,
-    /// The mounts that make its root file system.
-    pub rootfs: Vec<Mount>,
-    /// Its standard streams: paths, empty for none.
-    pub stdio: Stdio,
-    /// Whether its standard streams are a terminal, which is then answered.
-    pub terminal: bool,
-    /// Whether systemd makes its cgroup.
-    pub systemd_cgroup: bool,
+pub(crate) struct CreateRequest {
+    /// The container.
+    pub(crate) location: Location,
+    /// The mounts of its root file system.
+    pub(crate) rootfs: Vec<Mount>,
+    /// Its standard streams.
+    pub(crate) stdio: Stdio,
+    /// Whether its standard streams are a terminal, whose master side is then handed over.
+    pub(crate) terminal: bool,
+    /// Whether systemd creates its cgroup.
+    pub(crate) systemd_cgroup: bool,
     /// The node's directory of compiled code.
-    pub cache: PathBuf,
+    pub(crate) cache: PathBuf,
 }
 
-/// A second process of a container.
+/// A request to add a process to a container.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct Exec {
-    /// Which container.
-    pub place: Place,
+pub(crate) struct ExecRequest {
+    /// The container.
+    pub(crate) location: Location,
     /// The id of the container's first process.
-    pub init: i32,
+    pub(crate) init: i32,
     /// The process as OCI's JSON.
-    pub process: String,
-    /// Its standard streams: paths, empty for none.
-    pub stdio: Stdio,
-    /// Whether its standard streams are a terminal, which is then answered.
-    pub terminal: bool,
+    pub(crate) process: String,
+    /// Its standard streams.
+    pub(crate) stdio: Stdio,
+    /// Whether its standard streams are a terminal, whose master side is then handed over.
+    pub(crate) terminal: bool,
     /// The node's directory of compiled code.
-    pub cache: PathBuf,
+    pub(crate) cache: PathBuf,
 }
 
-/// New limits of a container.
+/// A request to change the limits of a container.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct Update {
-    /// Which container.
-    pub place: Place,
+pub(crate) struct UpdateRequest {
+    /// The container.
+    pub(crate) location: Location,
     /// The id of its first process.
-    pub init: i32,
-    /// The limits as OCI's JSON; what is left out stays.
-    pub resources: String,
+    pub(crate) init: i32,
+    /// The limits as OCI's JSON. Limits that are left out stay as they are.
+    pub(crate) resources: String,
 }
 
-/// One mount, as containerd gives it.
+/// A mount, as containerd describes it.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct Mount {
-    /// The file system's type.
-    pub kind: String,
-    /// What is mounted.
-    pub source: String,
+pub(crate) struct Mount {
+    /// The type of the file system.
+    pub(crate) kind: String,
+    /// The device, directory or name that is mounted.
+    pub(crate) source: String,
     /// Options as in fstab.
-    pub options: Vec<String>,
+    pub(crate) options: Vec<String>,
 }
 
-/// Standard streams: paths of named pipes, `file://` for files to append to, or nothing.
+/// Standard streams: paths of named pipes, `file://` and a path to append to, or empty for none.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct Stdio {
-    /// Where input comes from.
-    pub stdin: String,
-    /// Where output goes.
-    pub stdout: String,
-    /// Where errors go.
-    pub stderr: String,
+pub(crate) struct Stdio {
+    pub(crate) stdin: String,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }

@@ -1,19 +1,19 @@
-//! The task API: each call finds its process, does what was requested, and answers in containerd's terms.
+//! The task API. Each call finds its process, carries out the request, and responds in containerd's terms.
 //!
-//! Every call of the API is here: the library's own answer to one that is left out is "not found", which containerd
-//! takes for "has ended already" and reports as success.
+//! Every call of the API is here. The library responds "not found" to a call that is left out, which containerd reads as
+//! "has already ended" and reports as success.
 
-mod answers;
+mod responses;
 
 use crate::events::Events;
 use crate::exec::Exec;
 use crate::options::Options;
 use crate::process::{Process, State};
-use crate::refusal::{self, answer, not_found};
+use crate::refusal::{self, error, not_found};
 use crate::registry::Registry;
-use crate::request::{Create, Mount, Place, Stdio};
-use crate::stats;
+use crate::request::{CreateRequest, Location, Mount, Stdio};
 use crate::task::Task;
+use crate::{RUNTIME, stats};
 use anyhow::{Context, Result};
 use async_trait::async_trait;
 use containerd_shim::protos::api::{
@@ -30,7 +30,7 @@ use rustix::process::Signal;
 use std::path::Path;
 use std::sync::Arc;
 
-/// The service behind one server.
+/// The task service of one server.
 pub(crate) struct Service {
     namespace: String,
     tasks: Registry<Task>,
@@ -38,11 +38,11 @@ pub(crate) struct Service {
     exit: Arc<ExitSignal>,
 }
 
-/// The process that a call is about.
+/// The process that a call names.
 enum Target {
     /// A container's first process.
     Init(Arc<Task>),
-    /// A second one.
+    /// A process that was added to it.
     Exec(Arc<Task>, Arc<Exec>),
 }
 
@@ -67,7 +67,7 @@ impl Service {
 
     fn task(&self, id: &str) -> Result<Arc<Task>> {
         let task = self.tasks.get(id);
-        task.ok_or_else(|| not_found(format!("there is no task {id}")))
+        task.ok_or_else(|| not_found(format!("the task {id} does not exist")))
     }
 
     fn target(&self, id: &str, exec_id: &str) -> Result<Target> {
@@ -76,7 +76,8 @@ impl Service {
             return Ok(Target::Init(task));
         }
         let exec = task.execs.get(exec_id);
-        let exec = exec.ok_or_else(|| not_found(format!("{id} has no process {exec_id}")))?;
+        let exec =
+            exec.ok_or_else(|| not_found(format!("the process {exec_id} of {id} does not exist")))?;
         Ok(Target::Exec(task, exec))
     }
 
@@ -84,18 +85,17 @@ impl Service {
         let id = &request.id;
         if !request.checkpoint.is_empty() {
             return Err(refusal::unimplemented(format!(
-                "{id}: this runtime restores no checkpoints"
+                "cannot restore {id} from a checkpoint: the runtime {RUNTIME} does not support checkpoints"
             )));
         }
         if self.tasks.get(id).is_some() {
-            return Err(refusal::already_exists(format!(
-                "there is a task {id} already"
-            )));
+            let message = format!("the task {id} already exists");
+            return Err(refusal::already_exists(message));
         }
         let options = Options::of(request.options.as_ref())
             .map_err(|error| refusal::invalid(format!("{error:#}")))?;
-        let create = Create {
-            place: Place::new(&self.namespace, id, Path::new(&request.bundle)),
+        let create = CreateRequest {
+            location: Location::new(&self.namespace, id, Path::new(&request.bundle)),
             rootfs: request.rootfs.iter().map(mount).collect(),
             stdio: Stdio {
                 stdin: request.stdin.clone(),
@@ -107,14 +107,15 @@ impl Service {
             cache: options.cache_directory,
         };
         let task = Task::create(create, self.events.clone()).await?;
-        log::info!("{id}: created, process {}", task.process.pid());
+        let pid = task.process.pid();
+        log::info!("container created container={id} pid={pid}");
         self.tasks.insert(id, task.clone());
         Ok(task)
     }
 
     async fn add_exec(&self, request: ExecProcessRequest) -> Result<()> {
         let task = self.task(&request.id)?;
-        let description = text(&request.spec.value).context("the process to run")?;
+        let description = text(&request.spec.value).context("cannot read the process to add")?;
         let stdio = Stdio {
             stdin: request.stdin,
             stdout: request.stdout,
@@ -123,8 +124,8 @@ impl Service {
         let exec = Exec::new(&request.exec_id, stdio, request.terminal, description);
         if !task.execs.insert(&request.exec_id, Arc::new(exec)) {
             return Err(refusal::already_exists(format!(
-                "{} has a process {} already",
-                request.id, request.exec_id
+                "the process {} of {} already exists",
+                request.exec_id, request.id
             )));
         }
         let added = TaskExecAdded {
@@ -140,39 +141,39 @@ impl Service {
         match target {
             Target::Init(task) => {
                 let exit = task.delete().await?;
-                self.tasks.remove(&task.place.id);
+                self.tasks.remove(&task.location.id);
                 let pid = task.process.pid();
                 self.events
-                    .publish(answers::deleted(&task.place.id, pid, &exit))
+                    .publish(responses::deleted(&task.location.id, pid, &exit))
                     .await;
-                Ok(answers::delete(pid, Some(exit)))
+                Ok(responses::delete(pid, Some(exit)))
             }
             Target::Exec(task, exec) => {
                 let exit = exec.delete().await?;
                 task.execs.remove(&exec.id);
-                Ok(answers::delete(exec.process.pid(), exit))
+                Ok(responses::delete(exec.process.pid(), exit))
             }
         }
     }
 
     async fn kill_target(&self, target: &Target, request: &KillRequest) -> Result<()> {
-        // Signal 0 delivers nothing: the caller wants to know whether the process is there.
+        // Signal 0 delivers nothing: the caller checks whether the process exists.
         if request.signal == 0 {
             return match target.process().state() {
-                State::Stopped(_) => Err(not_found("the process has ended already")),
+                State::Stopped(_) => Err(not_found("the process has already ended")),
                 State::Created | State::Running => Ok(()),
             };
         }
         let signal = i32::try_from(request.signal)
             .ok()
             .and_then(Signal::from_named_raw)
-            .ok_or_else(|| refusal::invalid(format!("there is no signal {}", request.signal)))?;
+            .ok_or_else(|| refusal::invalid(format!("unknown signal {}", request.signal)))?;
         let delivered = match target {
             Target::Init(task) => task.signal(signal, request.all).await?,
             Target::Exec(_, exec) => exec.signal(signal).await?,
         };
         if !delivered {
-            return Err(not_found("the process has ended already"));
+            return Err(not_found("the process has already ended"));
         }
         Ok(())
     }
@@ -185,9 +186,9 @@ impl containerd_shim::Task for Service {
         _: &TtrpcContext,
         request: CreateTaskRequest,
     ) -> TtrpcResult<CreateTaskResponse> {
-        let task = self.create_task(&request).await.map_err(answer)?;
+        let task = self.create_task(&request).await.map_err(error)?;
         let pid = task.process.pid();
-        self.events.publish(answers::created(&request, pid)).await;
+        self.events.publish(responses::created(&request, pid)).await;
         Ok(CreateTaskResponse {
             pid: pid as u32,
             ..Default::default()
@@ -195,12 +196,12 @@ impl containerd_shim::Task for Service {
     }
 
     async fn start(&self, _: &TtrpcContext, request: StartRequest) -> TtrpcResult<StartResponse> {
-        let target = self.target(&request.id, &request.exec_id).map_err(answer)?;
+        let target = self.target(&request.id, &request.exec_id).map_err(error)?;
         let started = match &target {
             Target::Init(task) => task.start(&self.events).await,
-            Target::Exec(task, exec) => exec.start(task, &self.events).await,
+            Target::Exec(task, exec) => exec.start(task.enter(), &self.events).await,
         };
-        started.map_err(answer)?;
+        started.map_err(error)?;
         Ok(StartResponse {
             pid: target.process().pid() as u32,
             ..Default::default()
@@ -208,19 +209,19 @@ impl containerd_shim::Task for Service {
     }
 
     async fn exec(&self, _: &TtrpcContext, request: ExecProcessRequest) -> TtrpcResult<Empty> {
-        self.add_exec(request).await.map_err(answer)?;
+        self.add_exec(request).await.map_err(error)?;
         Ok(Empty::new())
     }
 
     async fn kill(&self, _: &TtrpcContext, request: KillRequest) -> TtrpcResult<Empty> {
-        let target = self.target(&request.id, &request.exec_id).map_err(answer)?;
+        let target = self.target(&request.id, &request.exec_id).map_err(error)?;
         let killed = self.kill_target(&target, &request).await;
-        killed.map_err(answer)?;
+        killed.map_err(error)?;
         Ok(Empty::new())
     }
 
     async fn wait(&self, _: &TtrpcContext, request: WaitRequest) -> TtrpcResult<WaitResponse> {
-        let target = self.target(&request.id, &request.exec_id).map_err(answer)?;
+        let target = self.target(&request.id, &request.exec_id).map_err(error)?;
         let exit = target.process().wait().await;
         Ok(WaitResponse {
             exit_status: exit.code,
@@ -234,31 +235,31 @@ impl containerd_shim::Task for Service {
         _: &TtrpcContext,
         request: DeleteRequest,
     ) -> TtrpcResult<DeleteResponse> {
-        let target = self.target(&request.id, &request.exec_id).map_err(answer)?;
-        self.delete_target(target).await.map_err(answer)
+        let target = self.target(&request.id, &request.exec_id).map_err(error)?;
+        self.delete_target(target).await.map_err(error)
     }
 
     async fn state(&self, _: &TtrpcContext, request: StateRequest) -> TtrpcResult<StateResponse> {
-        let target = self.target(&request.id, &request.exec_id).map_err(answer)?;
+        let target = self.target(&request.id, &request.exec_id).map_err(error)?;
         Ok(match &target {
-            Target::Init(task) => answers::state(task, task.is_paused().await),
-            Target::Exec(task, exec) => answers::exec_state(task, exec),
+            Target::Init(task) => responses::state(task, None, task.is_paused().await),
+            Target::Exec(task, exec) => responses::state(task, Some(exec), false),
         })
     }
 
     async fn pids(&self, _: &TtrpcContext, request: PidsRequest) -> TtrpcResult<PidsResponse> {
-        let task = self.task(&request.id).map_err(answer)?;
+        let task = self.task(&request.id).map_err(error)?;
         Ok(PidsResponse {
-            processes: answers::processes(&task)?,
+            processes: responses::processes(&task)?,
             ..Default::default()
         })
     }
 
     async fn stats(&self, _: &TtrpcContext, request: StatsRequest) -> TtrpcResult<StatsResponse> {
-        let task = self.task(&request.id).map_err(answer)?;
+        let task = self.task(&request.id).map_err(error)?;
         if let State::Stopped(_) = task.process.state() {
             let ended = not_found(format!("the process of {} has ended", request.id));
-            return Err(answer(ended));
+            return Err(error(ended));
         }
         let metrics = convert_to_any(stats::collect(&task.cgroup))?;
         Ok(StatsResponse {
@@ -272,7 +273,7 @@ impl containerd_shim::Task for Service {
         _: &TtrpcContext,
         request: ConnectRequest,
     ) -> TtrpcResult<ConnectResponse> {
-        let task = self.task(&request.id).map_err(answer)?;
+        let task = self.task(&request.id).map_err(error)?;
         Ok(ConnectResponse {
             shim_pid: std::process::id(),
             task_pid: task.process.pid() as u32,
@@ -283,17 +284,17 @@ impl containerd_shim::Task for Service {
 
     async fn resize_pty(&self, _: &TtrpcContext, request: ResizePtyRequest) -> TtrpcResult<Empty> {
         let (columns, rows) = (request.width, request.height);
-        let target = self.target(&request.id, &request.exec_id).map_err(answer)?;
+        let target = self.target(&request.id, &request.exec_id).map_err(error)?;
         let resized = match target {
             Target::Init(task) => task.streams.resize(columns, rows),
             Target::Exec(_, exec) => exec.resize(columns, rows),
         };
-        resized.map_err(answer)?;
+        resized.map_err(error)?;
         Ok(Empty::new())
     }
 
     async fn close_io(&self, _: &TtrpcContext, request: CloseIORequest) -> TtrpcResult<Empty> {
-        let target = self.target(&request.id, &request.exec_id).map_err(answer)?;
+        let target = self.target(&request.id, &request.exec_id).map_err(error)?;
         if request.stdin {
             match target {
                 Target::Init(task) => task.streams.close_input(),
@@ -304,22 +305,22 @@ impl containerd_shim::Task for Service {
     }
 
     async fn pause(&self, _: &TtrpcContext, request: PauseRequest) -> TtrpcResult<Empty> {
-        let task = self.task(&request.id).map_err(answer)?;
-        task.pause(&self.events).await.map_err(answer)?;
+        let task = self.task(&request.id).map_err(error)?;
+        task.pause(&self.events).await.map_err(error)?;
         Ok(Empty::new())
     }
 
     async fn resume(&self, _: &TtrpcContext, request: ResumeRequest) -> TtrpcResult<Empty> {
-        let task = self.task(&request.id).map_err(answer)?;
-        task.resume(&self.events).await.map_err(answer)?;
+        let task = self.task(&request.id).map_err(error)?;
+        task.resume(&self.events).await.map_err(error)?;
         Ok(Empty::new())
     }
 
     async fn update(&self, _: &TtrpcContext, request: UpdateTaskRequest) -> TtrpcResult<Empty> {
-        let task = self.task(&request.id).map_err(answer)?;
-        let resources = text(&request.resources.value).context("the new limits");
-        let updated = task.update(resources.map_err(answer)?).await;
-        updated.map_err(answer)?;
+        let task = self.task(&request.id).map_err(error)?;
+        let resources = text(&request.resources.value).context("cannot read the new limits");
+        let updated = task.update(resources.map_err(error)?).await;
+        updated.map_err(error)?;
         Ok(Empty::new())
     }
 
@@ -328,9 +329,9 @@ impl containerd_shim::Task for Service {
         _: &TtrpcContext,
         request: CheckpointTaskRequest,
     ) -> TtrpcResult<Empty> {
-        self.task(&request.id).map_err(answer)?;
-        Err(answer(refusal::unimplemented(format!(
-            "{}: this runtime makes no checkpoints",
+        self.task(&request.id).map_err(error)?;
+        Err(error(refusal::unimplemented(format!(
+            "cannot checkpoint {}: the runtime {RUNTIME} does not support checkpoints",
             request.id
         ))))
     }
@@ -351,7 +352,7 @@ fn mount(mount: &containerd_shim::protos::types::mount::Mount) -> Mount {
     }
 }
 
-/// Reads a message that containerd sends as JSON.
+/// Returns the text of a message that containerd sends as JSON.
 fn text(bytes: &[u8]) -> Result<String> {
     String::from_utf8(bytes.to_vec()).map_err(|error| refusal::invalid(error.to_string()))
 }

@@ -1,13 +1,14 @@
-//! What containerd asks of the binary itself: to start a server for a container's pod, to be one, and to clean up after
+//! The calls by which containerd runs the binary: start a server for a container's pod, be that server, and clean up after
 //! one that died.
 //!
-//! `start` and `delete` are short-lived processes of their own. A server serves all containers of one pod, which
-//! containerd names in an annotation; a container without one is alone.
+//! `start` and `delete` are short-lived processes of their own. A server serves all containers of one pod. containerd
+//! names the pod in an annotation; a container without the annotation has a server to itself.
 
 use crate::events::Events;
-use crate::request::Place;
+use crate::process::{Exit, SIGKILL_EXIT_CODE};
+use crate::request::Location;
 use crate::service::Service;
-use crate::{RUNTIME, container, features, helper, process};
+use crate::{RUNTIME, container, features, helper};
 use anyhow::{Context, Result, ensure};
 use async_trait::async_trait;
 use containerd_shim::protos::api::DeleteResponse;
@@ -25,12 +26,9 @@ use std::sync::Arc;
 /// The annotation of a container that names its pod's sandbox.
 const SANDBOX: &str = "io.kubernetes.cri.sandbox-id";
 
-/// What a killed container is reported to have ended with: 128 and SIGKILL.
-const KILLED: u32 = 137;
-
-/// Runs the binary as containerd calls it.
+/// Runs the binary with the arguments that containerd passes.
 pub(crate) fn main(arguments: &[OsString]) -> ExitCode {
-    // Sockets and files of a server are for root alone, whatever containerd's umask is.
+    // Only root may use a server's sockets and files, whatever containerd's umask is.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     let flags = match containerd_shim::parse(arguments) {
         Ok(flags) => flags,
@@ -45,14 +43,14 @@ pub(crate) fn main(arguments: &[OsString]) -> ExitCode {
     }
     if flags.namespace.is_empty() {
         return failed(
-            &"this is a containerd shim: containerd runs it, with -namespace, -id and -address",
+            &"-namespace is missing: this is a containerd shim, which containerd runs with -namespace, -id and -address",
         );
     }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
     match runtime {
-        // Reports its errors and exits by itself.
+        // Reports its errors and exits on its own.
         Ok(runtime) => runtime.block_on(containerd_shim::run::<Shim>(RUNTIME, None)),
         Err(error) => return failed(&error),
     }
@@ -64,8 +62,8 @@ fn failed(error: &dyn std::fmt::Display) -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// Describes this runtime to containerd 2. The runtime's options, which containerd sends on standard input, do not
-/// matter.
+/// Writes the description of this runtime for containerd 2. Ignores the runtime's options, which containerd sends on
+/// standard input, because the description does not depend on them.
 fn info() -> ExitCode {
     let info = RuntimeInfo {
         name: RUNTIME.into(),
@@ -79,7 +77,7 @@ fn info() -> ExitCode {
     };
     let written = info
         .write_to_bytes()
-        .context("encode the runtime's description")
+        .context("cannot encode the runtime's description")
         .and_then(|bytes| Ok(std::io::stdout().write_all(&bytes)?));
     match written {
         Ok(()) => ExitCode::SUCCESS,
@@ -87,12 +85,12 @@ fn info() -> ExitCode {
     }
 }
 
-/// The shim of one container, in each of the three.
+/// The shim of one container, in each of the three calls.
 pub(crate) struct Shim {
     namespace: String,
     id: String,
     bundle: PathBuf,
-    /// The address that a server listens on.
+    /// The address on which the server listens.
     socket: String,
     exit: Arc<ExitSignal>,
 }
@@ -102,7 +100,7 @@ impl containerd_shim::Shim for Shim {
     type T = Service;
 
     async fn new(_runtime: &str, flags: &Flags, _config: &mut Config) -> Self {
-        // containerd runs the shim in the bundle's directory, and names it too where that may differ.
+        // containerd runs the shim in the bundle's directory, and passes the directory if it may differ.
         let bundle = match flags.bundle.as_str() {
             "" => std::env::current_dir().unwrap_or_default(),
             bundle => bundle.into(),
@@ -119,33 +117,36 @@ impl containerd_shim::Shim for Shim {
     async fn start_shim(&mut self, options: StartOpts) -> containerd_shim::Result<String> {
         let group = group(&self.bundle, &self.id).map_err(other)?;
         let address = socket_address(&options.address, &options.namespace, &group);
-        if !answers(&address) {
+        if !listens(&address) {
             start_server(&options, &address).map_err(other)?;
         }
         let file = self.bundle.join("address");
         std::fs::write(&file, &address)
-            .with_context(|| format!("{}: write the address", file.display()))
+            .with_context(|| format!("cannot write {}", file.display()))
             .map_err(other)?;
         Ok(address)
     }
 
-    /// After a server that died: whatever is left of the container goes, its processes first.
+    /// Removes what a server that died has left of the container, its processes first.
     async fn delete_shim(&mut self) -> containerd_shim::Result<DeleteResponse> {
-        container::delete(&Place::new(&self.namespace, &self.id, &self.bundle)).map_err(other)?;
+        let location = Location::new(&self.namespace, &self.id, &self.bundle);
+        container::delete(&location).map_err(other)?;
         self.remove_dead_socket();
+        let exit = Exit::now(SIGKILL_EXIT_CODE);
         Ok(DeleteResponse {
-            exit_status: KILLED,
-            exited_at: Some(process::now()).into(),
+            exit_status: exit.code,
+            exited_at: Some(exit.at).into(),
             ..Default::default()
         })
     }
 
-    /// Waits for the end of the server, whose socket goes first. (What calls this looks for the address in the bundle,
-    /// which containerd may have removed by then.)
+    /// Waits until the server ends, and removes its socket. (The caller reads the address from the bundle, which
+    /// containerd may have removed by then.)
     async fn wait(&mut self) {
         self.exit.wait().await;
         if let Err(error) = std::fs::remove_file(path_of(&self.socket)) {
-            log::warn!("{}: remove the socket: {error}", self.socket);
+            let error = error.to_string();
+            log::warn!("socket not removed socket={} error={error:?}", self.socket);
         }
     }
 
@@ -156,12 +157,12 @@ impl containerd_shim::Shim for Shim {
 }
 
 impl Shim {
-    /// Removes the socket of a server that no longer answers.
+    /// Removes the socket of a server that no longer listens.
     fn remove_dead_socket(&self) {
         let Ok(address) = std::fs::read_to_string(self.bundle.join("address")) else {
             return;
         };
-        if !answers(&address) {
+        if !listens(&address) {
             let _ = std::fs::remove_file(path_of(&address));
         }
     }
@@ -171,18 +172,18 @@ fn other(error: anyhow::Error) -> Error {
     Error::Other(format!("{error:#}"))
 }
 
-/// The pod that a container is of.
+/// Returns the name of the container's pod, or the container's id if it has none.
 fn group(bundle: &Path, id: &str) -> Result<String> {
     let path = bundle.join("config.json");
-    let text = std::fs::read(&path).with_context(|| path.display().to_string())?;
-    let spec: serde_json::Value =
-        serde_json::from_slice(&text).with_context(|| path.display().to_string())?;
+    let describe = || format!("cannot read {}", path.display());
+    let text = std::fs::read(&path).with_context(describe)?;
+    let spec: serde_json::Value = serde_json::from_slice(&text).with_context(describe)?;
     let sandbox = spec["annotations"][SANDBOX].as_str();
     Ok(sandbox.unwrap_or(id).to_owned())
 }
 
-/// Whether the pod has a server already.
-fn answers(address: &str) -> bool {
+/// Returns whether a server listens on the address.
+fn listens(address: &str) -> bool {
     UnixStream::connect(path_of(address)).is_ok()
 }
 
@@ -190,9 +191,10 @@ fn path_of(address: &str) -> &Path {
     Path::new(address.trim_start_matches("unix://"))
 }
 
-/// Starts the server and waits until it listens: it then closes its standard output.
+/// Starts the server and waits until it listens, when it closes its standard output.
 fn start_server(options: &StartOpts, address: &str) -> Result<()> {
-    let mut command = Command::new(std::env::current_exe().context("the path of this program")?);
+    let mut command =
+        Command::new(std::env::current_exe().context("cannot find the path of this program")?);
     command
         .args(["-namespace", &options.namespace, "-id", &options.id])
         .args(["-address", &options.address, "-socket", address])
@@ -201,23 +203,26 @@ fn start_server(options: &StartOpts, address: &str) -> Result<()> {
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::null());
-    let mut server = command.spawn().context("start the shim's server")?;
-    // So that the kernel, when memory runs out on the node, ends shims before it ends containerd.
+    let mut server = command.spawn().context("cannot start the shim's server")?;
+    // If the node runs out of memory, the kernel then kills shims before containerd.
     if let Err(error) = cgroup::adjust_oom_score(server.id()) {
-        eprintln!("the server's OOM score stays as it is: {error}");
+        let error = error.to_string();
+        eprintln!("server's OOM score not adjusted error={error:?}");
     }
     let mut stdout = server
         .stdout
         .take()
-        .context("the server's standard output")?;
-    let mut said = String::new();
+        .context("the shim's server has no standard output")?;
+    let mut output = String::new();
     stdout
-        .read_to_string(&mut said)
-        .context("wait for the shim's server")?;
-    let ended = server.try_wait().context("look at the shim's server")?;
+        .read_to_string(&mut output)
+        .context("cannot wait for the shim's server")?;
+    let ended = server
+        .try_wait()
+        .context("cannot wait for the shim's server")?;
     ensure!(
         ended.is_none_or(|status| status.success()),
-        "the shim's server does not start: see containerd's log {said}"
+        "cannot start the shim's server: see containerd's log {output}"
     );
     Ok(())
 }

@@ -1,11 +1,11 @@
-//! Signals for all processes of a cgroup. A number alone may by now be another process's; so each process is opened
-//! (pidfd), and gets the signal only if the cgroup still has one with its number afterwards.
+//! Signals for all processes of a cgroup. The kernel reuses process ids, so each process is first opened (pidfd). It gets
+//! the signal only if its id is still in the cgroup afterwards.
 
 use crate::process::to_pid;
 use rustix::process::{PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use std::os::fd::OwnedFd;
 
-/// Sends a signal to each of the processes that `processes` returns. One that has ended meanwhile needs none.
+/// Sends a signal to each of the processes that `processes` returns. Skips processes that have ended in the meantime.
 pub(crate) fn send(signal: Signal, processes: impl Fn() -> Vec<i32>) {
     let open = |pid: i32| {
         Some((
@@ -14,8 +14,8 @@ pub(crate) fn send(signal: Signal, processes: impl Fn() -> Vec<i32>) {
         ))
     };
     let opened: Vec<(i32, OwnedFd)> = processes().into_iter().filter_map(open).collect();
-    let still = processes();
-    for (_, process) in opened.iter().filter(|(pid, _)| still.contains(pid)) {
+    let remaining = processes();
+    for (_, process) in opened.iter().filter(|(pid, _)| remaining.contains(pid)) {
         let _ = pidfd_send_signal(process, signal);
     }
 }
@@ -38,10 +38,10 @@ mod tests {
     fn only_a_process_that_is_still_in_the_cgroup_gets_the_signal() {
         let (mut inside, inside_pid) = sleeper();
         let (mut gone, gone_pid) = sleeper();
-        let looks = Cell::new(0);
+        let calls = Cell::new(0);
         send(Signal::KILL, || {
-            looks.set(looks.get() + 1);
-            match looks.get() {
+            calls.set(calls.get() + 1);
+            match calls.get() {
                 1 => vec![inside_pid, gone_pid, i32::MAX],
                 _ => vec![inside_pid],
             }

@@ -1,13 +1,15 @@
-//! A container's figures, as `kubectl top` and the kubelet's eviction want them: read from the cgroup's own files, in the
-//! message of the cgroup's version. (`containerd-shim` has a collector too, which leaves out the processor time of
-//! version 1 and every limit; the kubelet makes nonsense of memory without a limit.)
+//! A container's metrics for `kubectl top` and the kubelet's eviction, read from the cgroup's files, in the message of the
+//! cgroup's version.
+//!
+//! `containerd-shim` has a collector too, but it leaves out the processor time of version 1 and all limits. Without a
+//! memory limit the kubelet computes wrong numbers.
 
 use crate::cgroup::{Cgroup, fields, number};
 use containerd_shim::protos::protobuf::MessageDyn;
 use containerd_shim::protos::{cgroups::metrics as v1, cgroups_v2::metrics as v2};
 use std::collections::BTreeMap;
 
-/// The figures of a container now.
+/// Reads the metrics of a container.
 pub(crate) fn collect(cgroup: &Cgroup) -> Box<dyn MessageDyn> {
     if cgroup.is_unified() {
         Box::new(unified(cgroup))
@@ -23,7 +25,7 @@ fn by_controller(cgroup: &Cgroup) -> v1::Metrics {
     let pids = cgroup.controller("pids");
     metrics.pids = Some(v1::PidsStat {
         current: number(&pids.join("pids.current")).unwrap_or(0),
-        limit: limit_of_processes(number(&pids.join("pids.max"))),
+        limit: process_limit(number(&pids.join("pids.max"))),
         ..Default::default()
     })
     .into();
@@ -68,7 +70,7 @@ fn memory(cgroup: &Cgroup) -> v1::MemoryStat {
     };
     v1::MemoryStat {
         usage: entry("memory").into(),
-        // Absent where the kernel does not count swap.
+        // Absent if the kernel does not count swap.
         swap: entry("memory.memsw").into(),
         kernel: entry("memory.kmem").into(),
         cache: get(&stat, "cache"),
@@ -143,15 +145,15 @@ fn unified(cgroup: &Cgroup) -> v2::Metrics {
     .into();
     metrics.pids = Some(v2::PidsStat {
         current: read("pids.current"),
-        limit: limit_of_processes(number(&directory.join("pids.max"))),
+        limit: process_limit(number(&directory.join("pids.max"))),
         ..Default::default()
     })
     .into();
     metrics
 }
 
-/// No limit is told as 0, unlike for memory.
-fn limit_of_processes(limit: Option<u64>) -> u64 {
+/// Returns the limit as the message has it: 0 means unlimited. (For memory the largest number means unlimited.)
+fn process_limit(limit: Option<u64>) -> u64 {
     limit.filter(|limit| *limit != u64::MAX).unwrap_or(0)
 }
 

@@ -1,12 +1,11 @@
 //! A process's standard streams as containerd names them: named pipes, files, or nothing.
 //!
-//! The process writes straight into containerd's pipes; nothing copies. But a pipe that nobody reads breaks for
-//! whoever writes: so the server holds a reading end of each, which is never read, until the process has ended. While
-//! containerd restarts, the output waits in the pipe. A *writing* end would do the same and keep containerd from ever
-//! seeing the end.
+//! The process writes directly into containerd's pipes. A write to a pipe without a reader fails, so the server holds a
+//! reading end of each pipe, which it never reads, until the process has ended. While containerd restarts, the output
+//! waits in the pipe. A *writing* end would keep the pipe open too, but containerd would never see the end of the output.
 //!
-//! Of the input the server holds a writing end: a pipe that nobody has open for writing reads as ended, and containerd
-//! opens its end in its own time. The input ends when containerd closes it (`CloseIO`).
+//! The server holds a writing end of the input. A pipe without a writer reads as ended, and containerd opens its end later.
+//! The input ends when containerd closes it (`CloseIO`).
 
 use crate::request::Stdio;
 use anyhow::{Context, Result, bail};
@@ -15,7 +14,7 @@ use std::os::fd::OwnedFd;
 
 const NOTHING: &str = "/dev/null";
 
-/// Opens the reading ends that keep a process's output pipes whole.
+/// Opens the reading ends that keep a process's output pipes open.
 pub(crate) fn hold_outputs(stdio: &Stdio) -> Result<Vec<OwnedFd>> {
     let mut ends = Vec::new();
     for path in [&stdio.stdout, &stdio.stderr] {
@@ -26,10 +25,10 @@ pub(crate) fn hold_outputs(stdio: &Stdio) -> Result<Vec<OwnedFd>> {
     Ok(ends)
 }
 
-/// Opens the writing end that keeps a process's input from ending before it is closed.
+/// Opens the writing end that keeps a process's input open until containerd closes it.
 pub(crate) fn hold_input(stdio: &Stdio) -> Result<Option<OwnedFd>> {
     match Stream::of(&stdio.stdin)? {
-        // Not for writing alone: that fails while nobody reads.
+        // Opening for writing only fails while the pipe has no reader.
         Stream::Pipe(path) => open(path, OFlags::RDWR | OFlags::NONBLOCK).map(Some),
         Stream::File(_) | Stream::Nothing => Ok(None),
     }
@@ -40,12 +39,14 @@ pub(crate) fn pipe(uri: &str) -> Result<Option<&str>> {
     match Stream::of(uri)? {
         Stream::Pipe(path) => Ok(Some(path)),
         Stream::Nothing => Ok(None),
-        Stream::File(path) => bail!("{path}: a terminal's streams are named pipes, not files"),
+        Stream::File(path) => {
+            bail!("cannot connect a terminal to the file {path}: use a named pipe")
+        }
     }
 }
 
-/// Opens the three streams for a process in the container: input, output, errors. Pipes are given to the process's
-/// user, because programs open `/dev/stdout` by its name.
+/// Opens the three streams of a process in the container: input, output, errors. Makes the process's user the owner of
+/// pipes, because programs open `/dev/stdout` by its name.
 pub(crate) fn open_all(stdio: &Stdio, user: u32) -> Result<[OwnedFd; 3]> {
     let streams = [
         input(&stdio.stdin)?,
@@ -56,7 +57,7 @@ pub(crate) fn open_all(stdio: &Stdio, user: u32) -> Result<[OwnedFd; 3]> {
         let status = fstat(stream)?;
         if FileType::from_raw_mode(status.st_mode) == FileType::Fifo && status.st_uid != user {
             fchown(stream, Some(Uid::from_raw(user)), None)
-                .context("give the container's streams to its user")?;
+                .context("cannot give the container's streams to its user")?;
         }
     }
     Ok(streams)
@@ -67,9 +68,10 @@ fn input(path: &str) -> Result<OwnedFd> {
         Stream::Nothing => open(NOTHING, OFlags::RDONLY),
         Stream::File(path) => open(path, OFlags::RDONLY),
         Stream::Pipe(path) => {
-            // A pipe that nobody writes yet would keep open waiting; once open, reading shall wait as usual.
+            // Opening a pipe without a writer would block. Once the pipe is open, reads block as usual.
             let pipe = open(path, OFlags::RDONLY | OFlags::NONBLOCK)?;
-            fcntl_setfl(&pipe, OFlags::empty()).with_context(|| path.to_owned())?;
+            fcntl_setfl(&pipe, OFlags::empty())
+                .with_context(|| format!("cannot open the container's stream {path}"))?;
             Ok(pipe)
         }
     }
@@ -79,7 +81,7 @@ fn output(path: &str) -> Result<OwnedFd> {
     match Stream::of(path)? {
         Stream::Nothing => open(NOTHING, OFlags::WRONLY),
         Stream::File(path) => open(path, OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE),
-        // Does not wait: the server holds a reading end.
+        // Does not block, because the server holds a reading end.
         Stream::Pipe(path) => open(path, OFlags::WRONLY),
     }
 }
@@ -98,7 +100,7 @@ impl<'a> Stream<'a> {
             Some(("fifo", path)) => Ok(Self::Pipe(path)),
             Some(("file", path)) => Ok(Self::File(path)),
             Some((scheme, _)) => bail!(
-                "{uri}: a container's output cannot go to {scheme}:// with this runtime, only to a named pipe or a file://"
+                "cannot open the stream {uri}: {scheme}:// is not supported, use a named pipe or file://"
             ),
         }
     }
@@ -111,5 +113,5 @@ fn open(path: &str, flags: OFlags) -> Result<OwnedFd> {
         flags | OFlags::CLOEXEC,
         Mode::from_raw_mode(0o644),
     )
-    .with_context(|| format!("{path}: open the container's stream"))
+    .with_context(|| format!("cannot open the container's stream {path}"))
 }

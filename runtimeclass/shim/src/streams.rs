@@ -1,5 +1,5 @@
-//! The server's side of a process's standard streams, from before the process exists until it has ended: held pipes,
-//! or a terminal.
+//! The server's side of a process's standard streams: open pipes, or a terminal. It is there from before the process
+//! exists until the process has ended.
 
 use crate::request::Stdio;
 use crate::stdio;
@@ -8,22 +8,22 @@ use anyhow::{Context, Result};
 use std::os::fd::OwnedFd;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
-/// A process's streams.
+/// The streams of a process.
 pub(crate) struct Streams {
     held: Mutex<Held>,
     terminal: OnceLock<Terminal>,
 }
 
-/// What is open of them.
+/// The open ends of the streams.
 #[derive(Default)]
 struct Held {
     _outputs: Vec<OwnedFd>,
     input: Option<OwnedFd>,
-    /// Of a terminal that is not there yet.
+    /// The pipes of a terminal that does not exist yet.
     pipes: Option<Pipes>,
-    /// Whether the process has its own ends. Before that, closing the input would lose what is in the pipe.
+    /// Whether the process has opened its own ends. Before that, closing the input would lose the bytes in the pipe.
     connected: bool,
-    /// Whether the input is to be closed.
+    /// Whether a close of the input was requested.
     closed: bool,
 }
 
@@ -48,7 +48,7 @@ impl Streams {
         })
     }
 
-    /// Notes that the process exists and has opened its ends, or takes the terminal that was made for it.
+    /// Records that the process exists and has opened its ends, or takes the terminal that was created for it.
     pub(crate) fn connect(&self, master: Option<OwnedFd>) -> Result<()> {
         let mut held = self.lock();
         if let Some(pipes) = held.pipes.take() {
@@ -64,7 +64,7 @@ impl Streams {
         Ok(())
     }
 
-    /// Ends the input, at once or when the process has opened it. A terminal hangs up.
+    /// Closes the input, at once or as soon as the process has opened it. A terminal hangs up.
     pub(crate) fn close_input(&self) {
         let mut held = self.lock();
         held.closed = true;
@@ -76,7 +76,7 @@ impl Streams {
         }
     }
 
-    /// Sets the terminal's size in characters. Does nothing if there is no terminal, as other shims do.
+    /// Sets the terminal's size in characters. Without a terminal it does nothing, like other shims.
     pub(crate) fn resize(&self, columns: u32, rows: u32) -> Result<()> {
         match self.terminal.get() {
             Some(terminal) => terminal.resize(columns, rows),
@@ -84,7 +84,7 @@ impl Streams {
         }
     }
 
-    /// Waits for the last output of the process, which has ended, and closes everything.
+    /// Waits until the last output of an ended process has been copied, and closes all ends.
     pub(crate) async fn finish(&self) {
         if let Some(terminal) = self.terminal.get() {
             terminal.drain().await;

@@ -1,148 +1,120 @@
-//! One container as a task: created, running, stopped. The states follow what happens to its first process, not what
-//! is requested: whatever ends the process, even before it was started, ends the task and every wait for it.
+//! One container as a task: created, running, stopped. The states follow the container's first process, not the requests.
+//! If that process ends, even before it was started, the task ends and so does every wait for it.
 
 use crate::cgroup::Cgroup;
+use crate::entrance::{Access, Entered, Entrance};
 use crate::events::Events;
 use crate::exec::Exec;
 use crate::exits::Exits;
-use crate::helper::{self, Made};
-use crate::process::{Exit, Process, State};
+use crate::helper::{self, Spawned};
+use crate::process::{Exit, Process, SIGKILL_EXIT_CODE, State};
 use crate::refusal;
 use crate::registry::Registry;
-use crate::request::{Create, Place, Request, Stdio, Update};
+use crate::request::{CreateRequest, HelperRequest, Location, UpdateRequest};
 use crate::signals;
 use crate::streams::Streams;
 use anyhow::{Context, Result, bail};
-use containerd_shim::protos::events::task::{
-    TaskExit, TaskOOM, TaskPaused, TaskResumed, TaskStart,
-};
+use containerd_shim::protos::events::task::{TaskOOM, TaskPaused, TaskResumed, TaskStart};
 use rustix::process::Signal;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use tokio::sync::{Mutex, RwLock, RwLockReadGuard};
+use tokio::sync::Mutex;
 
-/// How long killed processes may take to be gone. The kernel needs that long only if a file call hangs.
-const KILLED: Duration = Duration::from_secs(20);
-
-/// The exit code of a process that was killed: 128 and SIGKILL.
-const KILLED_CODE: i32 = 137;
+/// The time that killed processes may take to end. The kernel needs that long only if a file call hangs.
+const KILL_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A container.
 pub(crate) struct Task {
-    pub(crate) place: Place,
-    pub(crate) stdio: Stdio,
-    pub(crate) terminal: bool,
-    pub(crate) cache: PathBuf,
+    pub(crate) location: Location,
     pub(crate) cgroup: Cgroup,
     /// The first process.
     pub(crate) process: Process,
-    /// The second processes, by their ids.
+    /// The processes that were added, by id.
     pub(crate) execs: Registry<Exec>,
     pub(crate) streams: Streams,
-    /// How often memory had run out in the pod when the container was made.
-    oom_kills_above: u64,
-    /// Whether containerd has asked to have it killed.
+    /// The node's directory of compiled code.
+    cache: PathBuf,
+    /// The number of OOM kills in the pod when the container was created.
+    pod_oom_kills: u64,
+    /// Whether containerd has requested a SIGKILL.
     killed: AtomicBool,
-    /// Held while the task is started or removed, or its end reported: one at a time.
+    /// Held while the task is started or removed, or its end is reported: one at a time.
     changing: Mutex<()>,
-    /// Held for reading while a second process enters the container: one that is frozen on its way in could not be
-    /// waited for.
-    entry: RwLock<Entry>,
-}
-
-/// Whether a second process may enter a container.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Entry {
-    Open,
-    /// Not while the container is paused.
-    Paused,
-    /// Not any more: its first process has ended.
-    Closed,
-}
-
-/// Keeps a container open for a process that enters it.
-pub(crate) struct Entering<'a> {
-    _open: RwLockReadGuard<'a, Entry>,
+    entrance: Entrance,
 }
 
 impl Task {
-    /// Makes the container; its process waits to be started.
-    pub(crate) async fn create(create: Create, events: Arc<Events>) -> Result<Arc<Self>> {
+    /// Creates the container, whose process waits to be started.
+    pub(crate) async fn create(create: CreateRequest, events: Arc<Events>) -> Result<Arc<Self>> {
         let streams = Streams::open(&create.stdio, create.terminal)?;
-        let (place, stdio, cache) = (
-            create.place.clone(),
-            create.stdio.clone(),
-            create.cache.clone(),
-        );
-        let terminal = create.terminal;
+        let process = Process::new(create.stdio.clone(), create.terminal);
+        let (location, cache) = (create.location.clone(), create.cache.clone());
         // Before the process exists, so that its end cannot be missed.
         let mut exits = Exits::subscribe().await?;
-        let made = helper::call(&Request::Create(Box::new(create))).await;
-        let known = made.and_then(Made::process).and_then(|(handle, master)| {
-            streams.connect(master)?;
-            let cgroup = Cgroup::of(handle.pid)?;
-            Ok((handle, cgroup))
-        });
+        let created = helper::call(&HelperRequest::Create(Box::new(create))).await;
+        let known = created
+            .and_then(Spawned::process)
+            .and_then(|(handle, master)| {
+                streams.connect(master)?;
+                let cgroup = Cgroup::of(handle.pid)?;
+                Ok((handle, cgroup))
+            });
         let (handle, cgroup) = match known {
             Ok(known) => known,
             Err(error) => {
-                // Nothing is left of what was half made; the first error is the one to report.
-                if let Err(error) = helper::call(&Request::Delete(place)).await {
-                    log::warn!("{error:#}");
+                // Removes a container that was created in part. The caller gets the first error.
+                if let Err(error) = helper::call(&HelperRequest::Delete(location)).await {
+                    log::warn!("clean-up failed error=\"{error:#}\"");
                 }
                 return Err(error);
             }
         };
         let pid = handle.pid;
-        let process = Process::new();
         process.set_handle(handle);
         let task = Arc::new(Self {
-            oom_kills_above: cgroup.oom_kills_above(),
+            pod_oom_kills: cgroup.pod_oom_kills(),
             killed: AtomicBool::new(false),
-            place,
-            stdio,
-            terminal,
+            location,
             cache,
             cgroup,
             process,
             execs: Registry::default(),
             streams,
             changing: Mutex::new(()),
-            entry: RwLock::new(Entry::Open),
+            entrance: Entrance::open(),
         });
         let ending = task.clone();
         tokio::spawn(async move {
             match exits.of(pid).await {
                 Ok(code) => ending.ended(code, &events).await,
-                Err(error) => log::error!("{}: {error:#}", ending.place.id),
+                Err(error) => {
+                    let id = &ending.location.id;
+                    log::error!("process lost container={id} error=\"{error:#}\"");
+                }
             }
         });
         Ok(task)
     }
 
-    /// Lets the process run.
+    /// Starts the container's process.
     pub(crate) async fn start(&self, events: &Events) -> Result<()> {
         let _changing = self.changing.lock().await;
-        let id = &self.place.id;
         match self.process.state() {
             State::Created => {}
-            State::Running => {
-                return Err(refusal::precondition(format!(
-                    "the container {id} has been started already"
-                )));
-            }
+            State::Running => return Err(self.refused("has already been started")),
             State::Stopped(exit) => bail!(
-                "the container {id} has ended before it was started, with {}",
+                "the container {} ended before it was started, with exit code {}",
+                self.location.id,
                 exit.code
             ),
         }
-        helper::call(&Request::Start(self.place.clone())).await?;
+        helper::call(&HelperRequest::Start(self.location.clone())).await?;
         self.process.runs();
         events
             .publish(TaskStart {
-                container_id: id.clone(),
+                container_id: self.location.id.clone(),
                 pid: self.process.pid() as u32,
                 ..Default::default()
             })
@@ -157,13 +129,10 @@ impl Task {
         self.streams.finish().await;
         self.process.ended(exit.clone());
         let _changing = self.changing.lock().await;
-        let id = &self.place.id;
-        log::info!(
-            "{id}: ended with {code}{}",
-            if out_of_memory { ", out of memory" } else { "" }
-        );
+        let id = &self.location.id;
+        log::info!("container ended container={id} code={code} out_of_memory={out_of_memory}");
         if out_of_memory {
-            // Before the end, or Kubernetes would call it an error instead of OOMKilled.
+            // Before the exit: otherwise Kubernetes reports an error instead of OOMKilled.
             events
                 .publish(TaskOOM {
                     container_id: id.clone(),
@@ -171,50 +140,45 @@ impl Task {
                 })
                 .await;
         }
-        events
-            .publish(TaskExit {
-                container_id: id.clone(),
-                id: id.clone(),
-                pid: self.process.pid() as u32,
-                exit_status: exit.code,
-                exited_at: Some(exit.at).into(),
-                ..Default::default()
-            })
-            .await;
+        events.publish_exit(id, id, self.process.pid(), exit).await;
     }
 
-    /// Kills what outlives the first process, which the kernel does only in a PID namespace of its own, and waits until
-    /// the ends of the second processes are reported: containerd takes nothing more from a container that has ended.
+    /// Kills the processes that outlive the first one, and waits until the ends of the added ones are reported.
+    ///
+    /// The kernel kills them only if the container has a PID namespace of its own. containerd ignores reports about a
+    /// container that has ended.
     async fn end_the_others(&self) {
         self.thaw();
-        *self.entry.write().await = Entry::Closed;
+        *self.entrance.write().await = Access::Closed;
         signals::send(Signal::KILL, || self.cgroup.processes());
         let gone = async {
             for exec in self.execs.all() {
                 exec.reported().await;
             }
         };
-        if tokio::time::timeout(KILLED, gone).await.is_err() {
-            let id = &self.place.id;
-            log::error!("{id}: processes were killed {KILLED:?} ago and are not gone");
+        if tokio::time::timeout(KILL_TIMEOUT, gone).await.is_err() {
+            let id = &self.location.id;
+            log::error!("killed processes still run container={id} after={KILL_TIMEOUT:?}");
         }
     }
 
-    /// Returns whether it ended because memory ran out. The kernel counts OOM kills for each cgroup, before it kills.
-    /// systemd removes its cgroup with the last process; then the pod's counter decides: if that has risen and the
-    /// container was killed without a request, memory was the reason.
+    /// Returns whether the container ended because memory ran out.
+    ///
+    /// The kernel counts OOM kills for each cgroup, before it kills. systemd removes its cgroup with the last process. Then
+    /// the pod's counter decides: if it has risen, and the container was killed without a request, memory was the reason.
     fn ran_out_of_memory(&self, code: i32) -> bool {
         match self.cgroup.oom_kills() {
             Some(kills) => kills > 0,
             None => {
-                code == KILLED_CODE
+                code == SIGKILL_EXIT_CODE
                     && !self.killed.load(Ordering::Relaxed)
-                    && self.cgroup.oom_kills_above() > self.oom_kills_above
+                    && self.cgroup.pod_oom_kills() > self.pod_oom_kills
             }
         }
     }
 
-    /// Sends a signal: to the process, or to all that are in its cgroup. Returns `false` if it has ended.
+    /// Sends a signal to the first process, or to all processes in the container's cgroup. Returns `false` if the first
+    /// process has ended.
     pub(crate) async fn signal(&self, signal: Signal, all: bool) -> Result<bool> {
         if signal == Signal::KILL {
             self.killed.store(true, Ordering::Relaxed);
@@ -224,117 +188,112 @@ impl Task {
         }
         let delivered = self.process.signal(signal)?;
         if signal == Signal::KILL {
-            // What is frozen does not end.
+            // A frozen process ends only after it is thawed.
             self.thaw();
         }
         Ok(delivered)
     }
 
-    /// Lets a second process enter the container, which is neither paused nor reported as ended until the guard is
-    /// dropped.
-    pub(crate) async fn enter(&self) -> Result<Entering<'_>> {
-        let open = self.entry.read().await;
-        self.check_open(*open)?;
-        Ok(Entering { _open: open })
+    /// Lets a process enter the container.
+    pub(crate) async fn enter(&self) -> Result<Entered<'_>> {
+        let access = self.entrance.read().await;
+        self.check_open(*access)?;
+        Ok(Entered {
+            location: &self.location,
+            init: self.process.pid(),
+            cache: &self.cache,
+            _entrance: access,
+        })
     }
 
-    fn check_open(&self, entry: Entry) -> Result<()> {
-        let id = &self.place.id;
-        let reason = match (self.process.state(), entry) {
-            (State::Stopped(_), _) | (_, Entry::Closed) => "has ended",
-            (_, Entry::Paused) => "is paused: resume it first",
-            (State::Created | State::Running, Entry::Open) => return Ok(()),
-        };
-        Err(refusal::precondition(format!(
-            "the container {id} {reason}"
-        )))
+    fn check_open(&self, access: Access) -> Result<()> {
+        match (self.process.state(), access) {
+            (State::Stopped(_), _) | (_, Access::Closed) => Err(self.refused("has ended")),
+            (_, Access::Paused) => Err(self.refused("is paused: resume it first")),
+            (State::Created | State::Running, Access::Open) => Ok(()),
+        }
     }
 
-    /// Returns whether it is paused.
+    /// Returns whether the container is paused.
     pub(crate) async fn is_paused(&self) -> bool {
-        *self.entry.read().await == Entry::Paused
+        *self.entrance.read().await == Access::Paused
     }
 
-    /// Stops all its processes where they are, once those on their way in have arrived.
+    /// Freezes the container's processes, after those on their way in have arrived.
     pub(crate) async fn pause(&self, events: &Events) -> Result<()> {
-        let mut entry = self.entry.write().await;
-        self.check_open(*entry)?;
+        let mut access = self.entrance.write().await;
+        self.check_open(*access)?;
         self.cgroup.freeze().await?;
-        *entry = Entry::Paused;
+        *access = Access::Paused;
         events
             .publish(TaskPaused {
-                container_id: self.place.id.clone(),
+                container_id: self.location.id.clone(),
                 ..Default::default()
             })
             .await;
         Ok(())
     }
 
-    /// Lets its processes go on.
+    /// Thaws the container's processes.
     pub(crate) async fn resume(&self, events: &Events) -> Result<()> {
-        let mut entry = self.entry.write().await;
-        if *entry != Entry::Paused {
-            let id = &self.place.id;
-            return Err(refusal::precondition(format!(
-                "the container {id} is not paused"
-            )));
+        let mut access = self.entrance.write().await;
+        if *access != Access::Paused {
+            return Err(self.refused("is not paused"));
         }
         self.cgroup.thaw()?;
-        *entry = Entry::Open;
+        *access = Access::Open;
         events
             .publish(TaskResumed {
-                container_id: self.place.id.clone(),
+                container_id: self.location.id.clone(),
                 ..Default::default()
             })
             .await;
         Ok(())
     }
 
-    /// Thaws a container that is to end. That its cgroup is gone already is no reason to fail.
+    /// Thaws a container that is to end. Only logs a failure, because the cgroup may be gone.
     fn thaw(&self) {
         if let Err(error) = self.cgroup.thaw() {
-            log::debug!("{}: {error:#}", self.place.id);
+            let id = &self.location.id;
+            log::debug!("container not thawed container={id} error=\"{error:#}\"");
         }
     }
 
-    /// Changes its limits.
+    /// Changes the container's limits.
     pub(crate) async fn update(&self, resources: String) -> Result<()> {
         let _changing = self.changing.lock().await;
-        let id = &self.place.id;
         if let State::Stopped(_) = self.process.state() {
-            return Err(refusal::precondition(format!(
-                "the container {id} has ended"
-            )));
+            return Err(self.refused("has ended"));
         }
-        let update = Update {
-            place: self.place.clone(),
+        let update = UpdateRequest {
+            location: self.location.clone(),
             init: self.process.pid(),
             resources,
         };
-        helper::call(&Request::Update(update)).await.map(drop)
+        helper::call(&HelperRequest::Update(update)).await.map(drop)
     }
 
-    /// Removes the container, which must have ended or never been started.
+    /// Removes the container. Fails if its process runs.
     pub(crate) async fn delete(&self) -> Result<Exit> {
-        let id = &self.place.id;
         {
             let _changing = self.changing.lock().await;
             match self.process.state() {
-                State::Running => {
-                    return Err(refusal::precondition(format!(
-                        "the container {id} is running"
-                    )));
-                }
+                State::Running => return Err(self.refused("is running")),
                 State::Created => drop(self.signal(Signal::KILL, false).await?),
                 State::Stopped(_) => {}
             }
         }
-        let exit = tokio::time::timeout(KILLED, self.process.wait()).await;
+        let exit = tokio::time::timeout(KILL_TIMEOUT, self.process.wait()).await;
         let exit = exit.with_context(|| {
-            format!("the container {id} was killed {KILLED:?} ago and is not gone")
+            let id = &self.location.id;
+            format!("the container {id} still runs {KILL_TIMEOUT:?} after SIGKILL")
         })?;
         let _changing = self.changing.lock().await;
-        helper::call(&Request::Delete(self.place.clone())).await?;
+        helper::call(&HelperRequest::Delete(self.location.clone())).await?;
         Ok(exit)
+    }
+
+    fn refused(&self, reason: &str) -> anyhow::Error {
+        refusal::precondition(format!("the container {} {reason}", self.location.id))
     }
 }

@@ -1,4 +1,4 @@
-//! A process's terminal: the server has its master side and copies between it and containerd's pipes.
+//! A process's terminal. The server holds its master side and copies between that and containerd's pipes.
 
 use crate::request::Stdio;
 use crate::stdio;
@@ -15,15 +15,15 @@ use tokio::net::unix::pipe::{OpenOptions, Receiver, Sender};
 use tokio::sync::{Mutex, Notify};
 use tokio::task::JoinHandle;
 
-/// Bytes copied at a time.
-const PIECE: usize = 32 << 10;
+/// The number of bytes that are copied at a time.
+const CHUNK: usize = 32 << 10;
 
-/// How long the end of a process waits for its last output to be copied. A process that it left behind may hold the
-/// terminal open for ever.
-const LAST_OUTPUT: Duration = Duration::from_secs(2);
+/// The time that the end of a process waits until the process's last output is copied. A process that it left behind may
+/// hold the terminal open forever.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// containerd's pipes of a terminal, open before the process exists. Each is open for reading and writing, so that it
-/// neither ends nor breaks while containerd restarts.
+/// containerd's pipes of a terminal, opened before the process exists. Each is open for reading and writing, so it stays
+/// intact while containerd restarts.
 pub(crate) struct Pipes {
     input: Option<Receiver>,
     output: Option<Sender>,
@@ -48,9 +48,9 @@ impl Pipes {
     }
 }
 
-/// A terminal whose streams are being copied until it is dropped.
+/// A terminal whose streams are copied until it is dropped.
 pub(crate) struct Terminal {
-    /// For the size alone; gone after a hang-up.
+    /// Used for the size only. `None` after a hang-up.
     master: std::sync::Mutex<Option<OwnedFd>>,
     hang_up: Arc<Notify>,
     copying: Mutex<Option<JoinHandle<()>>>,
@@ -68,9 +68,9 @@ impl Terminal {
         let hung_up = hang_up.clone();
         let copying = tokio::spawn(async move {
             tokio::select! {
-                // The process and whatever it left have closed the terminal.
+                // The process, and all processes that it left behind, have closed the terminal.
                 () = copy_output(&master, pipes.output) => {}
-                // The caller has left: what it typed arrives, then the terminal hangs up.
+                // The caller has left. Its last input arrives, then the terminal hangs up.
                 () = copy_input(&master, pipes.input, &hung_up) => {}
             }
         });
@@ -96,17 +96,17 @@ impl Terminal {
         }
     }
 
-    /// Ends the input as a telephone line would: the process gets SIGHUP.
+    /// Ends the input by a hang-up: the process gets SIGHUP.
     pub(crate) fn hang_up(&self) {
         self.lock().take();
         self.hang_up.notify_one();
     }
 
-    /// Waits until the last output of a process that has ended is copied.
+    /// Waits until the last output of an ended process is copied.
     pub(crate) async fn drain(&self) {
         self.lock().take();
         if let Some(copying) = &mut *self.copying.lock().await {
-            let _ = tokio::time::timeout(LAST_OUTPUT, copying).await;
+            let _ = tokio::time::timeout(DRAIN_TIMEOUT, copying).await;
         }
     }
 
@@ -123,13 +123,13 @@ impl Drop for Terminal {
     }
 }
 
-/// Copies until the terminal is closed on its other side, or the pipe breaks.
+/// Copies until the terminal is closed on its other side.
 async fn copy_output(master: &AsyncFd<OwnedFd>, mut output: Option<Sender>) {
-    let mut piece = vec![0; PIECE];
+    let mut chunk = vec![0; CHUNK];
     loop {
         let read = master
             .async_io(tokio::io::Interest::READABLE, |master| {
-                Ok(rustix::io::read(master, &mut piece[..])?)
+                Ok(rustix::io::read(master, &mut chunk[..])?)
             })
             .await;
         // The kernel reports the last close as EIO.
@@ -137,34 +137,34 @@ async fn copy_output(master: &AsyncFd<OwnedFd>, mut output: Option<Sender>) {
             return;
         };
         if let Some(pipe) = &mut output
-            && pipe.write_all(&piece[..read]).await.is_err()
+            && pipe.write_all(&chunk[..read]).await.is_err()
         {
-            // Without a reader the output goes nowhere, and the process is not to block on it.
+            // Discards the output from now on, so that the process does not block.
             output = None;
         }
     }
 }
 
-/// Copies until the caller hangs up; then what is in the pipe still.
+/// Copies until the caller hangs up, and then the rest of the pipe.
 async fn copy_input(master: &AsyncFd<OwnedFd>, input: Option<Receiver>, hung_up: &Notify) {
     let Some(mut input) = input else {
         return hung_up.notified().await;
     };
-    let mut piece = vec![0; PIECE];
+    let mut chunk = vec![0; CHUNK];
     loop {
         let read = tokio::select! {
             biased;
-            read = input.read(&mut piece) => read,
+            read = input.read(&mut chunk) => read,
             () = hung_up.notified() => break,
         };
         match read {
-            Ok(read) if write_all(master, &piece[..read]).await.is_ok() => {}
-            // The terminal is closed: its output ends too.
+            Ok(read) if write_all(master, &chunk[..read]).await.is_ok() => {}
+            // The terminal is closed, so its output ends too.
             _ => return std::future::pending().await,
         }
     }
-    while let Ok(read @ 1..) = input.try_read(&mut piece) {
-        if write_all(master, &piece[..read]).await.is_err() {
+    while let Ok(read @ 1..) = input.try_read(&mut chunk) {
+        if write_all(master, &chunk[..read]).await.is_err() {
             break;
         }
     }

@@ -1,8 +1,8 @@
-//! A terminal on its way to the server. libcontainer makes it inside the container and sends its master side over a
-//! socket; the process that made the container gives it to the container's user and sends it on.
+//! A terminal on its way to the server. libcontainer creates it inside the container and sends its master side over a
+//! socket. The helper makes the container's user the owner and sends the terminal on.
 
 use crate::helper;
-use crate::request::Place;
+use crate::request::Location;
 use anyhow::{Context, Result, ensure};
 use rustix::fs::{Uid, fchown};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, listen};
@@ -11,18 +11,18 @@ use std::fs::File;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixListener;
 
-/// Where the terminal of a container's first process is sent: libcontainer connects to it by its path.
+/// The socket that receives the terminal of a container's first process. libcontainer connects to its path.
 pub(super) struct Console {
     listener: UnixListener,
 }
 
 impl Console {
     /// Listens on the bundle's socket.
-    pub(super) fn listen(place: &Place) -> Result<Self> {
-        let path = place.console();
+    pub(super) fn listen(location: &Location) -> Result<Self> {
+        let path = location.console();
         let describe = || format!("cannot listen on {}", path.display());
-        // By a short name: the address of a socket has 108 bytes.
-        let bundle = File::open(&place.bundle).with_context(describe)?;
+        // A short path, because the address of a socket is limited to 108 bytes.
+        let bundle = File::open(&location.bundle).with_context(describe)?;
         let short = format!("/proc/self/fd/{}/console", bundle.as_raw_fd());
         let socket = rustix::net::socket_with(
             AddressFamily::UNIX,
@@ -37,18 +37,21 @@ impl Console {
         })
     }
 
-    /// Takes the terminal, which has been sent when the container is made, and removes the socket.
-    pub(super) fn take(self, place: &Place, user: u32) -> Result<OwnedFd> {
-        let (sent, _) = self.listener.accept().context("cannot take the terminal")?;
-        std::fs::remove_file(place.console()).context("cannot remove the terminal's socket")?;
+    /// Takes the terminal, which libcontainer sent while it created the container, and removes the socket.
+    pub(super) fn take(self, location: &Location, user: u32) -> Result<OwnedFd> {
+        let (sent, _) = self
+            .listener
+            .accept()
+            .context("cannot receive the terminal")?;
+        std::fs::remove_file(location.console()).context("cannot remove the terminal's socket")?;
         receive(&sent, user)
     }
 }
 
-/// Receives a terminal that has been sent, and makes its user the owner of what programs open.
+/// Receives a terminal, and makes the process's user the owner of the side that programs open.
 pub(super) fn receive(socket: &impl std::os::fd::AsFd, user: u32) -> Result<OwnedFd> {
     let mut received = helper::receive(socket)?;
-    ensure!(received.len() == 1, "the container made no terminal");
+    ensure!(received.len() == 1, "the container sent no terminal");
     let master = received.remove(0);
     let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
     let slave = ioctl_tiocgptpeer(&master, flags).context("cannot open the terminal")?;

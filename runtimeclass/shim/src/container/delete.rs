@@ -1,9 +1,9 @@
-//! What is left of a container, removed: processes, cgroup, libcontainer's directory, mounts. Done twice it does
-//! nothing the second time, and it does what it can of a container that is only half there.
+//! The request to remove a container: its processes, cgroup, directory and mounts. A second delete does nothing. A
+//! container that was created in part is removed as far as it exists.
 
-use super::create::cgroup_path;
-use super::making;
-use crate::request::Place;
+use super::bundle::spec;
+use super::create_lock;
+use crate::request::Location;
 use crate::signals;
 use anyhow::{Context, Result, ensure};
 use containerd_shim::mount::umount_recursive;
@@ -12,72 +12,74 @@ use libcgroups::common::{
 };
 use libcontainer::config::YoukiConfig;
 use libcontainer::container::Container;
-use libcontainer::oci_spec::runtime::Spec;
 use rustix::process::Signal;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-/// `MNT_DETACH`: gone from the tree at once, and for good when its last user is gone.
+/// Unmounts at once. The file system is released when its last user is gone.
 const DETACH: i32 = libc::MNT_DETACH;
-/// `UMOUNT_NOFOLLOW`: a symbolic link that the container put there leads nowhere.
+/// Does not follow a symbolic link that the container put in place of the mount.
 const NO_FOLLOW: i32 = libc::UMOUNT_NOFOLLOW;
 
-/// How long killed processes may take to be gone; less than containerd gives the whole clean-up.
-const KILLED: Duration = Duration::from_secs(2);
+/// The time that killed processes may take to end. It is shorter than containerd's limit for the whole clean-up.
+const CLEANUP_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Removes the container.
-pub(crate) fn delete(place: &Place) -> Result<()> {
-    end_all(place)?;
-    let directory = place.container();
+pub(crate) fn delete(location: &Location) -> Result<()> {
+    end_all(location)?;
+    let directory = location.container();
     if directory.exists() {
         match Container::load(directory.clone()) {
             Ok(mut container) => {
-                // libcontainer would look for a process with this number, and kill it. All have ended.
+                // All processes have ended. With an id, libcontainer would kill the process that has this id now.
                 container.state.pid = None;
-                container.delete(true).context("remove the container")?;
+                container
+                    .delete(true)
+                    .context("cannot remove the container")?;
             }
             Err(error) => {
-                eprintln!("{}: only half made: {error}", directory.display());
+                let error = error.to_string();
+                eprintln!("container was created in part error={error:?}");
                 std::fs::remove_dir_all(&directory)
-                    .with_context(|| format!("{}: remove", directory.display()))?;
+                    .with_context(|| format!("cannot remove {}", directory.display()))?;
             }
         }
     }
-    let rootfs = place.rootfs();
+    let rootfs = location.rootfs();
     umount_recursive(rootfs.to_str(), DETACH | NO_FOLLOW)
-        .with_context(|| format!("{}: unmount", rootfs.display()))
+        .with_context(|| format!("cannot unmount {}", rootfs.display()))
 }
 
-/// Kills whatever is in the container's cgroup: its first process, others that outlived it where it had no process
-/// namespace of its own, one that is only being made. (libcontainer's way freezes the cgroup first and can leave it
-/// frozen, with processes in it that then cannot be killed.)
-fn end_all(place: &Place) -> Result<()> {
-    let end = Instant::now() + KILLED;
+/// Kills all processes in the container's cgroup: the first one, others that outlived it because the container has no
+/// PID namespace of its own, and one that is still being created.
+///
+/// libcontainer's way freezes the cgroup first. It can leave the cgroup frozen, with processes that then cannot be killed.
+fn end_all(location: &Location) -> Result<()> {
+    let deadline = Instant::now() + CLEANUP_TIMEOUT;
     loop {
-        let made = !making::is_locked(place);
-        let cgroup = cgroup(place, made)?;
-        // There is no cgroup when there is nothing in it.
+        let created = !create_lock::is_locked(location);
+        let cgroup = cgroup(location, created)?;
+        // Without a cgroup there are no processes.
         let processes = || -> Vec<i32> {
             let processes = cgroup.as_ref().map(CgroupManager::get_all_pids);
             let processes = processes.and_then(Result::ok).unwrap_or_default();
             processes.into_iter().map(|pid| pid.as_raw()).collect()
         };
         let left = processes();
-        if left.is_empty() && made {
+        if left.is_empty() && created {
             return Ok(());
         }
         ensure!(
-            Instant::now() < end,
-            "{}: the container does not end: its processes are {left:?}{}",
-            place.bundle.display(),
-            if made {
+            Instant::now() < deadline,
+            "cannot kill the processes {left:?} within {CLEANUP_TIMEOUT:?}{}",
+            if created {
                 ""
             } else {
-                ", and it is still being made"
+                ": the container is still being created"
             }
         );
-        // What is frozen is not killed before it is thawed. A cgroup that cannot be frozen is not. Without a process there
-        // may be no cgroup, and libcgroups would make one.
+        // A frozen process ends only after it is thawed. A failure means that the cgroup cannot be frozen either. The cgroup
+        // of an empty container is left alone, because libcgroups would create it.
         if let Some(cgroup) = cgroup.as_ref().filter(|_| !left.is_empty()) {
             let _ = cgroup.freeze(FreezerState::Thawed);
         }
@@ -86,24 +88,24 @@ fn end_all(place: &Place) -> Result<()> {
     }
 }
 
-/// Returns the cgroup that libcontainer has noted. Of a container that is still being made, which may be held up, it is
-/// the one that the bundle names. Otherwise the container got no further than its directory.
-fn cgroup(place: &Place, made: bool) -> Result<Option<AnyCgroupManager>> {
-    let noted = YoukiConfig::load(place.container());
-    let (path, systemd): (PathBuf, bool) = match noted {
+/// Returns the cgroup that libcontainer has recorded. For a container that is still being created, which its image may hold
+/// up, returns the cgroup that the bundle names. Otherwise the container got no further than its directory.
+fn cgroup(location: &Location, created: bool) -> Result<Option<AnyCgroupManager>> {
+    let recorded = YoukiConfig::load(location.container());
+    let (path, systemd): (PathBuf, bool) = match recorded {
         Ok(config) => {
-            let container = Container::load(place.container());
+            let container = Container::load(location.container());
             (
                 config.cgroup_path,
                 container.is_ok_and(|container| container.systemd()),
             )
         }
-        Err(_) if made => return Ok(None),
+        Err(_) if created => return Ok(None),
         Err(_) => {
-            let Ok(spec) = Spec::load(place.bundle.join("config.json")) else {
+            let Ok(spec) = spec::load(location) else {
                 return Ok(None);
             };
-            let path = cgroup_path(&spec, place);
+            let path = spec::cgroup_path(&spec, location);
             let systemd = path.is_relative();
             (path, systemd)
         }
@@ -111,7 +113,9 @@ fn cgroup(place: &Place, made: bool) -> Result<Option<AnyCgroupManager>> {
     let cgroup = create_cgroup_manager(CgroupConfig {
         cgroup_path: path,
         systemd_cgroup: systemd,
-        container_name: place.id.clone(),
+        container_name: location.id.clone(),
     });
-    cgroup.context("the container's cgroup").map(Some)
+    cgroup
+        .context("cannot find the container's cgroup")
+        .map(Some)
 }

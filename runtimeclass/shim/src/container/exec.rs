@@ -1,21 +1,24 @@
-//! A second process in a container that runs.
+//! The request to add a process to a container that runs.
 //!
-//! libcontainer's own way, `as_tenant`, forgets the system call filter and the user namespace, and leaves a socket
-//! behind for every call (docs/upstream/tenant.md, tenant-sockets.md). So this calls the same public parts with arguments of its own:
+//! libcontainer's own way, `as_tenant`, loses the system call filter and the user namespace, and leaves a socket behind for
+//! every call (docs/upstream/tenant.md, tenant-sockets.md). So this file calls the same public parts with arguments of its
+//! own:
 //!
-//! - The container is known by what is opened of its first process, and that is compared with its cgroup afterwards:
-//!   a process id alone may by now be another process's.
-//! - The process passes libcontainer's gate at once, because that was opened in advance, and waits at one of ours
-//!   ([`Gate`]) until it is known to the server.
+//! - A process id may be reused. So the shim opens the files of the container's first process, and then compares the
+//!   process's cgroup with the container's.
+//! - The process passes libcontainer's gate at once, because that was opened in advance. It then waits at a gate of the
+//!   shim ([`Gate`]) until the server knows it.
 
-use super::code::{Store, owner};
-use super::executor::{Executor, manifest_of};
+use super::bundle::{capabilities, rewrite, spec};
+use super::code::program::{self, Program, Search};
+use super::code::store::Store;
+use super::console;
+use super::executor::Executor;
 use super::gate::Gate;
-use super::program::{self, Container as Where};
-use super::{capabilities, console, label, spec};
+use super::isolation::label;
 use crate::cgroup::Cgroup;
 use crate::helper::hand_over;
-use crate::request::Exec;
+use crate::request::ExecRequest;
 use crate::stdio;
 use anyhow::{Context, Result, ensure};
 use libcgroups::common::CgroupConfig;
@@ -38,39 +41,40 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-const ENDED: &str = "the container's process has ended";
+/// The error if the container's first process has ended.
+const ENDED: &str = "the container has ended";
 
-/// Starts the process and returns its id. Its pidfd, and its terminal if it has one, are handed over.
-pub(super) fn exec(request: &Exec) -> Result<i32> {
-    let place = &request.place;
-    let container = Container::load(place.container()).context("cannot load the container")?;
-    let config = YoukiConfig::load(place.container()).context("cannot load the container")?;
+/// Starts the process and returns its id. Hands over its pidfd, and its terminal if it has one.
+pub(super) fn exec(request: &ExecRequest) -> Result<i32> {
+    let location = &request.location;
+    let container = Container::load(location.container()).context("cannot load the container")?;
+    let config = YoukiConfig::load(location.container()).context("cannot load the container")?;
     let cgroup = CgroupConfig {
         cgroup_path: config.cgroup_path,
         systemd_cgroup: container.systemd(),
-        container_name: place.id.clone(),
+        container_name: location.id.clone(),
     };
-    let mut spec = Spec::load(place.bundle.join("config.json"))?;
-    let serves = manifest_of(&spec).is_some();
+    let mut spec = spec::load(location)?;
+    let serves = spec::manifest(&spec).is_some();
     let init = Init::open(request.init, &spec, &cgroup)?;
     let mut process = process(&request.process, &init.root)?;
     label::check(&process)?;
     let user = process.user().uid();
     let code = program::find(
         &process,
-        &Where {
+        &Search {
             root: init.root.try_clone()?,
             serves,
             store: Store {
                 cache: &request.cache,
-                owner: &owner(&spec, place),
+                owner: &spec::owner(&spec, location),
             },
             cgroup: &init.cgroup,
         },
     )?;
     let code = match code {
-        program::Program::Native => None,
-        program::Program::Wasm(code) => {
+        Program::Native => None,
+        Program::Wasm(code) => {
             process = reduced(&process)?;
             Some(code)
         }
@@ -91,26 +95,26 @@ pub(super) fn exec(request: &Exec) -> Result<i32> {
     .start(code)
 }
 
-/// Reads the process that containerd describes, made plain for libcontainer.
+/// Reads the process that containerd describes, rewritten for libcontainer.
 fn process(text: &str, root: &File) -> Result<Process> {
     let mut process: serde_json::Value =
-        serde_json::from_str(text).context("cannot read the process to run")?;
-    spec::make_process_plain(&mut process, root);
-    serde_json::from_value(process).context("cannot read the process to run")
+        serde_json::from_str(text).context("cannot read the process to add")?;
+    rewrite::process(&mut process, root);
+    serde_json::from_value(process).context("cannot read the process to add")
 }
 
-/// Returns the description of a process that executes nothing (see [`capabilities`]).
+/// Returns the description of a process that executes no program (see [`capabilities`]).
 fn reduced(process: &Process) -> Result<Process> {
     let mut process = serde_json::to_value(process)?;
     capabilities::reduce_as_by_execve(&mut process);
     Ok(serde_json::from_value(process)?)
 }
 
-/// Leaves of the container's specification what a second process takes of it.
+/// Removes the parts of the container's specification that only its first process needs.
 fn reduce(spec: &mut Spec, namespaces: Vec<LinuxNamespace>) -> Result<()> {
     spec.set_hooks(None);
     let linux = spec.linux_mut().as_mut();
-    let linux = linux.context("the container is not one of Linux")?;
+    let linux = linux.context("the container's specification has no linux section")?;
     linux.set_namespaces(Some(namespaces));
     linux.set_resources(None);
     linux.set_net_devices(None);
@@ -119,7 +123,7 @@ fn reduce(spec: &mut Spec, namespaces: Vec<LinuxNamespace>) -> Result<()> {
     Ok(())
 }
 
-/// A container's first process, by what is open of it.
+/// The open files of a container's first process.
 struct Init {
     cgroup: Cgroup,
     root: File,
@@ -136,7 +140,7 @@ impl Init {
         };
         let root = open("root")?;
         let linux = spec.linux().as_ref();
-        let linux = linux.context("the container is not one of Linux")?;
+        let linux = linux.context("the container's specification has no linux section")?;
         let namespaces = linux
             .namespaces()
             .iter()
@@ -146,9 +150,9 @@ impl Init {
                 Ok((kind, open(&format!("ns/{}", name_of(kind)))?))
             })
             .collect::<Result<_>>()?;
-        let its = Cgroup::of(pid)?;
-        ensure!(its.is_at(&cgroup.cgroup_path, cgroup.systemd_cgroup), ENDED);
-        // Alive still: so all of the above was this process's.
+        let own = Cgroup::of(pid)?;
+        ensure!(own.is_at(&cgroup.cgroup_path, cgroup.systemd_cgroup), ENDED);
+        // The process is still alive, so everything opened above is its own.
         let now = Timespec {
             tv_sec: 0,
             tv_nsec: 0,
@@ -156,14 +160,14 @@ impl Init {
         let ended = poll(&mut [PollFd::new(&process, PollFlags::IN)], Some(&now))?;
         ensure!(ended == 0, ENDED);
         Ok(Self {
-            cgroup: its,
+            cgroup: own,
             root,
             namespaces,
         })
     }
 
-    /// Returns the namespaces for libcontainer, by descriptors: names in /proc cannot be opened any more from inside a
-    /// user namespace.
+    /// Returns the namespaces for libcontainer, as paths of descriptors. Inside a user namespace, names in /proc/PID could
+    /// no longer be opened.
     fn namespaces(&self) -> Result<Vec<LinuxNamespace>> {
         self.namespaces
             .iter()
@@ -190,9 +194,9 @@ fn name_of(kind: LinuxNamespaceType) -> &'static str {
     }
 }
 
-/// What it takes to start the process.
+/// The parts that the start of the process needs.
 struct Starting<'a> {
-    request: &'a Exec,
+    request: &'a ExecRequest,
     container: Container,
     cgroup: CgroupConfig,
     spec: Spec,
@@ -206,9 +210,9 @@ impl Starting<'_> {
             false => Some(stdio::open_all(&self.request.stdio, self.user)?),
         };
         let stream = |at: usize| streams.as_ref().map(|streams| streams[at].as_raw_fd());
-        let (console, its_console) = UnixStream::pair()?;
-        let terminal = self.request.terminal.then(|| its_console.as_raw_fd());
-        // libcontainer writes the reason of a failure into this pipe. It logs the same reason, so nobody reads the pipe.
+        let (console, sender) = UnixStream::pair()?;
+        let terminal = self.request.terminal.then(|| sender.as_raw_fd());
+        // libcontainer writes the reason of a failure into this pipe and into its log. The log is read.
         let (_reasons, reasons) = pipe_with(PipeFlags::CLOEXEC)?;
         let gate = Rc::new(Gate::new()?);
         // Until the new process runs its program, no other process of the container may trace it.
@@ -219,9 +223,9 @@ impl Starting<'_> {
             },
             syscall: SyscallType::default(),
             spec: Rc::new(self.spec),
-            rootfs: self.request.place.rootfs(),
+            rootfs: self.request.location.rootfs(),
             console_socket: terminal,
-            notify_listener: opened_in_advance(&self.request.place.container())?,
+            notify_listener: opened_in_advance(&self.request.location.container())?,
             preserve_fds: 0,
             container: Some(self.container),
             user_ns_config: None,
@@ -247,10 +251,10 @@ impl Starting<'_> {
     }
 }
 
-/// Makes libcontainer's gate for the new process and opens it. Its name is gone before the process exists.
+/// Creates libcontainer's gate for the new process and opens it. Removes the gate's name before the process exists.
 fn opened_in_advance(directory: &Path) -> Result<NotifyListener> {
     let path = directory.join(format!("exec-{}", std::process::id()));
-    let listener = NotifyListener::new(&path).context("cannot make libcontainer's gate");
+    let listener = NotifyListener::new(&path).context("cannot create libcontainer's gate");
     let opened = listener.and_then(|listener| {
         let opened = NotifySocket::new(path.clone()).notify_container_start();
         opened.context("cannot open libcontainer's gate")?;

@@ -1,18 +1,17 @@
-//! What a container's process does once it is isolated: become the native program, serve the component, or run a WASI
+//! The work of a container's process once it is isolated: become the native program, serve the component, or run a WASI
 //! command.
 //!
-//! A container serves a component if its first argument names a manifest, a file ending in `.toml`; everything else is
-//! a native program. What a second process runs is found before it is made (see `super::program`). libcontainer calls
-//! [`Executor::validate`] and [`Executor::setup_envs`] before a process counts as made, and [`Executor::exec`] when it
-//! is started.
+//! A container serves a component if its first argument names a manifest, a file ending in `.toml`. Every other argument is
+//! a native program. The program of an added process is found before the process exists (see `super::code::program`).
+//!
+//! libcontainer calls [`Executor::validate`] and [`Executor::setup_envs`] while it creates the process, and
+//! [`Executor::exec`] when the process is started.
 
+use super::bundle::spec;
 use super::gate::Gate;
-use super::prepare::absolute;
-use super::program::DEFAULT_PATH;
-use super::spec::serves;
-use super::{label, syscalls};
+use super::isolation::{label, syscalls};
 use anyhow::{Context, Result};
-use libcontainer::oci_spec::runtime::Spec;
+use libcontainer::oci_spec::runtime::{Process, Spec};
 use libcontainer::workload::default::DefaultExecutor;
 use libcontainer::workload::{
     self, Executor as _, ExecutorError, ExecutorSetEnvsError, ExecutorValidationError,
@@ -26,32 +25,32 @@ use std::ffi::CString;
 use std::fs::File;
 use std::os::fd::RawFd;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::rc::Rc;
 
-/// The exit code of a process that cannot run what it should.
+/// The exit code of a process that cannot do its work.
 const FAILED: i32 = 1;
 
-/// The exit code of a second process whose program could not be executed, as a shell reports it.
+/// The exit code of an added process whose program cannot be executed. Shells report the same.
 const CANNOT_RUN: i32 = 126;
 
-/// Runs a container's process. Clones share what was mapped for it.
+/// The executor of one process. Clones share its workload.
 #[derive(Clone)]
 pub(super) struct Executor {
     workload: Rc<Workload>,
 }
 
-/// Which process it runs.
+/// The kind of the process.
 enum Workload {
-    /// The container's first.
+    /// The container's first process.
     Init {
         container: cli::Container,
-        /// Open in the container's process too, until that is made.
-        making: RefCell<Option<File>>,
+        /// The create lock. The container's process holds it too, until it is in its cgroup.
+        lock: RefCell<Option<File>>,
     },
-    /// A second one.
+    /// A process that was added.
     Exec {
-        /// The code that it runs, if that is WebAssembly.
+        /// The code that the process runs, if that is WebAssembly.
         code: Option<RefCell<Option<Entry>>>,
         gate: Rc<Gate>,
     },
@@ -59,12 +58,12 @@ enum Workload {
 
 impl Executor {
     /// Returns the executor of a container's first process.
-    pub(super) fn init(container: cli::Container, making: File) -> Self {
-        let making = RefCell::new(Some(making));
-        Self::of(Workload::Init { container, making })
+    pub(super) fn init(container: cli::Container, lock: File) -> Self {
+        let lock = RefCell::new(Some(lock));
+        Self::of(Workload::Init { container, lock })
     }
 
-    /// Returns the executor of a second process, which waits at the gate when it is started.
+    /// Returns the executor of an added process, which waits at the gate when it is started.
     pub(super) fn exec(code: Option<Entry>, gate: Rc<Gate>) -> Self {
         let code = code.map(|code| RefCell::new(Some(code)));
         Self::of(Workload::Exec { code, gate })
@@ -78,21 +77,20 @@ impl Executor {
 }
 
 impl workload::Executor for Executor {
-    /// Inside the container, as its user: what is wrong here is why it cannot be created.
+    /// Checks the program, inside the container and as its user. An error is the reason why the create fails.
     fn validate(&self, spec: &Spec) -> Result<(), ExecutorValidationError> {
         if let Workload::Exec { gate, .. } = &*self.workload {
             gate.give_up();
             return Ok(());
         }
-        if manifest_of(spec).is_some() {
-            // That the manifest and its component are there is for the host to look at: what it says goes to the
-            // container's log.
+        if spec::manifest(spec).is_some() {
+            // The host checks the manifest and its components, and reports errors to the container's log.
             return Ok(());
         }
         check_program(spec).map_err(ExecutorValidationError::ArgValidationError)
     }
 
-    /// The container's environment and nothing else.
+    /// Replaces the environment by the container's.
     fn setup_envs(&self, variables: HashMap<String, String>) -> Result<(), ExecutorSetEnvsError> {
         let names: Vec<_> = std::env::vars_os().map(|(name, _)| name).collect();
         for name in names {
@@ -103,17 +101,17 @@ impl workload::Executor for Executor {
             // SAFETY: as above.
             unsafe { std::env::set_var(name, value) };
         }
-        if let Workload::Init { making, .. } = &*self.workload {
-            // This process is where it belongs, and whoever cleans up will find it.
-            drop(making.take());
+        if let Workload::Init { lock, .. } = &*self.workload {
+            // This process is in its cgroup now, so a clean-up finds it there.
+            drop(lock.take());
         }
         Ok(())
     }
 
-    /// Never returns into the process that was forked: it ends here, whatever happens.
+    /// Does the process's work and exits. Never returns into libcontainer.
     fn exec(&self, spec: &Spec) -> Result<(), ExecutorError> {
         std::process::exit(match &*self.workload {
-            Workload::Init { container, .. } if manifest_of(spec).is_some() => {
+            Workload::Init { container, .. } if spec::manifest(spec).is_some() => {
                 serve(container, spec)
             }
             Workload::Init { .. } => execute(spec, FAILED),
@@ -126,7 +124,7 @@ impl workload::Executor for Executor {
     }
 }
 
-/// Becomes a native program. Returns the exit code if that fails.
+/// Becomes a native program. Returns the exit code `failed` if that is not possible.
 fn execute(spec: &Spec, failed: i32) -> i32 {
     restore_signals();
     restore_huge_pages();
@@ -136,8 +134,8 @@ fn execute(spec: &Spec, failed: i32) -> i32 {
         return report(&error);
     }
     if let Err(error) = (DefaultExecutor {}).exec(spec) {
-        let program = arguments(spec).first().map_or("", String::as_str);
-        eprintln!("error: {program}: {error}");
+        let program = spec::arguments(spec).first().map_or("", String::as_str);
+        eprintln!("error: cannot execute {program}: {error}");
     }
     failed
 }
@@ -147,35 +145,24 @@ fn report(error: &anyhow::Error) -> i32 {
     FAILED
 }
 
-/// The manifest that a container's first argument names, as an absolute path inside of it.
-pub(super) fn manifest_of(spec: &Spec) -> Option<PathBuf> {
-    let first = arguments(spec).first()?;
-    serves(first).then(|| absolute(spec, first))
-}
-
-fn arguments(spec: &Spec) -> &[String] {
-    let process = spec.process().as_ref();
-    process
-        .and_then(|process| process.args().as_deref())
-        .unwrap_or_default()
-}
-
-/// Serves the components. Returns the process's exit code.
+/// Serves the components. Returns the exit code.
 fn serve(container: &cli::Container, spec: &Spec) -> i32 {
-    if let Err(error) = confine(spec, container.descriptors()) {
+    if let Err(error) = restrict(spec, container.descriptors()) {
         return report(&error);
     }
-    let arguments = arguments(spec);
-    on_a_thread("preopen", || i32::from(cli::main_in(container, arguments)))
+    let arguments = spec::arguments(spec);
+    on_a_thread(crate::NAME, || {
+        i32::from(cli::main_in(container, arguments))
+    })
 }
 
 /// Runs a WASI command. Returns its exit code.
 fn run(code: Option<Entry>, spec: &Spec) -> i32 {
     restore_signals();
-    if let Err(error) = confine(spec, code.iter().map(Entry::descriptor).collect()) {
+    if let Err(error) = restrict(spec, code.iter().map(Entry::descriptor).collect()) {
         return report(&error);
     }
-    let arguments = arguments(spec);
+    let arguments = spec::arguments(spec);
     let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
         Some((name.into_string().ok()?, value.into_string().ok()?))
     };
@@ -194,31 +181,32 @@ fn run(code: Option<Entry>, spec: &Spec) -> i32 {
     })
 }
 
-/// Maps the code, whose descriptor is closed then.
+/// Maps the code and closes its descriptor.
 fn map(code: Option<Entry>) -> Result<Command> {
     let code = code.context("the command has no code")?;
     Command::map(&engine::engine()?, &code)
 }
 
-/// Takes from this process, which executes nothing, what executing a program would have taken, and what running
-/// WebAssembly does not need. Capabilities are given up already: see `super::capabilities`.
-fn confine(spec: &Spec, code: Vec<RawFd>) -> Result<()> {
+/// Restricts this process, which executes no program: closes the descriptors that an `execve` would close, applies the
+/// labels, and allows only the system calls that WebAssembly needs. Its capabilities are already gone
+/// (see `super::bundle::capabilities`).
+fn restrict(spec: &Spec, code: Vec<RawFd>) -> Result<()> {
     close_inherited(code);
     if let Some(process) = spec.process() {
         label::now(process)?;
     }
     if let Err(error) = syscalls::allow(&syscalls::GUEST) {
-        // The pod's own filter is in force, and may forbid another.
-        eprintln!("warning: only the pod's own filter restricts system calls: {error:#}");
+        // The pod's own filter is in force, and may forbid to add another.
+        eprintln!("warning: system calls are restricted by the pod's own filter only: {error:#}");
     }
     Ok(())
 }
 
-/// Does the work on a thread of its own, because this one runs on the small stack that libcontainer forked it with.
-/// The process list shows `name`.
+/// Does the work on a thread of its own, because this thread has the small stack that libcontainer forked it with. The
+/// process list shows `name`.
 fn on_a_thread(name: &str, work: impl FnOnce() -> i32 + Send) -> i32 {
     if let Ok(name) = CString::new(name) {
-        // Else the process list shows libcontainer's name, which is no reason to fail.
+        // If this fails, the process list shows libcontainer's name.
         let _ = rustix::thread::set_name(&name);
     }
     std::thread::scope(|scope| {
@@ -227,7 +215,7 @@ fn on_a_thread(name: &str, work: impl FnOnce() -> i32 + Send) -> i32 {
             .spawn_scoped(scope, work);
         match worked.map(|thread| thread.join()) {
             Ok(Ok(code)) => code,
-            // The panic has had its message on standard error already.
+            // The panic has already written its message to standard error.
             Ok(Err(_)) => FAILED,
             Err(error) => {
                 eprintln!("error: cannot start a thread: {error}");
@@ -237,9 +225,8 @@ fn on_a_thread(name: &str, work: impl FnOnce() -> i32 + Send) -> i32 {
     })
 }
 
-/// Closes what the process has open beside its standard streams and these descriptors: pipes and sockets of the fork. A
-/// native program loses them when it is executed; this one is not
-/// (docs/upstream/host-procfs.md).
+/// Closes all descriptors except the standard streams and `kept`: pipes and sockets of the fork. A native program loses them
+/// when it is executed, but this process executes none (docs/upstream/host-procfs.md).
 fn close_inherited(mut kept: Vec<RawFd>) {
     kept.sort_unstable();
     let mut first = libc::STDERR_FILENO + 1;
@@ -253,14 +240,14 @@ fn close_inherited(mut kept: Vec<RawFd>) {
 }
 
 fn close_range(first: RawFd, last: libc::c_uint) {
-    // SAFETY: takes numbers, no memory. The values that own these descriptors, libcontainer's, are on the stack below and
-    // never dropped, for the process exits; none is used again.
+    // SAFETY: takes numbers, no memory. The owners of these descriptors are libcontainer's values further down the stack.
+    // They are never used again, and never dropped because the process exits.
     unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
 }
 
-/// Restores what a program would inherit from this one, were it not for this one's own needs: the default actions of
-/// signals. Rust programs ignore SIGPIPE, so `yes | head` would not end. glibc ignores its two internal signals in a
-/// process that `posix_spawn` makes, as the helper is one.
+/// Restores the default actions of the signals that this process ignores, because a program would inherit them. Rust
+/// programs ignore SIGPIPE, so `yes | head` would not end. glibc ignores its two internal signals (32 and 33) in a process
+/// that `posix_spawn` created, such as the helper.
 fn restore_signals() {
     for signal in [libc::SIGPIPE, 32, 33] {
         // The kernel's `struct sigaction`, all zeros: the default action, no flags, an empty mask.
@@ -271,46 +258,40 @@ fn restore_signals() {
     }
 }
 
-/// Lets the process have huge pages, which the allocator has turned off.
+/// Turns huge pages on again, which the allocator has turned off.
 fn restore_huge_pages() {
-    // SAFETY: takes numbers, no memory. Where the kernel does not know it there is nothing to restore.
-    unsafe { libc::prctl(libc::PR_SET_THP_DISABLE, 0, 0, 0, 0) };
+    // An error means that the kernel has no such setting, so there is nothing to restore.
+    let _ = rustix::thread::disable_transparent_huge_pages(false);
 }
 
-/// Whether the container's program is there and may be executed, in words like those of other runtimes.
+/// Checks that the container's program exists and may be executed. The errors are similar to those of other runtimes.
 fn check_program(spec: &Spec) -> Result<(), String> {
-    let program = arguments(spec)
+    const HINT: &str = "to run a component, give the path of its spin.toml";
+    let process = spec.process().as_ref();
+    let process: &Process = process.ok_or("the container has no process")?;
+    let program = spec::arguments(spec)
         .first()
         .ok_or("the container has no command")?;
-    let environment = spec
-        .process()
-        .as_ref()
-        .and_then(|process| process.env().as_deref());
-    let path = environment
-        .unwrap_or_default()
-        .iter()
-        .find_map(|variable| variable.strip_prefix("PATH="))
-        .unwrap_or(DEFAULT_PATH);
-    let found = if program.contains('/') {
-        Some(absolute(spec, program)).filter(|file| file.exists())
-    } else {
-        path.split(':')
-            .map(|directory| Path::new(directory).join(program))
-            .find(|file| file.is_file())
+    let paths = spec::program_paths(process, program);
+    // A file that is named by its path is reported below if it is not a regular one.
+    let exists = |path: &&PathBuf| match program.contains('/') {
+        true => path.exists(),
+        false => path.is_file(),
     };
-    let Some(found) = found else {
+    let Some(found) = paths.iter().find(exists) else {
+        let path = spec::search_path(process);
         return Err(format!(
-            "{program}: no such program in the container (PATH={path}); a component is run by the path of its spin.toml"
+            "{program}: no such program in the container (PATH={path}); {HINT}"
         ));
     };
     let executable = found
         .metadata()
         .is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0);
-    if executable {
-        return Ok(());
+    match executable {
+        true => Ok(()),
+        false => Err(format!(
+            "{}: not an executable file; {HINT}",
+            found.display()
+        )),
     }
-    Err(format!(
-        "{}: not an executable file; a component is run by the path of its spin.toml",
-        found.display()
-    ))
 }

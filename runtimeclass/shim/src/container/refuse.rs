@@ -1,10 +1,11 @@
-//! What this runtime does not do is refused by its name, before anything is made: nothing is left out in silence.
+//! The refusal of specifications that this runtime does not support. It comes before anything is created, so that no
+//! part of a specification is silently ignored.
 
-use super::label;
+use super::isolation::label;
 use anyhow::{Result, ensure};
 use libcontainer::oci_spec::runtime::{LinuxNamespaceType, Spec};
 
-/// Fails if the container would get in part only what its specification asks for.
+/// Fails if the container would get only a part of its specification.
 pub(super) fn check(spec: &Spec) -> Result<()> {
     check_users(spec)?;
     spec.process().as_ref().map_or(Ok(()), label::check)
@@ -16,7 +17,7 @@ fn check_users(spec: &Spec) -> Result<()> {
     let mut kinds = namespaces.unwrap_or_default().iter();
     ensure!(
         !kinds.any(|namespace| namespace.typ() == LinuxNamespaceType::User),
-        "the runtime {} does not support user namespaces: leave out hostUsers: false, or use another RuntimeClass",
+        "the runtime {} does not support user namespaces: remove hostUsers: false, or use another RuntimeClass",
         crate::RUNTIME
     );
     Ok(())
@@ -33,7 +34,7 @@ mod tests {
             let spec = json!({"ociVersion": "1.0.2", "linux": {"namespaces": [{"type": kind}]}});
             serde_json::from_value(spec).expect("a specification")
         };
-        check(&spec("pid")).expect("nothing special");
+        check(&spec("pid")).expect("a PID namespace is supported");
         let error = check(&spec("user"))
             .expect_err("a user namespace")
             .to_string();

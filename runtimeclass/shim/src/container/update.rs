@@ -1,12 +1,12 @@
-//! New limits for a container that runs, as in-place resize of pods sets them.
+//! The request to change the limits of a container that runs. In-place resize of pods uses it.
 //!
-//! A memory limit below what is in use is refused before anything is changed: version 2 of cgroups would answer it by
-//! killing the container. The memory limit goes first, by itself, so that a refusal of the kernel's leaves the rest as
-//! it was.
+//! A memory limit below the memory in use is refused before anything is changed, because on cgroup version 2 the kernel
+//! would kill the container. The memory limit is set first and separately. If the kernel refuses it, the other limits stay
+//! as they were.
 
-use super::memory_limit;
+use super::resources::memory_limit;
 use crate::cgroup::Cgroup;
-use crate::request::Update;
+use crate::request::UpdateRequest;
 use anyhow::{Context, Result, anyhow, ensure};
 use libcgroups::common::{
     AnyCgroupManager, CgroupConfig, CgroupManager, ControllerOpt, create_cgroup_manager,
@@ -17,19 +17,19 @@ use libcontainer::oci_spec::runtime::{LinuxMemory, LinuxResources};
 use std::sync::atomic::Ordering;
 
 /// Changes the limits.
-pub(super) fn update(request: &Update) -> Result<()> {
-    let place = &request.place;
+pub(super) fn update(request: &UpdateRequest) -> Result<()> {
+    let location = &request.location;
     let mut resources = parse(&request.resources).context("cannot read the new limits")?;
     let cgroup = Cgroup::of(request.init)?;
-    let container = Container::load(place.container()).context("cannot load the container")?;
-    let config = YoukiConfig::load(place.container()).context("cannot load the container")?;
+    let container = Container::load(location.container()).context("cannot load the container")?;
+    let config = YoukiConfig::load(location.container()).context("cannot load the container")?;
     let manager = create_cgroup_manager(CgroupConfig {
         cgroup_path: config.cgroup_path,
         systemd_cgroup: container.systemd(),
-        container_name: place.id.clone(),
+        container_name: location.id.clone(),
     })
     .context("cannot find the container's cgroup")?;
-    // Devices are not limits: what a container may open is decided when it is made.
+    // The rules for devices are fixed when the container is created.
     resources.set_devices(None);
     let memory = *resources.memory();
     resources.set_memory(None);
@@ -39,14 +39,14 @@ pub(super) fn update(request: &Update) -> Result<()> {
     apply(&manager, &resources)
 }
 
-/// Reads the limits. (serde alone would take an empty list for limits that change nothing.)
+/// Parses the limits. Accepts only an object, because serde would also accept an empty list.
 fn parse(text: &str) -> Result<LinuxResources> {
     let object: serde_json::Map<String, serde_json::Value> = serde_json::from_str(text)?;
     Ok(serde_json::from_value(object.into())?)
 }
 
 fn limit_memory(
-    request: &Update,
+    request: &UpdateRequest,
     cgroup: &Cgroup,
     manager: &AnyCgroupManager,
     memory: LinuxMemory,
@@ -54,7 +54,7 @@ fn limit_memory(
     let mut resources = LinuxResources::default();
     resources.set_devices(None);
     resources.set_memory(Some(memory));
-    // Nothing, or 0, leaves the limit as it is; a negative one is none.
+    // A missing limit, or 0, means no change. A negative one means no limit.
     let Some(limit) = memory.limit().filter(|limit| *limit != 0) else {
         return apply(manager, &resources);
     };
@@ -62,19 +62,19 @@ fn limit_memory(
     if let Some(used) = cgroup.memory_in_use() {
         ensure!(
             limit > used,
-            "the memory limit cannot be {limit} bytes: the container uses {used}"
+            "cannot set a memory limit of {limit} bytes: the container uses {used} bytes of memory"
         );
     }
-    let seen = memory_limit::open(&request.place)?;
-    let before = seen.map(|seen| seen.load(Ordering::Acquire));
-    // The component follows a lower limit before the kernel enforces it, and a higher one after.
-    if let Some(seen) = seen {
-        seen.fetch_min(limit, Ordering::AcqRel);
+    let shared = memory_limit::open(&request.location)?;
+    let before = shared.map(|shared| shared.load(Ordering::Acquire));
+    // The component gets a lower limit before the kernel does, and a higher limit after the kernel.
+    if let Some(shared) = shared {
+        shared.fetch_min(limit, Ordering::AcqRel);
     }
     let applied = apply(manager, &resources);
-    if let (Some(seen), Some(before)) = (seen, before) {
+    if let (Some(shared), Some(before)) = (shared, before) {
         let now = if applied.is_ok() { limit } else { before };
-        seen.store(now, Ordering::Release);
+        shared.store(now, Ordering::Release);
     }
     applied
 }

@@ -1,13 +1,13 @@
-//! Machine code for a component of an image, made by a process without rights (see [`sandbox`]).
+//! Machine code for a component of an image, compiled by a process without rights (see [`sandbox`]).
 //!
-//! Whoever makes the code that every pod of an image maps must be out of every pod's reach: a pod could otherwise
-//! change what the others run. And whoever compiles what a stranger wrote must have nothing to lose. So the compiler
-//! is a process of the node's own, outside of the pod's namespaces and cgroup. What comes out is not trusted by the
-//! node: the containers of that component map it, after they have lost their rights.
+//! Every pod of an image maps the same code, so no pod may reach the compiler: it could change the code that other pods run.
+//! And the component comes from a stranger, so the compiler must have no rights that it could lose to the component.
+//! Therefore the compiler is a process of the node, outside of the pod's namespaces and cgroup. The node does not trust its
+//! output: only the containers of that component map it, after they have dropped their rights.
 
 mod sandbox;
 
-pub(super) use sandbox::{ROLE, main};
+pub(crate) use sandbox::{ROLE, main};
 
 use crate::cgroup::Cgroup;
 use crate::helper;
@@ -28,28 +28,28 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::process::{Child, Stdio};
 use std::time::Duration;
 
-/// How long it may take. With the wait for a turn it is below the deadline of the call.
+/// The time limit of a compiler. Together with the wait for a turn it is below the deadline of the call.
 const DEADLINE: Duration = Duration::from_secs(100);
-/// Bytes of memory. The compiler takes some twenty times the component's size.
+/// The memory limit in bytes. The compiler needs about twenty times the component's size.
 const MEMORY: i64 = 1 << 30;
-/// Processes and threads.
+/// The maximum number of processes and threads.
 const PIDS: i64 = 256;
-/// Half the processor time of a cgroup that asks for nothing.
+/// The CPU shares: half of the default of a cgroup.
 const SHARES: u64 = 512;
 
-/// Whose memory and processor time the compiler uses.
-pub(super) enum Account<'a> {
-    /// The node's, in a cgroup with limits of its own.
+/// The owner of the memory and processor time that a compiler uses.
+pub(crate) enum Account<'a> {
+    /// The node, in a cgroup with limits of its own.
     Node,
-    /// A container's: within its limits.
+    /// A container, within its limits.
     Container(&'a Cgroup),
 }
 
-/// Has a component or a module compiled by a process of its own. Returns the file with its code.
-pub(super) fn apart(wasm: &File, account: &Account<'_>) -> Result<File> {
+/// Compiles a component or a module in a process of its own. Returns a file with its code.
+pub(crate) fn apart(wasm: &File, account: &Account<'_>) -> Result<File> {
     let errors = helper::memory("errors")?;
     let mut code = helper::memory("code")?;
-    // The compiler waits for this lock: it starts to work once it is confined.
+    // The compiler waits for this lock, so it starts to work only when its limits are in force.
     flock(wasm, FlockOperation::LockExclusive)?;
     let mut child = spawn(wasm, &code, &errors).context("cannot start the compiler")?;
     let pid = Pid::from_child(&child);
@@ -58,47 +58,48 @@ pub(super) fn apart(wasm: &File, account: &Account<'_>) -> Result<File> {
         flock(wasm, FlockOperation::Unlock)?;
         wait(pid)
     });
-    // One that has ended already does not mind.
+    // Fails if the compiler has already ended.
     let _ = child.kill();
     let status = child.wait()?;
-    // A cgroup can be removed when nothing is in it any more.
+    // Removes the cgroup, which must be empty.
     drop(limits);
     ended?;
     if !status.success() {
-        bail!("the compiler: {} ({status})", first_words(errors)?);
+        bail!("the compiler failed ({status}): {}", beginning(errors)?);
     }
     code.rewind()?;
     Ok(code)
 }
 
-/// Starts the compiler as the first process of a new process namespace: when it ends, so does all that it forked.
+/// Starts the compiler as the first process of a new PID namespace: when it ends, so does all that it forked.
 fn spawn(wasm: &File, code: &File, errors: &File) -> Result<Child> {
-    // Opened anew, for reading only: a lock belongs to an opened file.
+    // Opened again because a lock belongs to an open file, and for reading only.
     let wasm = rustix::fs::open(
         format!("/proc/self/fd/{}", wasm.as_raw_fd()),
         OFlags::RDONLY | OFlags::CLOEXEC,
         Mode::empty(),
     )?;
-    // No other process has the number of this one.
+    // The compiler derives its user from this process's id, which no other process has.
     let mut command = helper::command_again(&[ROLE, &std::process::id().to_string()]);
     command
         .stdin(Stdio::from(wasm))
         .stdout(Stdio::from(code.try_clone()?))
         .stderr(Stdio::from(errors.try_clone()?));
-    let own = File::open("/proc/self/ns/pid").context("/proc/self/ns/pid")?;
-    // SAFETY: changes the namespace of children that this process makes; no descriptor is closed by it.
+    let own = File::open("/proc/self/ns/pid").context("cannot open /proc/self/ns/pid")?;
+    // SAFETY: changes the namespace of future children only, and closes no descriptor.
     unsafe { rustix::thread::unshare_unsafe(UnshareFlags::NEWPID) }
-        .context("cannot make a process namespace")?;
+        .context("cannot create a PID namespace")?;
     let spawned = command.spawn();
-    // The container's processes, which this one makes later, are not to be in there.
+    // The container's processes, which this process creates later, must not be in that namespace.
     move_into_link_name_space(own.as_fd(), Some(LinkNameSpaceType::ProcessID))
-        .context("cannot leave the process namespace")?;
+        .context("cannot leave the PID namespace")?;
     Ok(spawned?)
 }
 
-/// Waits until the process has ended. Fails at the deadline.
+/// Waits until the process ends. Fails at the deadline.
 fn wait(pid: Pid) -> Result<()> {
-    let process = pidfd_open(pid, PidfdFlags::empty()).context("the compiler's process")?;
+    let process =
+        pidfd_open(pid, PidfdFlags::empty()).context("cannot open the compiler's process")?;
     let deadline = Timespec {
         tv_sec: DEADLINE.as_secs() as i64,
         tv_nsec: 0,
@@ -107,27 +108,27 @@ fn wait(pid: Pid) -> Result<()> {
     let ended = poll(&mut [PollFd::new(&process, PollFlags::IN)], Some(&deadline));
     ensure!(
         matches!(ended, Ok(1)),
-        "the compiler was stopped: not done within {DEADLINE:?}"
+        "the compiler was stopped after {DEADLINE:?}"
     );
     Ok(())
 }
 
-/// Returns the beginning of what the compiler wrote. It may have written much.
-fn first_words(mut errors: File) -> Result<String> {
-    let mut said = Vec::new();
+/// Returns the beginning of the compiler's standard error, whose length the compiler controls.
+fn beginning(mut errors: File) -> Result<String> {
+    let mut bytes = Vec::new();
     errors.rewind()?;
-    errors.take(4096).read_to_end(&mut said)?;
-    Ok(String::from_utf8_lossy(&said).trim().to_owned())
+    errors.take(4096).read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).trim().to_owned())
 }
 
-/// The limits of one compiler: a cgroup of its own, removed when this is dropped, or that of a container.
+/// The limits of one compiler: a container's cgroup, or a cgroup of its own that is removed when this is dropped.
 #[derive(Default)]
 struct Limits {
     cgroup: Option<AnyCgroupManager>,
 }
 
 impl Limits {
-    /// Puts a process within its limits.
+    /// Applies the limits to a process.
     fn apply(&mut self, pid: Pid, account: &Account<'_>) -> Result<()> {
         let pid = pid.as_raw_nonzero().get();
         if let Account::Container(cgroup) = account {
@@ -168,7 +169,8 @@ impl Drop for Limits {
     fn drop(&mut self) {
         let removed = self.cgroup.as_ref().map(CgroupManager::remove);
         if let Some(Err(error)) = removed {
-            eprintln!("cannot remove the compiler's cgroup: {error}");
+            let error = error.to_string();
+            eprintln!("compiler's cgroup not removed error={error:?}");
         }
     }
 }

@@ -1,8 +1,7 @@
-//! The container's memory limit, in a file of eight bytes in the bundle that the container's process has mapped, for
-//! reading only. So the ceiling of a component follows the limit of its container while it runs, and the process holds
-//! no descriptor of the node.
+//! The container's memory limit, in a file of eight bytes in the bundle. The container's process maps the file read-only.
+//! So the limit of a running component follows its container's, and the process holds no descriptor of the node.
 
-use crate::request::Place;
+use crate::request::Location;
 use anyhow::{Context, Result};
 use rustix::mm::{MapFlags, ProtFlags, mmap};
 use std::fs::{File, OpenOptions};
@@ -12,11 +11,11 @@ use std::ptr;
 use std::sync::atomic::AtomicU64;
 
 /// The value of a container without a limit.
-pub(super) const UNLIMITED: u64 = u64::MAX;
+pub(crate) const UNLIMITED: u64 = u64::MAX;
 
-/// Makes the file with this limit in bytes, and maps it for the container's process.
-pub(super) fn publish(place: &Place, limit: Option<u64>) -> Result<&'static AtomicU64> {
-    let path = place.memory_limit();
+/// Creates the file with this limit in bytes, and maps it for the container's process.
+pub(crate) fn publish(location: &Location, limit: Option<u64>) -> Result<&'static AtomicU64> {
+    let path = location.memory_limit();
     let value = limit.unwrap_or(UNLIMITED);
     let file = OpenOptions::new()
         .write(true)
@@ -29,10 +28,10 @@ pub(super) fn publish(place: &Place, limit: Option<u64>) -> Result<&'static Atom
     map(&path, OpenOptions::new().read(true), ProtFlags::READ)
 }
 
-/// Returns the limit that the container's process sees, for changing it. Returns `None` if there is none: a native
-/// container.
-pub(super) fn open(place: &Place) -> Result<Option<&'static AtomicU64>> {
-    let path = place.memory_limit();
+/// Maps the limit that the container's process sees, to change it. Returns `None` if the container is native and has no such
+/// file.
+pub(crate) fn open(location: &Location) -> Result<Option<&'static AtomicU64>> {
+    let path = location.memory_limit();
     if !path.exists() {
         return Ok(None);
     }
@@ -58,9 +57,8 @@ fn map(path: &Path, options: &OpenOptions, protection: ProtFlags) -> Result<&'st
         )
     }
     .with_context(|| format!("cannot map {}", path.display()))?;
-    // SAFETY: the address is that of a page, so it is aligned. The mapping is never removed, and the file, which root
-    // alone can open, is never shortened: it is created with its full size and removed as a whole. Whoever writes,
-    // in whatever process, does it by one atomic operation.
+    // SAFETY: the address is a page's, so it is aligned. The mapping is never removed. Only root can open the file, which is
+    // created with its full size, never shortened, and removed as a whole. Every process writes by one atomic operation.
     Ok(unsafe { &*address.cast::<AtomicU64>() })
 }
 
@@ -70,18 +68,18 @@ mod tests {
     use std::sync::atomic::Ordering;
 
     #[test]
-    fn a_changed_limit_is_seen_by_whoever_has_mapped_it() {
+    fn a_changed_limit_is_seen_in_every_mapping() {
         let bundle = tempfile::tempdir().expect("a temporary directory");
-        let place = Place::new("test", "one", bundle.path());
-        assert!(open(&place).expect("nothing fails").is_none(), "no file");
-        let seen = publish(&place, Some(64 << 20)).expect("it can be mapped");
+        let location = Location::new("test", "one", bundle.path());
+        assert!(open(&location).expect("nothing fails").is_none(), "no file");
+        let seen = publish(&location, Some(64 << 20)).expect("it can be mapped");
         assert_eq!(seen.load(Ordering::Acquire), 64 << 20);
-        let limit = open(&place)
+        let limit = open(&location)
             .expect("it can be mapped")
             .expect("it is there");
         limit.store(32 << 20, Ordering::Release);
         assert_eq!(seen.load(Ordering::Acquire), 32 << 20);
-        let seen = publish(&place, None).expect("it can be mapped");
+        let seen = publish(&location, None).expect("it can be mapped");
         assert_eq!(seen.load(Ordering::Acquire), UNLIMITED);
     }
 }

@@ -1,9 +1,8 @@
-//! The labels of SELinux and the profiles of AppArmor that a container's processes run with.
+//! The SELinux labels and AppArmor profiles of a container's processes.
 //!
-//! libcontainer knows no SELinux labels of processes, and sets an AppArmor profile for the next `execve` alone
-//! (docs/upstream/selinux.md, apparmor.md). A
-//! process that serves a component executes nothing, so it changes its own label instead. A container whose label the
-//! node cannot apply is refused: without it, it would run with that of containerd.
+//! libcontainer ignores the SELinux labels of processes, and sets an AppArmor profile for the next `execve` only
+//! (docs/upstream/selinux.md, apparmor.md). A process that serves a component calls no `execve`, so it changes its own label
+//! instead. A container whose label the node cannot apply is refused, because it would run with containerd's label.
 
 use anyhow::{Context, Result, bail, ensure};
 use libcontainer::oci_spec::runtime::Process;
@@ -14,39 +13,39 @@ use std::io::Write;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
-/// Present if the kernel enforces one or the other.
+/// The files that exist if the kernel supports SELinux or AppArmor.
 const SELINUX: &str = "/sys/fs/selinux/enforce";
 const APPARMOR: &str = "/sys/module/apparmor/parameters/enabled";
 
 /// Refuses a process whose label this node cannot apply.
-pub(super) fn check(process: &Process) -> Result<()> {
+pub(crate) fn check(process: &Process) -> Result<()> {
     if let Some(label) = selinux(process) {
         ensure!(
             Path::new(SELINUX).exists(),
-            "cannot apply the SELinux label {label}: the node's kernel has no SELinux (is enable_selinux set in containerd's configuration?)"
+            "cannot apply the SELinux label {label}: the node's kernel has no SELinux (remove enable_selinux from containerd's configuration, or the label from the pod)"
         );
     }
     if let Some(profile) = apparmor(process) {
         let enabled = std::fs::read_to_string(APPARMOR).unwrap_or_default();
         ensure!(
             enabled.trim() == "Y",
-            "cannot apply the AppArmor profile {profile}: the node's kernel has no AppArmor"
+            "cannot apply the AppArmor profile {profile}: the node's kernel has no AppArmor (remove the profile from the pod)"
         );
     }
     Ok(())
 }
 
 /// Applies the labels to a program that this thread is about to execute.
-pub(super) fn at_execve(process: &Process) -> Result<()> {
+pub(crate) fn at_execve(process: &Process) -> Result<()> {
     match selinux(process) {
-        // libcontainer has set the profile of AppArmor.
+        // libcontainer has set the AppArmor profile.
         Some(label) => set("exec", label),
         None => Ok(()),
     }
 }
 
-/// Applies the labels to this process, which executes nothing. To be called while it has one thread.
-pub(super) fn now(process: &Process) -> Result<()> {
+/// Applies the labels to this process, which executes no program. The process must have one thread.
+pub(crate) fn now(process: &Process) -> Result<()> {
     if let Some(profile) = apparmor(process) {
         set("apparmor/current", &format!("changeprofile {profile}"))?;
     }
@@ -72,7 +71,8 @@ fn set(attribute: &str, value: &str) -> Result<()> {
     file.write_all(value.as_bytes()).with_context(describe)
 }
 
-/// Opens an attribute of this thread. The container's mounts decide what is at the path: it must be the kernel's.
+/// Opens an attribute of this thread. Fails if the file at its path is not the kernel's, because the container's mounts
+/// decide what is there.
 fn open(attribute: &str) -> Result<File> {
     let open = |path: &str| -> Result<OwnedFd, Errno> {
         rustix::fs::openat2(
@@ -85,13 +85,13 @@ fn open(attribute: &str) -> Result<File> {
     };
     let path = format!("/proc/thread-self/attr/{attribute}");
     let file = match open(&path) {
-        // Before Linux 5.8 the modules shared one file.
+        // Before Linux 5.8 all security modules shared one file.
         Err(Errno::NOENT) => open("/proc/thread-self/attr/current"),
         opened => opened,
     };
-    let file = file.with_context(|| path.clone())?;
+    let file = file.with_context(|| format!("cannot open {path}"))?;
     if rustix::fs::fstatfs(&file)?.f_type != PROC_SUPER_MAGIC {
-        bail!("{path} is not the kernel's");
+        bail!("{path} is not on the kernel's procfs");
     }
     Ok(file.into())
 }
@@ -102,7 +102,7 @@ mod tests {
     use libcontainer::oci_spec::runtime::ProcessBuilder;
 
     #[test]
-    fn a_label_that_the_node_cannot_apply_is_refused_by_its_name() {
+    fn a_label_that_the_node_cannot_apply_is_refused_by_name() {
         let process = || ProcessBuilder::default().cwd("/");
         check(&process().build().expect("a process")).expect("no label");
         let unconfined = process().apparmor_profile("unconfined");

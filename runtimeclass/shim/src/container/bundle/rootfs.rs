@@ -1,7 +1,8 @@
-//! Opens files of a container or an image from outside, as root, by paths that the container or the image made.
+//! Files below a container's root directory, opened from outside. Root opens them by paths that the container or the image
+//! chose.
 //!
-//! Every path is resolved below the given root, symbolic links included (`openat2` with `RESOLVE_IN_ROOT`). A file is
-//! opened only after it is known to be a regular one: to open a device or a FIFO can have effects by itself.
+//! Every path is resolved below the given root, symbolic links included (`openat2` with `RESOLVE_IN_ROOT`). Only regular
+//! files are opened, because opening a device or a FIFO can have effects.
 
 use anyhow::{Context, Result, ensure};
 use rustix::fs::{Mode, OFlags, ResolveFlags};
@@ -11,8 +12,8 @@ use std::io::Read;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Component, Path, PathBuf};
 
-/// Finds the file at `path` below `root`, without opening it for anything.
-pub(super) fn find(root: impl AsFd, path: &Path) -> Result<OwnedFd, Errno> {
+/// Finds the file at `path` below `root`. The descriptor (`O_PATH`) can neither read nor write.
+pub(crate) fn find(root: impl AsFd, path: &Path) -> Result<OwnedFd, Errno> {
     rustix::fs::openat2(
         root,
         path,
@@ -22,19 +23,19 @@ pub(super) fn find(root: impl AsFd, path: &Path) -> Result<OwnedFd, Errno> {
     )
 }
 
-/// Makes the directory at `path` below `root`, and those above it, as far as they are missing.
-pub(super) fn make_directories(root: impl AsFd, path: &Path) -> Result<()> {
-    let describe = || format!("cannot make {} in the image", path.display());
-    let mut above = find(&root, Path::new("/")).with_context(describe)?;
+/// Creates the directory at `path` below `root`, and its parents, as far as they are missing.
+pub(crate) fn make_directories(root: impl AsFd, path: &Path) -> Result<()> {
+    let describe = || format!("cannot create {} in the image", path.display());
+    let mut parent = find(&root, Path::new("/")).with_context(describe)?;
     let mut whole = PathBuf::from("/");
     for component in path.components() {
         let Component::Normal(name) = component else {
             continue;
         };
         whole.push(name);
-        above = match find(&root, &whole) {
+        parent = match find(&root, &whole) {
             Err(Errno::NOENT) => {
-                rustix::fs::mkdirat(&above, name, Mode::from_raw_mode(0o755))
+                rustix::fs::mkdirat(&parent, name, Mode::from_raw_mode(0o755))
                     .with_context(describe)?;
                 find(&root, &whole)
             }
@@ -45,48 +46,49 @@ pub(super) fn make_directories(root: impl AsFd, path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Fails if the image has something else than a directory where the runtime mounts a file system of the kernel's.
-/// libcontainer makes links below /dev by its path on the node, and would follow a link that the image has there
-/// (docs/upstream/dev-link.md).
-pub(super) fn check_mount_point(root: impl AsFd, path: &Path) -> Result<()> {
+/// Fails if the image has a link or a file at the mount point of a kernel's file system. libcontainer creates links below
+/// /dev by its path on the node, and would follow a link of the image (docs/upstream/dev-link.md).
+pub(crate) fn check_mount_point(root: impl AsFd, path: &Path) -> Result<()> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_SYMLINKS;
     match rustix::fs::openat2(root, path, flags, Mode::empty(), resolve) {
         Ok(_) | Err(Errno::NOENT) => Ok(()),
         Err(error) => Err(error).with_context(|| {
             let path = path.display();
-            format!("the image's /{path} must be a directory, not a link or a file: build the image without it")
+            format!("the image's /{path} must be a directory, not a link or a file (build the image without it)")
         }),
     }
 }
 
-/// Opens what was found for reading. It must be a regular file.
-pub(super) fn open(found: &OwnedFd) -> Result<File> {
+/// Opens a found file for reading. Fails if it is not a regular file.
+pub(crate) fn open(found: &OwnedFd) -> Result<File> {
     let status = rustix::fs::fstat(found)?;
     ensure!(
         rustix::fs::FileType::from_raw_mode(status.st_mode).is_file(),
         "not a regular file"
     );
-    // By the name that the kernel gives it: the very file that was looked at.
+    // The kernel's name of the descriptor leads to the same file.
     let path = format!("/proc/self/fd/{}", found.as_raw_fd());
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
     let file = rustix::fs::open(path, flags, Mode::empty())?;
     Ok(File::from(file))
 }
 
-/// Reads a whole file below `root`. Fails if it has more than `max` bytes.
-pub(super) fn read(root: impl AsFd, path: &Path, max: u64) -> Result<Vec<u8>> {
+/// Reads a whole file below `root`. Fails if the file has more than `max` bytes.
+pub(crate) fn read(root: impl AsFd, path: &Path, max: u64) -> Result<Vec<u8>> {
     let describe = || format!("cannot read {} in the image", path.display());
     let found = find(root, path).with_context(describe)?;
     let file = open(&found).with_context(describe)?;
     read_bounded(file, max).with_context(describe)
 }
 
-/// Reads the rest of a file. Fails if that has more than `max` bytes.
-pub(super) fn read_bounded(file: impl Read, max: u64) -> Result<Vec<u8>> {
+fn read_bounded(file: impl Read, max: u64) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     file.take(max + 1).read_to_end(&mut bytes)?;
-    ensure!(bytes.len() as u64 <= max, "it has more than {max} bytes");
+    ensure!(
+        bytes.len() as u64 <= max,
+        "the file has more than {max} bytes"
+    );
     Ok(bytes)
 }
 
@@ -102,7 +104,7 @@ mod tests {
         let outside = directory.path().join("secret");
         std::fs::write(&outside, "secret").expect("it can be written");
         let image = directory.path().join("image");
-        std::fs::create_dir_all(image.join("app")).expect("it can be made");
+        std::fs::create_dir_all(image.join("app")).expect("it can be created");
         let link = |to: &Path, name: &str| {
             symlink(to, image.join("app").join(name)).expect("it can be linked")
         };
@@ -129,12 +131,12 @@ mod tests {
     }
 
     #[test]
-    fn the_kernels_file_systems_are_mounted_on_directories_alone() {
+    fn the_kernels_file_systems_are_mounted_on_directories_only() {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let root = File::open(directory.path()).expect("it is there");
         let check = |name: &str| check_mount_point(&root, Path::new(name));
-        check("missing").expect("it is made");
-        std::fs::create_dir(directory.path().join("proc")).expect("it can be made");
+        check("missing").expect("it can be created");
+        std::fs::create_dir(directory.path().join("proc")).expect("it can be created");
         check("proc").expect("a directory");
         std::fs::write(directory.path().join("file"), "").expect("it can be written");
         check("file").expect_err("a file");
@@ -150,27 +152,27 @@ mod tests {
     }
 
     #[test]
-    fn directories_are_made_in_the_image_alone() {
+    fn directories_are_created_inside_the_image_only() {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let image = directory.path().join("image");
-        std::fs::create_dir_all(image.join("etc")).expect("it can be made");
+        std::fs::create_dir_all(image.join("etc")).expect("it can be created");
         let outside = directory.path().join("outside");
-        std::fs::create_dir(&outside).expect("it can be made");
+        std::fs::create_dir(&outside).expect("it can be created");
         symlink(&outside, image.join("link")).expect("it can be linked");
         symlink("/etc", image.join("inside")).expect("it can be linked");
         let root = File::open(&image).expect("it is there");
         let make = |path: &str| make_directories(&root, Path::new(path));
-        make("/a/b/c").expect("it can be made");
+        make("/a/b/c").expect("it can be created");
         make("/a/b/c").expect("it is there");
         assert!(image.join("a/b/c").is_dir());
-        make("/inside/d").expect("it can be made");
+        make("/inside/d").expect("it can be created");
         assert!(image.join("etc/d").is_dir());
         make("/link/e").expect_err("the link leads nowhere in the image");
         assert!(!outside.join("e").exists());
     }
 
     #[test]
-    fn what_is_no_regular_file_is_not_opened() {
+    fn only_regular_files_are_opened() {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let root = File::open(directory.path()).expect("it is there");
         let fifo = directory.path().join("fifo");
@@ -181,7 +183,7 @@ mod tests {
             Mode::RUSR | Mode::WUSR,
             0,
         )
-        .expect("it can be made");
+        .expect("it can be created");
         let _socket = UnixListener::bind(directory.path().join("socket")).expect("it can be bound");
         let nodes = File::open("/dev").expect("it is there");
         let device = find(&nodes, Path::new("null")).expect("it is there");

@@ -1,24 +1,23 @@
-//! The home directory of a process's user, from the image's `/etc/passwd`, parsed on the node before anything of the
-//! container runs.
+//! The home directory of a process's user, read from the image's `/etc/passwd` on the node before any code of the container
+//! runs.
 //!
-//! libcontainer asks the C library if the environment has no HOME. In the container's root that reads the image's
-//! `/etc/nsswitch.conf` and loads the libraries it names: code of the image would run before the process is confined.
-//! So every process that libcontainer gets has a HOME
-//! (docs/upstream/home-nss.md).
+//! If the environment has no HOME, libcontainer looks it up with the C library. In the container's root that reads the
+//! image's `/etc/nsswitch.conf` and loads the libraries that it names: code of the image would run before the process is
+//! isolated. So the shim gives every process a HOME (docs/upstream/home-nss.md).
 
-use super::inside;
+use super::rootfs;
 use serde_json::{Value, json};
 use std::os::fd::AsFd;
 use std::path::Path;
 
-/// Bytes of a file of users, at most. With more, the user has no home.
+/// The maximum number of bytes of `/etc/passwd`. In a larger file no user is found.
 const MAX_USERS: u64 = 1 << 20;
 
-/// The home of a user that the image does not know.
-const ROOT: &str = "/";
+/// The home of a user that the image does not list.
+const DEFAULT_HOME: &str = "/";
 
-/// Gives a process a HOME if its environment has none, or an empty one, as runc does.
-pub(super) fn give(process: &mut Value, root: impl AsFd) {
+/// Sets HOME in a process's environment if it is missing or empty, as runc does.
+pub(crate) fn give(process: &mut Value, root: impl AsFd) {
     let user = process["user"]["uid"].as_u64().unwrap_or(0);
     let Some(process) = process.as_object_mut() else {
         return;
@@ -30,24 +29,25 @@ pub(super) fn give(process: &mut Value, root: impl AsFd) {
     let Some(variables) = variables.as_array_mut() else {
         return;
     };
-    // libcontainer takes a variable without `=` for an empty one.
+    // libcontainer reads a variable without `=` as empty.
     let home = |variable: &Value| {
         let text = variable.as_str()?;
         let (name, value) = text.split_once('=').unwrap_or((text, ""));
         (name == "HOME").then(|| value.to_owned())
     };
-    // The last one counts.
+    // The last HOME counts.
     let given = variables.iter().rev().find_map(home);
     if given.is_some_and(|home| !home.is_empty()) {
         return;
     }
     variables.retain(|variable| home(variable).is_none());
-    let users = inside::read(root, Path::new("/etc/passwd"), MAX_USERS).unwrap_or_default();
-    let home = of(user, &String::from_utf8_lossy(&users)).unwrap_or_else(|| ROOT.to_owned());
+    let users = rootfs::read(root, Path::new("/etc/passwd"), MAX_USERS).unwrap_or_default();
+    let home =
+        of(user, &String::from_utf8_lossy(&users)).unwrap_or_else(|| DEFAULT_HOME.to_owned());
     variables.push(json!(format!("HOME={home}")));
 }
 
-/// Returns the sixth field of the first line whose third is the user.
+/// Returns the sixth field of the first line whose third field is the user.
 fn of(user: u64, users: &str) -> Option<String> {
     users.lines().find_map(|line| {
         let fields: Vec<&str> = line.split(':').collect();
@@ -67,7 +67,7 @@ mod tests {
 
     fn environment(env: Value, uid: u64) -> Value {
         let image = tempfile::tempdir().expect("a temporary directory");
-        std::fs::create_dir(image.path().join("etc")).expect("it can be made");
+        std::fs::create_dir(image.path().join("etc")).expect("it can be created");
         std::fs::write(image.path().join("etc/passwd"), USERS).expect("it can be written");
         let root = File::open(image.path()).expect("it is there");
         let mut process = json!({"user": {"uid": uid}, "env": env});
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn a_home_is_the_users_unless_it_is_given() {
+    fn the_home_is_the_users_unless_it_is_given() {
         assert_eq!(environment(json!(null), 1000), json!(["HOME=/srv/web"]));
         assert_eq!(
             environment(json!(["HOME=", "A=1"]), 0),
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn an_image_without_users_has_no_homes() {
+    fn without_a_list_of_users_the_home_is_the_root() {
         let image = tempfile::tempdir().expect("a temporary directory");
         let root = File::open(image.path()).expect("it is there");
         let mut process = json!({"user": {"uid": 0}});

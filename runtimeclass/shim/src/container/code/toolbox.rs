@@ -1,9 +1,9 @@
-//! The toolbox: programs for `kubectl exec` in containers that serve a component and have none of their own.
+//! The toolbox: programs for `kubectl exec` in containers that serve a component and have no programs of their own.
 //!
-//! It is one WASI command with many names (runtimeclass/toolbox). The shim carries it as machine code for any processor
-//! of its architecture, packed: nothing is compiled on a node. The first exec on a node unpacks it into the cache.
+//! The toolbox is one WASI command with many names (runtimeclass/toolbox). The shim carries it as compressed machine code
+//! for any processor of its architecture, so no node compiles it. The first exec on a node unpacks it into the cache.
 
-use super::code::Store;
+use super::store::Store;
 use anyhow::{Result, ensure};
 use lzma_rust2::XzReader;
 use preopen_host::cache::Entry;
@@ -12,19 +12,19 @@ use preopen_host::cache::Entry;
 static PACKED: &[u8] = include_bytes!(env!("PREOPEN_TOOLBOX"));
 
 /// The names, each at the start of a line.
-static TOOLS: &str = include_str!("../../../toolbox/tools.txt");
+static TOOLS: &str = include_str!("../../../../toolbox/tools.txt");
 
-/// Returns the code of the toolbox if that has a tool of this name.
+/// Returns the code of the toolbox if it has a tool of this name.
 pub(super) fn code(name: &str, store: &Store<'_>) -> Result<Option<Entry>> {
     if !has(name) {
         return Ok(None);
     }
     ensure!(
         !PACKED.is_empty(),
-        "this shim was built without its toolbox: build it with `cargo xtask dist`"
+        "cannot run {name}: this shim was built without its toolbox (build it with `cargo xtask dist`)"
     );
-    // The cache knows machine code by what it was made of, here by the packed code itself.
-    let entry = store.unpacked(PACKED, || Ok(Box::new(XzReader::new(PACKED, false))));
+    // The cache finds machine code by its source, which is the packed code here.
+    let entry = store.unpacked(PACKED, || Ok(XzReader::new(PACKED, false)));
     entry.map(Some)
 }
 
@@ -40,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_tools_are_known_by_their_names_alone() {
+    fn a_tool_is_found_by_its_exact_name() {
         for name in ["cat", "ls", "tar", "help"] {
             assert!(has(name), "{name}");
         }

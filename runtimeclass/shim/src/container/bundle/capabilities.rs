@@ -1,14 +1,14 @@
-//! What executing a program takes from a process. The kernel recomputes capabilities at `execve`; a process that serves
-//! a component or runs a WASI command executes nothing, and would keep what libcontainer gave it.
+//! The capabilities of a process that executes no program. The kernel recomputes capabilities at `execve`. A process that
+//! serves a component or runs a WASI command calls no `execve`, so it would keep all that libcontainer gave it.
 
 use serde_json::{Value, json};
 
-/// Leaves a process, described as OCI's JSON, the capabilities that it would have after executing a program without file
-/// capabilities, and no way to others: no bounding set, and `no_new_privs`.
+/// Reduces the capabilities of a process, described as OCI's JSON, to those that it would have after an `execve` of a program
+/// without file capabilities. Empties the bounding set and sets `no_new_privs`, so that the process cannot regain any.
 ///
-/// Root keeps what it may have, any other user the ambient set (capabilities(7), "Transformation of capabilities during
-/// execve").
-pub(super) fn reduce_as_by_execve(process: &mut Value) {
+/// Root keeps its bounding and inheritable sets, any other user the ambient set (capabilities(7), "Transformation of
+/// capabilities during execve").
+pub(crate) fn reduce_as_by_execve(process: &mut Value) {
     let sets = &process["capabilities"];
     let kept = match process["user"]["uid"].as_u64() {
         None | Some(0) => union(&sets["bounding"], &sets["inheritable"]),
@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn root_keeps_what_it_may_have_and_others_what_is_ambient() {
+    fn root_keeps_its_bounding_set_and_others_the_ambient_set() {
         for (user, expected) in [
             (0, json!(["CAP_CHOWN", "CAP_MKNOD", "CAP_KILL"])),
             (1000, json!(["CAP_NET_RAW"])),

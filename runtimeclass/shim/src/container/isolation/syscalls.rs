@@ -1,35 +1,35 @@
-//! Which system calls a process may make that runs or compiles WebAssembly: a filter of the shim's own, on top of the
-//! pod's. Everything that is not listed fails with EPERM. The kernel decides most of them by a bitmap, so the filter
-//! costs a call next to nothing.
+//! The system calls that a process may make if it runs or compiles WebAssembly. The shim adds this filter to the pod's own.
+//! All calls that are not listed fail with EPERM. The kernel decides most calls by a bitmap, so the filter costs almost
+//! nothing.
 
 use anyhow::{Context, Result};
 use libseccomp::{
     ScmpAction, ScmpArgCompare, ScmpCompareOp, ScmpFilterContext, ScmpSyscall, error::SeccompError,
 };
 
-/// What one kind of process may call.
-pub(super) struct Allowed {
-    /// Calls with any arguments.
+/// The system calls of one kind of process.
+pub(crate) struct Allowed {
+    /// Calls that are allowed with any arguments.
     calls: &'static [&'static [&'static str]],
     /// Whether memory may become executable.
     runs_code: bool,
 }
 
 /// A process that compiles: it reads, computes on threads, and writes.
-pub(super) const COMPILER: Allowed = Allowed {
+pub(crate) const COMPILER: Allowed = Allowed {
     calls: &[MEMORY, THREADS, STREAMS],
     runs_code: false,
 };
 
 /// A process that serves a component or runs a WASI command.
-pub(super) const GUEST: Allowed = Allowed {
+pub(crate) const GUEST: Allowed = Allowed {
     calls: &[MEMORY, THREADS, STREAMS, FILES, NETWORK, ITSELF],
     runs_code: true,
 };
 
 const MEMORY: &[&str] = &["brk", "madvise", "mincore", "mremap", "munmap"];
 
-/// With what the C library needs to run them, and to end. `clone` is checked below.
+/// The calls of threads and of the C library that runs them. `clone` is checked below.
 const THREADS: &[&str] = &[
     "clock_getres",
     "clock_gettime",
@@ -65,7 +65,7 @@ const STREAMS: &[&str] = &[
     "close", "fstat", "lseek", "read", "readv", "write", "writev",
 ];
 
-/// What WASI's file systems are made of, below directories that are open already, and the files of the C library.
+/// The calls of WASI's file systems, below directories that are already open, and of the C library's files.
 const FILES: &[&str] = &[
     "access",
     "copy_file_range",
@@ -113,7 +113,7 @@ const FILES: &[&str] = &[
     "utimensat",
 ];
 
-/// What an HTTP server and client are made of. `socket` is checked below.
+/// The calls of an HTTP server and client. `socket` is checked below.
 const NETWORK: &[&str] = &[
     "accept4",
     "bind",
@@ -144,7 +144,7 @@ const NETWORK: &[&str] = &[
     "socketpair",
 ];
 
-/// What a process may ask about itself.
+/// The calls by which a process reads its own state and sets its own limits.
 const ITSELF: &[&str] = &[
     "getegid",
     "geteuid",
@@ -164,10 +164,10 @@ const ITSELF: &[&str] = &[
     "uname",
 ];
 
-/// Families of sockets: the internet's, and the kernel's own, by which the C library learns which of the two to use.
+/// The families of sockets: the two of the internet, and netlink, by which the C library learns which of the two to use.
 const FAMILIES: [i32; 3] = [libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK];
 
-/// Requests about terminals, and about whether a call may wait.
+/// The requests of `ioctl`: about terminals, and about whether a call may block.
 const REQUESTS: [u64; 6] = [
     libc::FIONBIO,
     libc::FIONREAD,
@@ -177,11 +177,11 @@ const REQUESTS: [u64; 6] = [
     libc::TIOCOUTQ,
 ];
 
-/// Names for threads and for memory.
+/// The options of `prctl`: names of threads and of memory.
 const NAMES: [i32; 3] = [libc::PR_SET_NAME, libc::PR_GET_NAME, libc::PR_SET_VMA];
 
-/// Lets this process, and every thread that it makes, call what is allowed and nothing else, for good.
-pub(super) fn allow(allowed: &Allowed) -> Result<()> {
+/// Restricts this process, and every thread that it creates later, permanently to the allowed calls.
+pub(crate) fn allow(allowed: &Allowed) -> Result<()> {
     filter(allowed)
         .and_then(|filter| filter.load())
         .context("cannot restrict the system calls of this process")
@@ -198,7 +198,8 @@ fn filter(allowed: &Allowed) -> Result<ScmpFilterContext, SeccompError> {
         filter.add_rule_conditional(ScmpAction::Allow, call, &[argument])?;
         Ok::<_, SeccompError>(())
     };
-    // Threads, not processes. Where the flags are in memory they cannot be checked, and the C library does without.
+    // Threads, not processes. The flags of `clone3` are in memory and cannot be checked, so the C library gets ENOSYS and
+    // uses `clone`.
     let thread = libc::CLONE_THREAD as u64;
     if_argument("clone", 0, ScmpCompareOp::MaskedEqual(thread), thread)?;
     let executable = match allowed.runs_code {
@@ -221,7 +222,7 @@ fn filter(allowed: &Allowed) -> Result<ScmpFilterContext, SeccompError> {
     }
     let clone3 = ScmpSyscall::from_name("clone3")?;
     filter.add_rule(ScmpAction::Errno(libc::ENOSYS), clone3)?;
-    // A binary tree: what the bitmap does not decide takes a few comparisons.
+    // A binary tree: calls that the bitmap does not decide take a few comparisons.
     filter.set_ctl_optimize(2)?;
     Ok(filter)
 }
@@ -233,14 +234,14 @@ mod tests {
     use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous};
 
     #[test]
-    fn every_call_is_in_the_documentation() {
-        let documentation = include_str!("../../../../docs/security.md");
+    fn every_call_is_documented() {
+        let documentation = include_str!("../../../../../docs/security.md");
         for name in GUEST.calls.iter().chain(COMPILER.calls).copied().flatten() {
             assert!(documentation.contains(&format!("`{name}`")), "{name}");
         }
     }
 
-    /// Runs `work` on a thread with this filter. Other threads stay without.
+    /// Runs `work` on a thread with this filter. Other threads stay unfiltered.
     fn restricted<T: Send>(allowed: &Allowed, work: impl FnOnce() -> T + Send) -> T {
         std::thread::scope(|scope| {
             let thread = scope.spawn(|| {
@@ -266,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn a_compiler_makes_no_code_of_its_own_run_and_opens_nothing() {
+    fn a_compiler_cannot_run_its_code_or_open_files_or_sockets() {
         let seen = restricted(&COMPILER, || {
             let opened = std::fs::File::open("/dev/null").map_err(|error| error.raw_os_error());
             (
@@ -283,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn a_guest_has_files_and_sockets_of_the_internet_and_makes_no_process() {
+    fn a_guest_has_files_and_internet_sockets_and_no_processes() {
         let (code, file, listener, local, program, thread, process) = restricted(&GUEST, || {
             (
                 map(ProtFlags::READ | ProtFlags::EXEC),

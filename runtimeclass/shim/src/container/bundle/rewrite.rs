@@ -1,14 +1,14 @@
-//! A bundle's `config.json` made plain for libcontainer, where it takes what is left out for something else than runc
-//! does, which is what containerd writes it for. What is written means the same, and writing it twice changes nothing.
+//! Rewrites a bundle's `config.json` for libcontainer. containerd writes the file for runc, and the two read some missing
+//! fields differently. The rewritten file means the same, and a second rewrite changes nothing.
 //!
-//! - A HOME that is left out is the user's (see [`super::home`]).
-//! - Capability sets that are left out are empty. libcontainer leaves the process what it has, which is
-//!   everything (docs/upstream/capabilities.md).
-//! - A umask that is left out is 022. libcontainer leaves the process the one of this process.
+//! - A missing HOME is set to the user's (see [`super::home`]).
+//! - Missing capability sets are empty. libcontainer would leave the process all capabilities
+//!   (docs/upstream/capabilities.md).
+//! - A missing umask is 022. libcontainer would leave the process the helper's.
 //! - A process that serves a component has the capabilities of one that was executed (see [`super::capabilities`]).
-//! - On cgroup version 1, the mount of the cgroups becomes a read-only mount of the container's own in each
-//!   hierarchy. libcontainer mounts them writable, those of others too, and fails in a pod that shares processes
-//!   (docs/upstream/cgroup-v1-mounts.md).
+//! - On cgroup version 1, the mount of the cgroups becomes one read-only mount in each hierarchy, of the container's own
+//!   cgroup. libcontainer would mount them writable, those of other containers too, and would fail in a pod that shares
+//!   processes (docs/upstream/cgroup-v1-mounts.md).
 
 use super::{capabilities, home};
 use anyhow::{Context, Result, ensure};
@@ -25,7 +25,7 @@ const CAPABILITY_SETS: [&str; 5] = [
     "ambient",
 ];
 
-/// The controllers that libcontainer makes a container's cgroup in.
+/// The controllers in which libcontainer creates a container's cgroup.
 const CONTROLLERS: [&str; 12] = [
     "blkio",
     "cpu",
@@ -43,30 +43,34 @@ const CONTROLLERS: [&str; 12] = [
 
 const CGROUPS: &str = "/sys/fs/cgroup";
 
-/// Makes the file plain, for a container with this root directory.
-pub(super) fn make_plain(path: &Path, root: &File) -> Result<()> {
-    let text = std::fs::read(path).with_context(|| path.display().to_string())?;
-    let mut spec: Value =
-        serde_json::from_slice(&text).with_context(|| path.display().to_string())?;
-    ensure!(spec.is_object(), "{}: not an object", path.display());
-    make_process_plain(&mut spec["process"], root);
-    if spec["process"]["args"][0].as_str().is_some_and(serves) {
+/// Rewrites the file of a container with this root directory.
+pub(crate) fn config(path: &Path, root: &File) -> Result<()> {
+    let describe = || format!("cannot read {}", path.display());
+    let text = std::fs::read(path).with_context(describe)?;
+    let mut spec: Value = serde_json::from_slice(&text).with_context(describe)?;
+    ensure!(
+        spec.is_object(),
+        "cannot read {}: not a JSON object",
+        path.display()
+    );
+    process(&mut spec["process"], root);
+    if spec["process"]["args"][0].as_str().is_some_and(is_manifest) {
         capabilities::reduce_as_by_execve(&mut spec["process"]);
     }
-    // Where version 2 has everything, the directory is of its type and there are no hierarchies to be mounted.
+    // With version 2 alone there are no hierarchies to mount.
     mount_own_cgroups(&mut spec, &hierarchies(Path::new(CGROUPS)));
-    write(path, &spec).with_context(|| path.display().to_string())
+    write(path, &spec).with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// Makes the description of a process plain, for a container with this root directory.
-pub(super) fn make_process_plain(process: &mut Value, root: &File) {
+/// Rewrites the description of a process, for a container with this root directory.
+pub(crate) fn process(process: &mut Value, root: &File) {
     set_capabilities(process);
     set_umask(process);
     home::give(process, root);
 }
 
-/// Returns whether a container with this first argument serves a component.
-pub(super) fn serves(first: &str) -> bool {
+/// Returns whether a first argument names a manifest. A container with such an argument serves a component.
+pub(crate) fn is_manifest(first: &str) -> bool {
     first.ends_with(".toml")
 }
 
@@ -105,7 +109,7 @@ fn set_capabilities(process: &mut Value) {
     }
 }
 
-/// Replaces the mount of type `cgroup`. A path of systemd's does not say where the cgroup is; then there is none.
+/// Replaces the mount of type `cgroup`. Removes it if systemd creates the cgroup, because then its path is unknown.
 fn mount_own_cgroups(spec: &mut Value, hierarchies: &[(String, PathBuf)]) {
     if hierarchies.is_empty() {
         return;
@@ -141,11 +145,11 @@ fn mount_own_cgroups(spec: &mut Value, hierarchies: &[(String, PathBuf)]) {
     }
 }
 
-/// The hierarchies of version 1, each by the names of its controllers.
+/// Returns the hierarchies of version 1 with the names of their controllers.
 fn hierarchies(root: &Path) -> Vec<(String, PathBuf)> {
     let of = |name: &str| Some((name.to_owned(), root.join(name)));
     let present = |entry: &(String, PathBuf)| entry.1.join("cgroup.procs").is_file();
-    // A cgroup of version 2 may have such a name, but its root then has this file.
+    // A cgroup of version 2 may have the name of a controller, but then the root has this file.
     if root.join("cgroup.controllers").exists() {
         return Vec::new();
     }
@@ -156,12 +160,12 @@ fn hierarchies(root: &Path) -> Vec<(String, PathBuf)> {
         .collect()
 }
 
-/// Whole or not at all, for containerd may look at it.
+/// Writes the file atomically, because containerd may read it.
 fn write(path: &Path, spec: &Value) -> Result<()> {
-    let beside = path.with_extension("plain");
-    let mut file = File::create(&beside)?;
+    let temporary = path.with_extension("plain");
+    let mut file = File::create(&temporary)?;
     file.write_all(&serde_json::to_vec(spec)?)?;
-    std::fs::rename(&beside, path)?;
+    std::fs::rename(&temporary, path)?;
     Ok(())
 }
 
@@ -170,7 +174,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn capabilities_that_are_left_out_are_none() {
+    fn missing_capability_sets_are_empty() {
         for process in [
             json!({}),
             json!({"capabilities": null}),
@@ -189,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn a_umask_that_is_left_out_is_022() {
+    fn a_missing_umask_is_022() {
         let mut process = json!({"user": {"uid": 1}});
         set_umask(&mut process);
         assert_eq!(process["user"], json!({"uid": 1, "umask": 0o022}));
@@ -199,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn a_component_is_reduced_and_a_program_is_not() {
+    fn a_component_loses_capabilities_and_a_program_keeps_them() {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let root = File::open(directory.path()).expect("it is there");
         let path = directory.path().join("config.json");
@@ -210,7 +214,7 @@ mod tests {
             let process = json!({"args": [first], "capabilities": {"bounding": ["CAP_KILL"]}});
             let text = json!({ "process": process }).to_string();
             std::fs::write(&path, text).expect("it can be written");
-            make_plain(&path, &root).expect("it can be made plain");
+            config(&path, &root).expect("it can be rewritten");
             let text = std::fs::read(&path).expect("it can be read");
             let spec: Value = serde_json::from_slice(&text).expect("it is JSON");
             assert_eq!(spec["process"]["capabilities"]["bounding"], bounding);

@@ -1,15 +1,16 @@
-//! Which program an exec means. The name is looked up along the exec's PATH, in the container as it is mounted now:
+//! The program that an exec means. Its name is looked up along the exec's PATH, in the container as it is mounted now:
 //!
-//! 1. a file that begins like WebAssembly is a WASI command, which the shim's own engine runs;
-//! 2. any other executable file is a native program;
-//! 3. if there is none and the container serves a component, a tool of the shim's [`toolbox`] answers.
+//! 1. A file that begins like WebAssembly is a WASI command, which the shim's own engine runs.
+//! 2. Any other executable file is a native program.
+//! 3. If there is no such file and the container serves a component, the name may be a tool of the shim's [`toolbox`].
 //!
-//! The errors are runc's, word for word: programs and people look for them.
+//! The errors are runc's, word for word, because programs and people look for them.
 
-use super::code::Store;
 use super::compile::Account;
-use super::{inside, toolbox};
+use super::store::Store;
+use super::toolbox;
 use crate::cgroup::Cgroup;
+use crate::container::bundle::{rootfs, spec};
 use anyhow::{Context, Result, anyhow};
 use libcontainer::oci_spec::runtime::Process;
 use preopen_host::cache::Entry;
@@ -20,77 +21,52 @@ use std::fs::File;
 use std::io::{Read, Seek};
 use std::path::{Path, PathBuf};
 
-/// The PATH of a process whose environment has none.
-pub(super) const DEFAULT_PATH: &str =
-    "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-
-/// Where a program is looked for.
-pub(super) struct Container<'a> {
+/// The container in which a program is looked up.
+pub(crate) struct Search<'a> {
     /// The container's root directory, as its first process sees it.
-    pub(super) root: File,
-    /// Whether it serves a component.
-    pub(super) serves: bool,
-    /// Where machine code is kept.
-    pub(super) store: Store<'a>,
-    /// Its cgroup: what a container brings is compiled on its own account.
-    pub(super) cgroup: &'a Cgroup,
+    pub(crate) root: File,
+    /// Whether the container serves a component.
+    pub(crate) serves: bool,
+    pub(crate) store: Store<'a>,
+    /// The container's cgroup: its own programs are compiled on its account.
+    pub(crate) cgroup: &'a Cgroup,
 }
 
-/// What runs.
-pub(super) enum Program {
-    /// A program that the kernel executes, by its path in the container.
+/// The kind of a program.
+pub(crate) enum Program {
+    /// A program that the kernel executes.
     Native,
-    /// A WASI command, by its machine code.
+    /// A WASI command, with its machine code.
     Wasm(Entry),
 }
 
 /// Finds the program of a process.
-pub(super) fn find(process: &Process, container: &Container<'_>) -> Result<Program> {
+pub(crate) fn find(process: &Process, search: &Search<'_>) -> Result<Program> {
     let name = process
         .args()
         .as_ref()
         .and_then(|arguments| arguments.first())
         .filter(|name| !name.is_empty())
-        .context("there is no command to run")?;
-    let directories: Vec<PathBuf> = path_of(process)
-        .split(':')
-        .map(|directory| process.cwd().join(directory))
-        .collect();
+        .context("the process has no command")?;
     let mut refused = None;
-    for candidate in candidates(name, process.cwd(), &directories) {
-        match at(&candidate, process, container)? {
+    for path in spec::program_paths(process, name) {
+        match at(&path, process, search)? {
             Found::Program(program) => return Ok(program),
             Found::Refused(reason) => refused = Some(reason),
             Found::Nothing => {}
         }
     }
-    if container.serves
+    let directories = spec::search_directories(process);
+    if search.serves
         && let Some(tool) = tool(name, process.cwd(), &directories)
-        && let Some(code) = toolbox::code(tool, &container.store)?
+        && let Some(code) = toolbox::code(tool, &search.store)?
     {
         return Ok(Program::Wasm(code));
     }
-    Err(missing(name, refused, container.serves))
+    Err(missing(name, refused, search.serves))
 }
 
-fn path_of(process: &Process) -> &str {
-    // The last one counts, as in runc.
-    let variables = process.env().iter().flatten().rev();
-    let mut path = variables.filter_map(|variable| variable.strip_prefix("PATH="));
-    path.next().unwrap_or(DEFAULT_PATH)
-}
-
-fn candidates(name: &str, cwd: &Path, directories: &[PathBuf]) -> Vec<PathBuf> {
-    if name.contains('/') {
-        return vec![cwd.join(name)];
-    }
-    directories
-        .iter()
-        .map(|directory| directory.join(name))
-        .collect()
-}
-
-/// Returns the name of a tool: one without a directory, or with one that is on the PATH, such as `/bin/cat`.
+/// Returns the name of a tool. Its directory is missing or on the PATH, such as in `/bin/cat`.
 fn tool<'a>(name: &'a str, cwd: &Path, directories: &[PathBuf]) -> Option<&'a str> {
     let Some((directory, tool)) = name.rsplit_once('/') else {
         return Some(name);
@@ -101,13 +77,13 @@ fn tool<'a>(name: &'a str, cwd: &Path, directories: &[PathBuf]) -> Option<&'a st
 
 enum Found {
     Nothing,
-    /// Something that this process may not run, and why.
+    /// The reason why this process may not run the file.
     Refused(String),
     Program(Program),
 }
 
-fn at(path: &Path, process: &Process, container: &Container<'_>) -> Result<Found> {
-    let found = match inside::find(&container.root, path) {
+fn at(path: &Path, process: &Process, search: &Search<'_>) -> Result<Found> {
+    let found = match rootfs::find(&search.root, path) {
         Ok(found) => found,
         Err(Errno::NOENT) => return Ok(Found::Nothing),
         Err(error) => {
@@ -126,14 +102,14 @@ fn at(path: &Path, process: &Process, container: &Container<'_>) -> Result<Found
     if !kind.is_file() {
         return Ok(Found::Refused(text(Errno::ACCESS)));
     }
-    let mut file = inside::open(&found)?;
+    let mut file = rootfs::open(&found)?;
     if is_wasm(&mut file)? {
-        // It is read instead of executed, so that is what the user must be allowed to do.
+        // The file is read, not executed, so the user needs the right to read it.
         if !may(&status, process, 0o4) {
             return Ok(Found::Refused(text(Errno::ACCESS)));
         }
-        let account = Account::Container(container.cgroup);
-        let code = container.store.code(file, &account);
+        let account = Account::Container(search.cgroup);
+        let code = search.store.compiled(file, &account);
         let code = code.with_context(|| format!("cannot run {}", path.display()))?;
         return Ok(Found::Program(Program::Wasm(code)));
     }
@@ -150,7 +126,7 @@ fn is_wasm(file: &mut File) -> Result<bool> {
     Ok(head == COMPONENT || head == CORE_MODULE)
 }
 
-/// Returns whether the mode of a file allows its use to the process's user. Root may do everything.
+/// Returns whether a file's mode grants `bit` to the process's user. Root may do everything.
 fn may(status: &Stat, process: &Process, bit: u32) -> bool {
     let user = process.user();
     let group = |gid: u32| gid == status.st_gid;
@@ -168,15 +144,15 @@ fn may(status: &Stat, process: &Process, bit: u32) -> bool {
     user.uid() == 0 || status.st_mode & (bit << shift) != 0
 }
 
-/// Returns the kernel's words for an error, as Go writes them.
+/// Returns the text of a kernel error as Go writes it.
 fn text(error: Errno) -> String {
     let text = std::io::Error::from(error).to_string();
-    // Without the number that Rust adds.
+    // Rust appends the number of the error.
     let words = text.split(" (os error").next().unwrap_or_default();
     words.to_lowercase()
 }
 
-/// Describes why there is nothing to run. What is refused on the way along the PATH is not found.
+/// Returns the error for a program that cannot run. A file that is refused on the PATH counts as not found.
 fn missing(name: &str, refused: Option<String>, serves: bool) -> anyhow::Error {
     let reason = match refused {
         _ if !name.contains('/') => "executable file not found in $PATH".to_owned(),
@@ -224,8 +200,8 @@ mod tests {
     fn search(arguments: &[&str], serves: bool) -> Result<Program> {
         let image = tempfile::tempdir().expect("a temporary directory");
         let bin = image.path().join("bin");
-        std::fs::create_dir_all(&bin).expect("it can be made");
-        std::fs::create_dir(image.path().join("app")).expect("it can be made");
+        std::fs::create_dir_all(&bin).expect("it can be created");
+        std::fs::create_dir(image.path().join("app")).expect("it can be created");
         let file = |name: &str, mode: u32| {
             use std::os::unix::fs::PermissionsExt;
             let path = bin.join(name);
@@ -235,7 +211,7 @@ mod tests {
         };
         file("native", 0o755);
         file("data", 0o644);
-        let container = Container {
+        let container = Search {
             root: File::open(image.path()).expect("it is there"),
             serves,
             store: Store {
@@ -248,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn a_native_program_is_found_along_the_path_and_by_its_own() {
+    fn a_native_program_is_found_on_the_path_and_by_its_own_path() {
         for name in ["native", "/bin/native", "../bin/native"] {
             let found = search(&[name], false);
             assert!(matches!(found, Ok(Program::Native)), "{name}");
@@ -256,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_run_is_described_as_runc_does() {
+    fn errors_are_the_same_as_those_of_runc() {
         let error = |name: &str, serves| match search(&[name], serves) {
             Ok(_) => panic!("{name} was found"),
             Err(error) => error.to_string(),
@@ -287,11 +263,11 @@ mod tests {
             error("/bin/native/x", false),
             format!("{prefix}\"/bin/native/x\": stat /bin/native/x: not a directory")
         );
-        assert!(error("sh", true).contains("has no shell"), "a hint");
+        assert!(error("sh", true).contains("has no shell"), "the hint");
     }
 
     #[test]
-    fn a_tool_may_be_named_by_a_directory_of_the_path() {
+    fn a_tool_may_have_a_directory_that_is_on_the_path() {
         let directories = ["/usr/bin".into(), "/bin".into()];
         let tool = |name| tool(name, Path::new("/app"), &directories);
         assert_eq!(tool("cat"), Some("cat"));
@@ -299,7 +275,7 @@ mod tests {
         assert_eq!(
             tool("../bin/cat"),
             None,
-            "no path that would have to be resolved"
+            "a path that would have to be resolved"
         );
         assert_eq!(tool("/opt/cat"), None);
         assert_eq!(tool("./cat"), None);

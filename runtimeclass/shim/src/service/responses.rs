@@ -1,4 +1,4 @@
-//! What the task API answers and publishes, made of what is known of a process.
+//! Responses and events of the task API, built from the state of a process.
 
 use crate::exec::Exec;
 use crate::process::{Exit, State};
@@ -11,39 +11,24 @@ use containerd_shim::protos::events::task::{TaskCreate, TaskDelete, TaskIO};
 use containerd_shim::protos::shim::oci::ProcessDetails;
 use containerd_shim::util::convert_to_any;
 
-/// Answers `State` for a container's first process.
-pub(super) fn state(task: &Task, paused: bool) -> StateResponse {
-    let response = StateResponse {
-        id: task.place.id.clone(),
-        bundle: task.place.bundle.display().to_string(),
-        pid: task.process.pid() as u32,
-        stdin: task.stdio.stdin.clone(),
-        stdout: task.stdio.stdout.clone(),
-        stderr: task.stdio.stderr.clone(),
-        terminal: task.terminal,
+/// Returns the response to `State` for an exec, or for the container's first process.
+pub(super) fn state(task: &Task, exec: Option<&Exec>, paused: bool) -> StateResponse {
+    let (id, exec_id, process) = match exec {
+        Some(exec) => (&exec.id, exec.id.clone(), &exec.process),
+        None => (&task.location.id, String::new(), &task.process),
+    };
+    let mut response = StateResponse {
+        id: id.clone(),
+        exec_id,
+        bundle: task.location.bundle.display().to_string(),
+        pid: process.pid() as u32,
+        stdin: process.stdio.stdin.clone(),
+        stdout: process.stdio.stdout.clone(),
+        stderr: process.stdio.stderr.clone(),
+        terminal: process.terminal,
         ..Default::default()
     };
-    with_status(response, task.process.state(), paused)
-}
-
-/// Answers `State` for a second process.
-pub(super) fn exec_state(task: &Task, exec: &Exec) -> StateResponse {
-    let response = StateResponse {
-        id: exec.id.clone(),
-        exec_id: exec.id.clone(),
-        bundle: task.place.bundle.display().to_string(),
-        pid: exec.process.pid() as u32,
-        stdin: exec.stdio.stdin.clone(),
-        stdout: exec.stdio.stdout.clone(),
-        stderr: exec.stdio.stderr.clone(),
-        terminal: exec.terminal,
-        ..Default::default()
-    };
-    with_status(response, exec.process.state(), false)
-}
-
-fn with_status(mut response: StateResponse, state: State, paused: bool) -> StateResponse {
-    let status = match state {
+    let status = match process.state() {
         State::Created => Status::CREATED,
         State::Running if paused => Status::PAUSED,
         State::Running => Status::RUNNING,
@@ -57,7 +42,7 @@ fn with_status(mut response: StateResponse, state: State, paused: bool) -> State
     response
 }
 
-/// Answers `Delete`, for a process that never ran without an exit.
+/// Returns the response to `Delete`. A process that never ran has no exit.
 pub(super) fn delete(pid: i32, exit: Option<Exit>) -> DeleteResponse {
     let mut response = DeleteResponse {
         pid: pid as u32,
@@ -70,11 +55,11 @@ pub(super) fn delete(pid: i32, exit: Option<Exit>) -> DeleteResponse {
     response
 }
 
-/// Lists a container's processes, those that were added by `Exec` with their ids.
+/// Lists a container's processes, with the ids of those that `Exec` added.
 pub(super) fn processes(task: &Task) -> TtrpcResult<Vec<ProcessInfo>> {
     // systemd removes the cgroup of a container that has ended.
     let mut pids = task.cgroup.processes();
-    // A containerd that restarts takes a task without processes for a leak, and forgets how it ended.
+    // When containerd restarts, it drops a task without processes as leaked, together with its exit code.
     if pids.is_empty() {
         pids.push(task.process.pid());
     }
@@ -96,7 +81,7 @@ pub(super) fn processes(task: &Task) -> TtrpcResult<Vec<ProcessInfo>> {
     pids.into_iter().map(process).collect()
 }
 
-/// Makes the event of a created container.
+/// Returns the event of a created container.
 pub(super) fn created(request: &CreateTaskRequest, pid: i32) -> TaskCreate {
     TaskCreate {
         container_id: request.id.clone(),
@@ -115,7 +100,7 @@ pub(super) fn created(request: &CreateTaskRequest, pid: i32) -> TaskCreate {
     }
 }
 
-/// Makes the event of a deleted container.
+/// Returns the event of a deleted container.
 pub(super) fn deleted(id: &str, pid: i32, exit: &Exit) -> TaskDelete {
     TaskDelete {
         container_id: id.to_owned(),
