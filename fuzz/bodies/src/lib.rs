@@ -8,6 +8,14 @@
 
 // At the top of the crate, as in the host, because the modules import each other from there.
 #[allow(dead_code, missing_docs, reason = "a part of another crate")]
+#[path = "../../../runtimeclass/host/src/error.rs"]
+pub mod error;
+#[allow(
+    dead_code,
+    missing_docs,
+    unused_imports,
+    reason = "a part of another crate"
+)]
 #[path = "../../../runtimeclass/host/src/manifest.rs"]
 pub mod manifest;
 #[allow(dead_code, missing_docs, reason = "a part of another crate")]

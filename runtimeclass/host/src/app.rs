@@ -1,14 +1,17 @@
-//! An application that is ready to be served: everything that can be wrong with a manifest, its components, its variables
-//! and its directories has been looked at, and nothing of the volume has been touched.
+//! An application whose manifest, variables, directories and components are checked and loaded. Nothing on its volumes
+//! has been touched.
 
 use crate::code::Code;
+use crate::component::{self, Component};
+use crate::engine::Engine;
+use crate::error::{Error, OrError};
+use crate::grants::Grants;
 use crate::manifest::{self, Endpoint, Manifest, Target, check_variable};
 use crate::outbound::Allowed;
-use crate::preopens::{self, Preopen};
+use crate::preopens;
 use crate::route::Route;
 use crate::route_headers::RouteHeaders;
 use crate::router::Router;
-use crate::state::State;
 use crate::trust::{Authorities, Trust};
 use crate::variable_interfaces::ComponentVariables;
 use crate::variables::{Template, Values};
@@ -19,24 +22,22 @@ use std::collections::BTreeMap;
 use std::env::VarError;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use wasmtime::Engine;
-use wasmtime_wasi_http::handler::ProxyPre;
 
 /// What the caller gives beside the manifest.
 #[derive(Clone, Debug, Default)]
-pub struct Overrides {
-    /// Environment variables for every component, over those of the manifest.
-    pub environment: BTreeMap<String, String>,
-    /// Other values for environment variables. They reach the components that list them in the manifest.
-    pub replacements: BTreeMap<String, String>,
-    /// The directories that stand behind sources of the manifest's `files`.
-    pub sources: BTreeMap<String, PathBuf>,
+pub(crate) struct Overrides {
+    /// Environment variables of every component. They win over the manifest's.
+    pub(crate) environment: BTreeMap<String, String>,
+    /// Values of environment variables, for the components that list them in the manifest.
+    pub(crate) replacements: BTreeMap<String, String>,
+    /// The directories to mount for sources of the manifest's `files`.
+    pub(crate) sources: BTreeMap<String, PathBuf>,
     /// The certificate authorities that outbound requests trust.
-    pub authorities: Authorities,
+    pub(crate) authorities: Authorities,
 }
 
-/// Components with the requests that reach them. Made by [`App::load`].
-pub struct App {
+/// The components of an application, and the routes to them.
+pub(crate) struct App {
     pub(crate) info: Info,
     pub(crate) router: Router<Reached>,
     /// A route reaches each of them.
@@ -48,59 +49,39 @@ pub struct App {
 pub(crate) enum Reached {
     /// The component at this index, which sees these headers.
     Component(usize, RouteHeaders),
-    /// The host, which always answers the same.
+    /// The host, whose response is always the same.
     Response(http::Response<Bytes>),
 }
 
-/// A component with its directories, environment and permissions.
-pub(crate) struct Component {
-    pub(crate) engine: Engine,
-    pub(crate) service: ProxyPre<State>,
-    pub(crate) preopens: Vec<Preopen>,
-    pub(crate) environment: BTreeMap<String, String>,
-    pub(crate) outbound: Allowed,
-    pub(crate) trust: Arc<Trust>,
-    pub(crate) variables: ComponentVariables,
-}
-
-impl std::fmt::Debug for App {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("App")
-            .field("name", &self.info.name)
-            .field("components", &self.components.len())
-            .finish_non_exhaustive()
-    }
-}
-
 impl App {
-    /// Checks the manifest's variables and directories and loads its components, with the machine code that `code` gives.
-    pub fn load(
+    /// Checks the manifest's variables and directories, and loads its components with machine code from `code`.
+    pub(crate) fn load(
         manifest: Manifest,
         overrides: &Overrides,
         engine: &Engine,
-        code: Code<'_>,
-    ) -> Result<Self> {
-        preopens::check_sources(&manifest, &overrides.sources)?;
+        code: &Code,
+    ) -> Result<Self, Error> {
+        preopens::check_sources(&manifest, &overrides.sources).or_error(Error::Volume)?;
         let values = Values::find(&manifest.variables, variable)
-            .with_context(|| manifest.path.display().to_string())?;
+            .with_context(|| manifest.path.display().to_string())
+            .or_error(Error::Variable)?;
         let hosts = |component| outbound(&manifest.path, component, &values);
-        let hosts: Vec<Allowed> = manifest
-            .components
-            .iter()
-            .map(hosts)
-            .collect::<Result<_>>()?;
-        let trust = Arc::new(trust(&overrides.authorities, &hosts)?);
+        let hosts: Result<Vec<Allowed>> = manifest.components.iter().map(hosts).collect();
+        let hosts = hosts.or_error(Error::Manifest)?;
+        let trust = trust(&overrides.authorities, &hosts).or_error(Error::Authorities)?;
+        let trust = Arc::new(trust);
         let mut components = Vec::new();
         for (component, outbound) in manifest.components.iter().zip(hosts) {
-            components.push(Arc::new(Component {
-                preopens: preopens::find(&manifest.path, component, &overrides.sources)?,
-                environment: environment(component, overrides)?,
-                engine: engine.clone(),
-                service: crate::component::load(engine, &component.source, code)?,
+            let grants = Grants {
+                preopens: preopens::find(&manifest.path, component, &overrides.sources)
+                    .or_error(Error::Volume)?,
+                environment: environment(component, overrides).or_error(Error::Variable)?,
                 outbound,
                 trust: trust.clone(),
                 variables: variables(component, &values),
-            }));
+            };
+            let component = component::load(engine, &component.source, grants, code);
+            components.push(Arc::new(component.or_error(Error::Component)?));
         }
         Ok(Self {
             info: Info {
@@ -121,7 +102,7 @@ fn reached(endpoint: Endpoint) -> (Route, Reached) {
     (endpoint.route, reached)
 }
 
-/// Returns the value that this process's environment has for a variable, if it has one.
+/// Returns a variable of this process's environment, if it is set.
 pub(crate) fn variable(name: &str) -> Result<Option<String>> {
     match std::env::var(name) {
         Ok(value) => Ok(Some(value)),
@@ -132,7 +113,8 @@ pub(crate) fn variable(name: &str) -> Result<Option<String>> {
     }
 }
 
-/// The manifest's variables, over them the caller's, and `HOSTNAME`, the machine's name, unless one of them has it.
+/// Returns a component's environment: the manifest's variables, replaced and completed by the caller's. `HOSTNAME` is the
+/// machine's name unless one of them sets it.
 fn environment(
     component: &manifest::Component,
     overrides: &Overrides,
@@ -156,8 +138,8 @@ fn environment(
     Ok(environment)
 }
 
-/// Reads the authorities if a request may be sent, or files of them are named on purpose: what the environment names is
-/// often the image's business, and not this application's.
+/// Reads the certificate authorities if a component may send requests, or if the caller names files of them. Otherwise
+/// they stay unread: an image often sets `SSL_CERT_FILE` for other programs.
 fn trust(authorities: &Authorities, hosts: &[Allowed]) -> Result<Trust> {
     let unused = hosts.iter().all(Allowed::is_empty) && authorities.more.is_empty();
     match unused {
@@ -166,15 +148,15 @@ fn trust(authorities: &Authorities, hosts: &[Allowed]) -> Result<Trust> {
     }
 }
 
-/// Returns the variables of the component, with their values.
+/// Returns the component's variables with their values.
 fn variables(component: &manifest::Component, values: &Values) -> ComponentVariables {
     let filled = |(name, template): (&String, &Template)| (name.clone(), template.fill(values));
     let filled = component.variables.iter().map(filled).collect();
     ComponentVariables::new(&component.name, filled)
 }
 
-/// Returns what the component may ask, with the values of the variables in it. An entry that is empty then allows nothing,
-/// as in Spin: an optional server has an empty address.
+/// Returns the requests that the component may send. An entry that is empty once its variables are filled in allows
+/// nothing, as in Spin: an optional server has an empty address.
 fn outbound(path: &Path, component: &manifest::Component, values: &Values) -> Result<Allowed> {
     let mut allowed = Allowed::default();
     for host in &component.allowed_outbound_hosts {
@@ -182,7 +164,7 @@ fn outbound(path: &Path, component: &manifest::Component, values: &Values) -> Re
         if matches!(pattern.as_str(), "" | "http://" | "https://") && !host.template.is_literal() {
             continue;
         }
-        // Without the pattern, because a value may be a secret.
+        // The message has the template and not the pattern, because a value may be a secret.
         if allowed.add(&pattern).is_err() {
             bail!(
                 "{}:{}: the outbound host {:?} is not supported with the values that its variables have",

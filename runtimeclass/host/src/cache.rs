@@ -20,6 +20,7 @@ pub mod turn;
 #[cfg(test)]
 mod tests;
 
+use crate::error::{Error, OrError};
 use anyhow::{Context, Result, ensure};
 pub use entry::Entry;
 pub use key::Key;
@@ -50,7 +51,14 @@ pub struct Cache {
 impl Cache {
     /// Opens the directory at `path`, and creates it if it is missing. Fails if others can write it. If the directory
     /// cannot be created or opened, logs a warning and returns `None`: the host then compiles at every start.
-    pub fn open(path: &Path) -> Result<Option<Self>> {
+    ///
+    /// # Errors
+    /// If others can write the directory.
+    pub fn open(path: &Path) -> Result<Option<Self>, Error> {
+        Self::open_own(path).or_error(Error::Cache)
+    }
+
+    fn open_own(path: &Path) -> Result<Option<Self>> {
         let made = std::fs::DirBuilder::new()
             .recursive(true)
             .mode(0o700)
@@ -107,9 +115,16 @@ impl Cache {
     }
 
     /// Keeps `code` under `key` and counts it against the share of `owner`. The caller must have computed `key` from
-    /// the input of [`crate::code::compile`] that returned `code`. The same trust applies to everybody who can write
+    /// the input of [`Engine::compile`](crate::engine::Engine::compile) that returned `code`. The same trust applies to everybody who can write
     /// the directory.
-    pub fn keep(&self, key: &Key, owner: &str, mut code: impl Read) -> Result<()> {
+    ///
+    /// # Errors
+    /// If the code cannot be read or written, or has more than [`MAX_ENTRY`] bytes.
+    pub fn keep(&self, key: &Key, owner: &str, code: impl Read) -> Result<(), Error> {
+        self.keep_whole(key, owner, code).or_error(Error::Cache)
+    }
+
+    fn keep_whole(&self, key: &Key, owner: &str, mut code: impl Read) -> Result<()> {
         let temporary = self.temporary();
         let written = self.write(&temporary, &mut code);
         let kept = written.and_then(|digest| {

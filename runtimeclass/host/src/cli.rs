@@ -1,10 +1,10 @@
-//! The command line of `preopen`: what it takes, what it teaches, and what it does with it.
+//! The command line of `preopen`: its options, its help, and what it does.
 //!
-//! Everything that can be wrong with what was given is found before the component's directories are touched, and is
-//! one line on stderr: `error: …`. A malformed command line exits with 2, everything else with 1.
+//! All input is checked before the component's directories are touched. An error is one line on stderr, `error: …`. A
+//! malformed command line exits with 2, every other error with 1.
 //!
-//! A container is the same command: its arguments are the command line, its environment the process's. What differs
-//! there is in [`Container`].
+//! A container runs the same command: its arguments are the command line, and its environment is the process's.
+//! [`Container`] has the differences.
 
 mod container;
 mod listener;
@@ -12,19 +12,17 @@ mod values;
 
 pub use container::Container;
 
-use crate::app::{App, Overrides};
 use crate::cache::Cache;
-use crate::code::Code;
-use crate::descriptors;
+use crate::error::Error;
+use crate::host::{Host, HostBuilder};
+use crate::limits::{Limits, MemoryLimit};
 use crate::logs::{self, Format};
 use crate::manifest::Manifest;
-use crate::server::{Drained, serve};
-use crate::settings::{Limits, MemoryLimit};
+use crate::server::Drained;
 use crate::signals::Signals;
 use crate::trust::Authorities;
 use anyhow::{Context, Result};
 use clap::Parser;
-use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -34,11 +32,11 @@ use std::time::Duration;
 const SUCCESS: u8 = 0;
 const FAILURE: u8 = 1;
 
-/// Serves the HTTP components of a Spin manifest, with their files mounted in place.
+/// Serves the HTTP components of a Spin manifest with their files mounted in place.
 ///
-/// A component is compiled once and kept compiled. One warm instance of it answers all its requests, or, of a component
-/// of WASI 0.2, a new instance each request. It sees the directories that the manifest's `files` names, writable where the file system is, the environment that the
-/// manifest and --env give, and nothing else of this machine.
+/// Each component is compiled once, and its code is kept. One warm instance of a WASI 0.3 component answers all requests;
+/// a WASI 0.2 component gets a new instance for each request. A component sees the directories that the manifest's `files`
+/// lists (writable if the file system is), the environment of the manifest and of --env, and nothing else of this machine.
 #[derive(Debug, Parser)]
 #[command(name = "preopen", version, after_help = EXAMPLES)]
 struct Arguments {
@@ -46,41 +44,40 @@ struct Arguments {
     #[arg(default_value = "spin.toml")]
     manifest: PathBuf,
 
-    /// The address to listen on, IP:PORT. Port 0 takes a free one; the log says which. [::]:PORT takes IPv4 connections
+    /// The address to listen on, IP:PORT. Port 0 takes a free port, which the log shows. [::]:PORT takes IPv4 connections
     /// too. [default: 127.0.0.1:5000; in a container [::]:5000, or 0.0.0.0:5000 if the node has no IPv6]
     #[arg(long, value_name = "ADDR", env = "SPIN_HTTP_LISTEN_ADDR")]
     listen: Option<SocketAddr>,
 
-    /// An environment variable for every component, over the manifest's. HOSTNAME is the machine's name unless given.
+    /// An environment variable for every component. It wins over the manifest's. HOSTNAME is the machine's name unless set.
     #[arg(long = "env", value_name = "NAME=VALUE", value_parser = values::assignment)]
     environment: Vec<(String, String)>,
 
-    /// The directory DIR stands behind the `files` entry of the manifest whose source is SOURCE.
+    /// Mounts the directory DIR for the manifest's `files` entry whose source is SOURCE.
     #[arg(long = "source", value_name = "SOURCE=DIR", value_parser = values::assignment)]
     sources: Vec<(String, String)>,
 
-    /// A file of certificates in PEM whose authorities outbound requests trust beside the usual ones: a list that is
-    /// built in, or what SSL_CERT_FILE and SSL_CERT_DIR name.
+    /// A PEM file of certificate authorities that outbound requests trust in addition to the usual ones: a built-in list,
+    /// or the certificates in SSL_CERT_FILE and SSL_CERT_DIR.
     #[arg(long = "ca-file", value_name = "FILE")]
     ca_files: Vec<PathBuf>,
 
-    /// The memory all instances may have together: bytes, or with a unit: KiB, MiB, GiB (KB, MB, GB are powers of ten).
-    /// [default: 128MiB; in a container so much less that the host fits beside it into the container's limit]
+    /// The memory that all instances may have together: bytes, or with a unit: KiB, MiB, GiB (KB, MB, GB are powers of ten).
+    /// [default: 128MiB; in a container less, so that the host fits beside it into the container's limit]
     #[arg(long, value_name = "SIZE", value_parser = values::memory)]
     memory_limit: Option<usize>,
 
-    /// How long a component may take to begin a response. Beyond it the client gets 504. Other requests of the instance
-    /// go on; the instance is replaced only if it does not react. Units: ms, s, m, h.
+    /// How long a component may take to begin a response; then the client gets 504. Other requests of the instance go on.
+    /// The instance is replaced only if it does not react. Units: ms, s, m, h.
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = values::duration)]
     request_timeout: Duration,
 
-    /// How long SIGTERM or SIGINT wait for requests in flight. A second signal ends at once.
+    /// How long the host waits for requests in flight after SIGTERM or SIGINT. A second signal ends it at once.
     #[arg(long, value_name = "DURATION", default_value = "25s", value_parser = values::duration)]
     drain_timeout: Duration,
 
-    /// Connections at once. For one more, the one that has been idle longest is closed; if none is idle, it waits.
-    /// Each takes one of the files that `ulimit -n` allows.
-    /// [default: 1024, or as many as there is room for]
+    /// Connections at once. One more closes the connection that has been idle longest, or waits until one is idle.
+    /// Each takes one of the files that `ulimit -n` allows. [default: 1024, or fewer if fewer fit]
     #[arg(long, value_name = "N", value_parser = values::count)]
     max_connections: Option<usize>,
 
@@ -88,8 +85,8 @@ struct Arguments {
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = values::duration)]
     header_timeout: Duration,
 
-    /// How long a client may keep a connection idle between two requests. Keep it above the limit of the proxy before
-    /// it, so that the proxy closes first.
+    /// How long a client may keep a connection idle between two requests. Keep it above the idle limit of the proxy in
+    /// front, so that the proxy closes first.
     #[arg(long, value_name = "DURATION", default_value = "620s", value_parser = values::duration)]
     idle_timeout: Duration,
 
@@ -97,20 +94,25 @@ struct Arguments {
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = values::duration)]
     body_timeout: Duration,
 
-    /// The size of a request's head, at most; 431 beyond it. Units as for --memory-limit.
+    /// The largest head of a request; a larger one gets 431. Units as for --memory-limit.
     #[arg(long, value_name = "SIZE", default_value = "32KiB", value_parser = values::header)]
     max_header_size: usize,
 
-    /// Where compiled code is kept. It must belong to you, and nobody else may write it. Refused in a container.
-    /// [default: $XDG_CACHE_HOME/preopen or ~/.cache/preopen]
+    /// Requests PATH once at the start, so that a component can repair what a crash left behind before its first visitor.
+    /// A status other than 2xx is logged. The last PATH counts. [default: no request]
+    #[arg(long, value_name = "PATH", value_parser = values::path, overrides_with = "startup_check")]
+    startup_check: Option<String>,
+
+    /// Where compiled code is kept. The directory must belong to you, and nobody else may write to it. Refused in a
+    /// container. [default: $XDG_CACHE_HOME/preopen or ~/.cache/preopen]
     #[arg(long, value_name = "DIR")]
     cache_dir: Option<PathBuf>,
 
-    /// How log lines on stderr look. RUST_LOG says which there are (default: info).
+    /// The format of log lines on stderr. RUST_LOG chooses which events are logged (default: info).
     #[arg(long, value_name = "FORMAT", default_value = "human")]
     log_format: Format,
 
-    /// Logs one line for every request: method, path, status, milliseconds until the answer began, peer.
+    /// Logs one line for every request: method, path, status, milliseconds until the response began, peer.
     #[arg(long)]
     access_log: bool,
 }
@@ -122,8 +124,8 @@ Examples:
   preopen --source persistent=/var/lib/visits --env POD_NAME=visits-0
   preopen --memory-limit 64MiB --request-timeout 5s --log-format json --access-log
 
-It exits with 0 when it was stopped and every request was answered, 1 on an error or when requests were cut,
-2 when the command line is malformed, and 128 + the signal's number at a second signal.";
+Exit codes: 0 when it was stopped and every request was answered; 1 after an error, or when requests were cut; 2 when the
+command line is malformed; 128 plus the signal's number after a second signal.";
 
 /// Runs the command with this process's arguments.
 pub fn main() -> ExitCode {
@@ -146,7 +148,7 @@ fn command(line: impl Iterator<Item = OsString>, container: Option<&Container>) 
         .enable_all()
         .build();
     let ended = runtime
-        .context("start the runtime")
+        .context("cannot start the runtime")
         .and_then(|runtime| runtime.block_on(run(arguments, container)));
     ended.unwrap_or_else(|error| {
         eprintln!("error: {}", one_line(&format!("{error:#}")));
@@ -158,12 +160,11 @@ async fn run(arguments: Arguments, container: Option<&Container>) -> Result<u8> 
     // Before anything that takes long: process 1 of a container ignores a signal that it does not catch.
     let mut signals = Signals::catch()?;
     logs::install(arguments.log_format)?;
-    let limits = arguments.limits(container)?;
-    let app = load(&arguments, container, limits.memory)?;
-    // Bound before the component is started, which may touch its directories.
+    let host = load(&arguments, container)?;
+    // Bound before the components are started, which may touch their directories.
     let listener = listener::listen(arguments.listen, container.is_some())?;
     let (stop, stopped) = tokio::sync::oneshot::channel();
-    let served = serve(app, &limits, listener, async { drop(stopped.await) });
+    let served = host.serve(listener, async { drop(stopped.await) });
     let second_signal = async {
         let first = signals.next().await;
         let _ = stop.send(first);
@@ -178,34 +179,29 @@ async fn run(arguments: Arguments, container: Option<&Container>) -> Result<u8> 
         Drained::Cut(requests) => {
             anyhow::bail!(
                 "{requests} requests were cut: not done after {:?} (--drain-timeout)",
-                limits.drain_timeout
+                arguments.drain_timeout
             )
         }
     }
 }
 
-fn load(arguments: &Arguments, container: Option<&Container>, memory: MemoryLimit) -> Result<App> {
-    let mut overrides = arguments.overrides()?;
+fn load(arguments: &Arguments, container: Option<&Container>) -> Result<Host> {
     let manifest = Manifest::read(&arguments.manifest)?;
-    if let Some(container) = container {
-        container.add_environment(&manifest, &mut overrides)?;
-        container.refuse_cache(arguments.cache_dir.as_deref())?;
-    }
-    let engine = crate::engine::engine_for(memory)?;
-    if let Some(container) = container {
-        let entries = container.take_code();
-        return App::load(manifest, &overrides, &engine, Code::Entries(&entries));
-    }
-    let directory = arguments.cache_dir.clone().or_else(default_cache);
-    let cache = match directory {
-        Some(directory) => Cache::open(&directory)?,
-        None => None,
+    let builder = match container {
+        Some(container) => {
+            container.refuse_cache(arguments.cache_dir.as_deref())?;
+            container.builder(manifest)?
+        }
+        None => match arguments.cache()? {
+            Some(cache) => Host::builder(manifest).cache(cache),
+            None => {
+                tracing::warn!("compiled code is not kept: every start compiles");
+                Host::builder(manifest)
+            }
+        },
     };
-    if cache.is_none() {
-        tracing::warn!("compiled code is not kept: every start compiles");
-    }
-    let code = cache.as_ref().map_or(Code::Compiled, Code::Cached);
-    App::load(manifest, &overrides, &engine, code)
+    let builder = builder.limits(arguments.limits(container));
+    Ok(arguments.apply(builder)?.load()?)
 }
 
 fn default_cache() -> Option<PathBuf> {
@@ -219,48 +215,45 @@ fn default_cache() -> Option<PathBuf> {
 }
 
 impl Arguments {
-    /// The limits, with room made for the connections.
-    fn limits(&self, container: Option<&Container>) -> Result<Limits> {
-        let default = Limits::default();
-        let connections = match self.max_connections {
-            Some(connections) => descriptors::make_room(connections)?,
-            None => descriptors::make_room_up_to(default.connections)?,
-        };
+    fn cache(&self) -> Result<Option<Cache>, Error> {
+        match self.cache_dir.clone().or_else(default_cache) {
+            Some(directory) => Cache::open(&directory),
+            None => Ok(None),
+        }
+    }
+
+    fn limits(&self, container: Option<&Container>) -> Limits {
         let memory = match self.memory_limit {
-            Some(bytes) => MemoryLimit::Fixed(bytes),
-            None => container
-                .and_then(Container::memory_limit)
-                .unwrap_or(default.memory),
+            Some(bytes) => Some(MemoryLimit::Fixed(bytes)),
+            None => container.and_then(Container::memory_limit),
         };
-        memory.check()?;
-        Ok(Limits {
-            memory,
+        Limits {
+            memory: memory.unwrap_or(Limits::default().memory),
             request_timeout: self.request_timeout,
             drain_timeout: self.drain_timeout,
-            connections,
+            connections: self.max_connections,
             header_timeout: self.header_timeout,
             idle_timeout: self.idle_timeout,
             body_timeout: self.body_timeout,
             header_size: self.max_header_size,
-            access_log: self.access_log,
-        })
+        }
     }
 
-    fn overrides(&self) -> Result<Overrides> {
-        let sources = values::unique("--source", &self.sources)?;
-        let sources = sources
-            .into_iter()
-            .map(|(source, directory)| (source, directory.into()));
-        Ok(Overrides {
-            environment: values::unique("--env", &self.environment)?,
-            replacements: BTreeMap::new(),
-            sources: BTreeMap::from_iter(sources),
-            authorities: self.authorities(),
-        })
+    fn apply(&self, mut builder: HostBuilder) -> Result<HostBuilder> {
+        for (name, value) in values::unique("--env", &self.environment)? {
+            builder = builder.environment(name, value);
+        }
+        for (source, directory) in values::unique("--source", &self.sources)? {
+            builder = builder.source(source, directory);
+        }
+        if let Some(path) = &self.startup_check {
+            builder = builder.startup_check(path);
+        }
+        Ok(builder
+            .authorities(self.authorities())
+            .access_log(self.access_log))
     }
-}
 
-impl Arguments {
     fn authorities(&self) -> Authorities {
         let directories = std::env::var_os("SSL_CERT_DIR");
         Authorities {

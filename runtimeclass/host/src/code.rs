@@ -1,53 +1,34 @@
 //! Where the machine code of a component comes from: a cache, this process's compiler, or entries of a cache that
 //! another process has opened.
 //!
-//! The last is the shim's way. It opens the entries on the node, as root, and hands them to the container's process, which
-//! maps them after it has lost its rights: wasmtime trusts the bytes that it maps, so root maps none.
+//! The shim uses entries. It opens them on the node, as root, and passes them to the container's process, which maps
+//! them after it has given up its rights. wasmtime trusts the bytes that it maps, so root maps none.
 
 use crate::cache::{Cache, Entry, Key};
+use crate::engine::Engine;
 use anyhow::{Result, anyhow};
 use std::time::{Duration, Instant};
-use wasmtime::Engine;
 use wasmtime::component::Component;
 
-/// How long a host waits for another that compiles. After that both do.
-const TURN: Duration = Duration::from_secs(120);
+/// How long a host waits for another that compiles the same component. After that both compile.
+const MAX_WAIT: Duration = Duration::from_secs(120);
 
-/// A cache of a user's own has one owner.
+/// The only owner in a user's own cache.
 const OWNER: &str = "";
 
-/// The first eight bytes of every component: magic, version 13, layer 1.
-pub const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
-
-/// The first eight bytes of every core module: magic, version 1, layer 0.
-pub const CORE_MODULE: &[u8] = b"\0asm\x01\0\0\0";
-
-/// Where [`crate::App::load`] takes machine code from.
-#[derive(Clone, Copy, Debug)]
-pub enum Code<'a> {
+/// Where a host takes machine code from.
+#[derive(Debug)]
+pub(crate) enum Code {
     /// From this cache, which also keeps what has to be compiled.
-    Cached(&'a Cache),
-    /// From one of these entries, if it was made of the very component that the manifest names. A component without one is
-    /// compiled.
-    Entries(&'a [Entry]),
+    Cached(Cache),
+    /// From the entry that was made of the component's bytes. A component without an entry is compiled.
+    Entries(Vec<Entry>),
     /// Compiled at every start.
     Compiled,
 }
 
-/// Compiles `wasm`, a component or a core module, to machine code for [`Cache::keep`].
-pub fn compile(engine: &Engine, wasm: &[u8]) -> Result<Vec<u8>> {
-    if wasm.starts_with(CORE_MODULE) {
-        return engine
-            .precompile_module(wasm)
-            .map_err(|error| anyhow!("not a valid module: {error:#}"));
-    }
-    engine
-        .precompile_component(wasm)
-        .map_err(|error| anyhow!("not a valid component: {error:#}"))
-}
-
-impl Code<'_> {
-    /// Returns the component of `wasm`, and whether its code was there already.
+impl Code {
+    /// Returns the component of `wasm`, and whether it was compiled before.
     pub(crate) fn component(&self, engine: &Engine, wasm: &[u8]) -> Result<(Component, bool)> {
         match self {
             Self::Cached(cache) => cached(cache, engine, wasm),
@@ -73,7 +54,7 @@ fn cached(cache: &Cache, engine: &Engine, wasm: &[u8]) -> Result<(Component, boo
     if let Some(component) = find() {
         return Ok((component, true));
     }
-    let turn = cache.turn(&key, OWNER, Instant::now() + TURN);
+    let turn = cache.turn(&key, OWNER, Instant::now() + MAX_WAIT);
     if let Err(error) = &turn {
         tracing::warn!(error = %format!("{error:#}"), "others may compile the same now");
     }
@@ -84,7 +65,7 @@ fn cached(cache: &Cache, engine: &Engine, wasm: &[u8]) -> Result<(Component, boo
     let code = component
         .serialize()
         .map_err(|error| anyhow!("{error:#}"))
-        .and_then(|code| cache.keep(&key, OWNER, code.as_slice()));
+        .and_then(|code| Ok(cache.keep(&key, OWNER, code.as_slice())?));
     if let Err(error) = code {
         tracing::warn!(error = %format!("{error:#}"), "compiled code is not cached: the next start compiles");
     }
@@ -100,5 +81,6 @@ fn map(engine: &Engine, entry: &Entry) -> Option<Component> {
 }
 
 fn compiled(engine: &Engine, wasm: &[u8]) -> Result<Component> {
-    Component::new(engine, wasm).map_err(|error| anyhow!("not a valid component: {error:#}"))
+    Component::new(engine.wasmtime(), wasm)
+        .map_err(|error| anyhow!("not a valid component: {error:#}"))
 }

@@ -1,7 +1,7 @@
 //! Runs a WASI command: a program with arguments, an environment, standard streams and an exit code.
 //!
 //! The shim uses it for `kubectl exec`: it opens the code on the node, forks into the container, and calls
-//! [`Command::map`] and [`Command::run`] there, as the container's user. What the command then sees is in `world`.
+//! [`Command::map`] and [`Command::run`] there, as the container's user. `world` describes what the command sees.
 //!
 //! Three worlds are supported: components that export `wasi:cli/run` 0.2 or 0.3, and core modules of preview 1, which
 //! export `_start`.
@@ -9,17 +9,19 @@
 mod world;
 
 use crate::cache::Entry;
+use crate::engine::Engine;
+use crate::error::{Error, OrError};
 use crate::state::State;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use wasmtime::component::{Component, Linker as ComponentLinker};
-use wasmtime::{Engine, Linker, Module, Precompiled, Store};
+use wasmtime::{Linker, Module, Precompiled, Store};
 use wasmtime_wasi::p1::{self, WasiP1Ctx};
 use wasmtime_wasi::{I32Exit, p2, p3};
 
 /// The exit code of a command that could not be run, as a shell reports it.
 const CANNOT_RUN: i32 = 126;
 
-/// The exit code of a command that trapped: 128 and SIGABRT, as of a native program that aborts.
+/// The exit code of a command that trapped: 128 plus SIGABRT, like a native program that aborts.
 const TRAPPED: i32 = 134;
 
 /// The name of preview 1 among a core module's imports.
@@ -28,29 +30,40 @@ const PREVIEW1: &str = "wasi_snapshot_preview1";
 /// The exported function of a core module that runs it.
 const START: &str = "_start";
 
-/// An epoch that is never reached: a command may run as long as it likes.
+/// An epoch that is never reached, because a command may run as long as it likes.
 const NEVER: u64 = u64::MAX / 2;
 
 /// A command whose machine code is mapped.
 pub struct Command {
-    engine: Engine,
+    engine: wasmtime::Engine,
     code: Code,
 }
 
-/// The code, by the world that the command was built for.
+/// Mapped code, by the world that the command was built for.
 enum Code {
     Preview1(Module),
     Preview2(Component),
     Preview3(Component),
 }
 
-/// What a command is run with.
+/// The arguments and the environment of a command.
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct Invocation {
     /// Its name, then its arguments.
     pub arguments: Vec<String>,
-    /// All of its environment.
+    /// Its whole environment.
     pub environment: Vec<(String, String)>,
+}
+
+impl Invocation {
+    /// Returns an invocation. The first argument is the command's name.
+    pub fn new(arguments: Vec<String>, environment: Vec<(String, String)>) -> Self {
+        Self {
+            arguments,
+            environment,
+        }
+    }
 }
 
 impl std::fmt::Debug for Command {
@@ -60,18 +73,28 @@ impl std::fmt::Debug for Command {
 }
 
 impl Command {
-    /// Maps the code in `entry`. Fails if it is not that of a command.
-    pub fn map(engine: &Engine, entry: &Entry) -> Result<Self> {
+    /// Maps the code in `entry`.
+    ///
+    /// # Errors
+    /// When the code cannot be mapped, or is not a command's.
+    pub fn map(engine: &Engine, entry: &Entry) -> Result<Self, Error> {
         let unusable = |error| anyhow!("the code of the command cannot be mapped: {error:#}");
-        // Its header tells which of the two it is.
-        match Engine::detect_precompiled_file(entry.path()).map_err(unusable)? {
-            Some(Precompiled::Module) => Self::from_module(entry.module(engine).map_err(unusable)?),
-            _ => Self::from_component(entry.component(engine).map_err(unusable)?),
+        // The header of the code says whether it is a module's or a component's.
+        let detected = wasmtime::Engine::detect_precompiled_file(entry.path());
+        match detected.map_err(unusable).or_error(Error::Cache)? {
+            Some(Precompiled::Module) => {
+                let module = entry.module(engine).map_err(unusable);
+                Self::from_module(module.or_error(Error::Cache)?)
+            }
+            _ => {
+                let component = entry.component(engine).map_err(unusable);
+                Self::from_component(component.or_error(Error::Cache)?)
+            }
         }
+        .or_error(Error::Command)
     }
 
-    /// Makes a command of a core module. Fails if it does not export `_start`.
-    pub fn from_module(module: Module) -> Result<Self> {
+    fn from_module(module: Module) -> Result<Self> {
         ensure!(
             module.get_export(START).is_some(),
             "a WebAssembly module without {START}: it is a library, not a command"
@@ -82,8 +105,7 @@ impl Command {
         })
     }
 
-    /// Makes a command of a component. Fails if it does not export `wasi:cli/run` 0.2 or 0.3.
-    pub fn from_component(component: Component) -> Result<Self> {
+    fn from_component(component: Component) -> Result<Self> {
         let engine = component.engine().clone();
         let component_type = component.component_type();
         let exports = |version: &str| {
@@ -103,7 +125,7 @@ impl Command {
     }
 
     /// Runs the command to its end, on the calling thread, with this process's standard streams, directories and
-    /// network. Returns its exit code; a reason for a failure of the engine goes to standard error.
+    /// network, and returns its exit code. If the command cannot be run, or traps, the reason is on standard error.
     pub fn run(&self, invocation: &Invocation) -> i32 {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_io()
@@ -141,20 +163,20 @@ impl Command {
 
     async fn call_module(&self, module: &Module, invocation: &Invocation) -> Result<Ended> {
         let mut linker: Linker<WasiP1Ctx> = Linker::new(&self.engine);
-        p1::add_to_linker_async(&mut linker, |state| state).map_err(missing)?;
-        // wasmtime's own traps on a code above 125.
+        p1::add_to_linker_async(&mut linker, |state| state).map_err(not_started)?;
+        // wasmtime's own function traps if the code is above 125.
         linker.allow_shadowing(true);
         linker
             .func_wrap(PREVIEW1, "proc_exit", |code: i32| -> wasmtime::Result<()> {
                 Err(I32Exit(code & 0xff).into())
             })
-            .map_err(missing)?;
+            .map_err(not_started)?;
         let mut store = self.store(world::builder(invocation).build_p1());
         let instance = linker.instantiate_async(&mut store, module).await;
-        let instance = instance.map_err(missing)?;
+        let instance = instance.map_err(not_started)?;
         let start = instance
             .get_typed_func::<(), ()>(&mut store, START)
-            .map_err(missing)?;
+            .map_err(not_started)?;
         Ok(start.call_async(&mut store, ()).await.map(|()| 0))
     }
 
@@ -164,10 +186,10 @@ impl Command {
         invocation: &Invocation,
     ) -> Result<Ended> {
         let mut linker: ComponentLinker<State> = ComponentLinker::new(&self.engine);
-        p2::add_to_linker_async(&mut linker).map_err(missing)?;
+        p2::add_to_linker_async(&mut linker).map_err(not_started)?;
         let mut store = self.store(State::of_command(world::builder(invocation).build()));
         let command = p2::bindings::Command::instantiate_async(&mut store, component, &linker);
-        let command = command.await.map_err(missing)?;
+        let command = command.await.map_err(not_started)?;
         let ended = command.wasi_cli_run().call_run(&mut store).await;
         Ok(ended.map(|result| i32::from(result.is_err())))
     }
@@ -179,11 +201,11 @@ impl Command {
     ) -> Result<Ended> {
         let mut linker: ComponentLinker<State> = ComponentLinker::new(&self.engine);
         // Rust's standard library imports 0.2 in components of 0.3 too.
-        p2::add_to_linker_async(&mut linker).map_err(missing)?;
-        p3::add_to_linker(&mut linker).map_err(missing)?;
+        p2::add_to_linker_async(&mut linker).map_err(not_started)?;
+        p3::add_to_linker(&mut linker).map_err(not_started)?;
         let mut store = self.store(State::of_command(world::builder(invocation).build()));
         let command = p3::bindings::Command::instantiate_async(&mut store, component, &linker);
-        let command = command.await.map_err(missing)?;
+        let command = command.await.map_err(not_started)?;
         let ended = store
             .run_concurrent(async move |store| command.wasi_cli_run().call_run(store).await)
             .await
@@ -198,10 +220,10 @@ impl Command {
     }
 }
 
-/// How a command that could be started has ended: its code, or why it stopped.
+/// The end of a command that was started: its exit code, or the trap.
 type Ended = wasmtime::Result<i32>;
 
-/// Describes why a command could not be started.
-fn missing(error: wasmtime::Error) -> anyhow::Error {
+/// Returns the error of a command that could not be started.
+fn not_started(error: wasmtime::Error) -> anyhow::Error {
     anyhow!("the command does not start: {error:#}")
 }

@@ -1,4 +1,4 @@
-//! From a wasm file to a component that is ready to be instantiated, or to one line that says what is wrong with it.
+//! Loads a component: from a wasm file to something that can be instantiated, or to one line that says what is wrong.
 //!
 //! - [`exports`]: which handler the component exports, and what to do about a component of another kind
 //! - [`imports`]: functions that fail when they are called, for imports that this host lacks
@@ -6,23 +6,33 @@
 mod exports;
 mod imports;
 
-use crate::code::{COMPONENT, CORE_MODULE, Code};
+use crate::code::Code;
+use crate::engine::Engine;
+use crate::grants::Grants;
 use crate::state::State;
+use crate::wasm::{COMPONENT, CORE_MODULE};
 use anyhow::{Context, Result, anyhow, ensure};
 use exports::Handler;
 use std::path::Path;
 use std::time::Instant;
-use wasmtime::Engine;
-use wasmtime::component::{Component, InstancePre, Linker};
+use wasmtime::component::{self, InstancePre, Linker};
 use wasmtime_wasi_http::handler::ProxyPre;
 use wasmtime_wasi_http::{p2, p3};
 
-/// Loads the component at `path`, with the code that `code` gives.
-pub(crate) fn load(engine: &Engine, path: &Path, code: Code<'_>) -> Result<ProxyPre<State>> {
+/// A component with its grants, ready to be instantiated.
+pub(crate) struct Component {
+    pub(crate) engine: wasmtime::Engine,
+    pub(crate) service: ProxyPre<State>,
+    pub(crate) grants: Grants,
+}
+
+/// Loads the component at `path` with machine code from `code`.
+pub(crate) fn load(engine: &Engine, path: &Path, grants: Grants, code: &Code) -> Result<Component> {
     let wasm = std::fs::read(path)
         .with_context(|| format!("{}: cannot read the component", path.display()))?;
     check_header(&wasm).with_context(|| path.display().to_string())?;
     let component = compiled(engine, path, &wasm, code)?;
+    let engine = engine.wasmtime();
     let handler = handler(engine, &component).with_context(|| path.display().to_string())?;
     let linked = link(engine, path, &component).and_then(|linked| {
         Ok(match handler {
@@ -30,11 +40,16 @@ pub(crate) fn load(engine: &Engine, path: &Path, code: Code<'_>) -> Result<Proxy
             Handler::P3 => ProxyPre::P3(p3::bindings::ServicePre::new(linked)?),
         })
     });
-    linked.map_err(|error| {
+    let service = linked.map_err(|error| {
         anyhow!(
             "{}: the component imports or exports an interface in another form than this host's: {error:#}",
             path.display()
         )
+    })?;
+    Ok(Component {
+        engine: engine.clone(),
+        service,
+        grants,
     })
 }
 
@@ -47,7 +62,12 @@ fn check_header(wasm: &[u8]) -> Result<()> {
     Ok(())
 }
 
-fn compiled(engine: &Engine, path: &Path, wasm: &[u8], code: Code<'_>) -> Result<Component> {
+fn compiled(
+    engine: &Engine,
+    path: &Path,
+    wasm: &[u8],
+    code: &Code,
+) -> Result<component::Component> {
     let started = Instant::now();
     let (component, cached) = code
         .component(engine, wasm)
@@ -57,7 +77,7 @@ fn compiled(engine: &Engine, path: &Path, wasm: &[u8], code: Code<'_>) -> Result
     Ok(component)
 }
 
-fn handler(engine: &Engine, component: &Component) -> Result<Handler> {
+fn handler(engine: &wasmtime::Engine, component: &component::Component) -> Result<Handler> {
     let component_type = component.component_type();
     let exports: Vec<&str> = component_type
         .exports(engine)
@@ -67,9 +87,9 @@ fn handler(engine: &Engine, component: &Component) -> Result<Handler> {
 }
 
 fn link(
-    engine: &Engine,
+    engine: &wasmtime::Engine,
     path: &Path,
-    component: &Component,
+    component: &component::Component,
 ) -> wasmtime::Result<InstancePre<State>> {
     let mut linker = linker(engine)?;
     let missing = imports::define_missing(&mut linker, component)?;
@@ -83,10 +103,10 @@ fn link(
     linker.instantiate_pre(component)
 }
 
-/// Returns everything that this host has: WASI 0.2 and 0.3, whose sockets are denied by [`State`].
+/// Returns a linker with everything that this host has: WASI 0.2 and 0.3. [`State`] denies their sockets.
 ///
 /// A component of 0.3 gets 0.2 too, because the standard library of its language may import that.
-fn linker(engine: &Engine) -> wasmtime::Result<Linker<State>> {
+fn linker(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<State>> {
     let mut linker = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
     wasmtime_wasi::p3::add_to_linker(&mut linker)?;

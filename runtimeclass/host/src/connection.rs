@@ -1,11 +1,11 @@
-//! Connections: how many there are, what a client may take its time with, and how they end.
+//! Connections: their number, the time that a client has for each step, and their end.
 //!
-//! A client can hold a connection only by using it: the head of a request, the pause between two and a pause within
-//! a body have limits of their own, and a client that does not read its response is dropped. When all connections are
-//! taken, the one that has been idle longest is closed for a new client: a health probe is such a client, too.
+//! A client can hold a connection only by using it. The head of a request, the pause between two requests and a pause
+//! within a body have limits of their own, and a client that does not read its response is dropped. When all connections
+//! are taken, the one that has been idle longest is closed for a new client, such as a health probe.
 //!
 //! - [`idle`]: which connections are idle, and since when
-//! - [`stream`]: which HTTP a client speaks, and whether it takes what it is sent
+//! - [`stream`]: the HTTP version of a client, and whether it reads its responses
 //! - [`protocol`]: the limits of HTTP/1 and HTTP/2
 //! - [`serve`]: one connection from its first byte to its end
 //! - [`streams`]: the requests of one HTTP/2 connection, each with its own limit
@@ -21,8 +21,7 @@ mod streams;
 mod tests;
 
 use crate::answer::Answer;
-use crate::server::Service;
-use crate::settings::Limits;
+use crate::limits::Limits;
 use http::Request;
 use hyper::body::Incoming;
 use idle::{Activity, Idle, Patience};
@@ -35,19 +34,19 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 /// How long a client may leave its response unread.
 const WRITE_STALL: Duration = Duration::from_secs(30);
-/// How long accepting pauses after an error like "too many open files", which ends only when a connection does.
+/// How long accepting pauses after an error like "too many open files", which lasts until a connection ends.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// How often the log may say that all connections are taken.
+/// The shortest time between two log lines about all connections being taken.
 const FULL_INTERVAL: Duration = Duration::from_secs(60);
-/// How long a connection is still served when the server drains. A client whose next request is on its way while an
-/// idle connection is closed gets no answer; one that is answered with `connection: close` takes another connection.
+/// How long connections are still served when the server drains. If a connection is closed while a request is on its way,
+/// the client gets no answer; if the response has `connection: close`, the client opens another connection.
 const LINGER: Duration = Duration::from_secs(2);
 
 /// The open connections of a server.
@@ -73,7 +72,7 @@ impl Connections {
                 idle: limits.idle_timeout,
                 unread: WRITE_STALL,
             },
-            permits: Arc::new(Semaphore::new(limits.connections)),
+            permits: Arc::new(Semaphore::new(limits.max_connections())),
             stage: watch::Sender::new(Stage::Serving),
             tasks: JoinSet::new(),
             requests: InFlight::default(),
@@ -84,7 +83,7 @@ impl Connections {
         }
     }
 
-    /// Requests whose response is not out yet.
+    /// Returns the number of requests whose response is not sent yet.
     pub(crate) fn requests(&self) -> usize {
         self.requests.now()
     }
@@ -93,8 +92,8 @@ impl Connections {
         self.requests.clone()
     }
 
-    /// Lets every request in flight be answered and closes every connection: one that is in use with its next answer,
-    /// one that is idle after a while; and waits for all.
+    /// Waits until every request in flight is answered and every connection is closed. A connection in use closes with its
+    /// next response, an idle one after [`LINGER`].
     pub(crate) async fn finish(mut self) {
         self.closing.all.store(true, Ordering::Relaxed);
         self.stage.send_replace(Stage::Draining);
@@ -105,8 +104,8 @@ impl Connections {
         }
     }
 
-    /// Waits until there is room for one more connection, and makes some: by closing the one that has been idle
-    /// longest, or one that holds a request with its response.
+    /// Makes room for one more connection and waits for it. The connection that has been idle longest is closed, or one that
+    /// gets its response.
     async fn room(&self) -> OwnedSemaphorePermit {
         let mut permit = pin!(self.permits.clone().acquire_owned());
         let permit = loop {
@@ -124,23 +123,51 @@ impl Connections {
         permit.expect("the semaphore is never closed")
     }
 
-    fn open(
+    /// Accepts connections for ever, and serves each with `answer`. At most one more than allowed is accepted; it is served
+    /// when there is room. The others wait in the kernel.
+    pub(crate) async fn accept<F>(
         &mut self,
-        stream: TcpStream,
-        peer: SocketAddr,
-        service: &Arc<Service>,
-        permit: OwnedSemaphorePermit,
-    ) {
-        // Without it a response in two writes waits for the client's delayed acknowledgement: 40 ms.
-        let _ = stream.set_nodelay(true);
-        let service = service.clone();
-        self.serve(stream, peer, permit, move |request| {
-            let service = service.clone();
-            async move { service.answer(request, peer).await }
-        });
+        listener: &TcpListener,
+        answer: impl Fn(Request<Incoming>, SocketAddr) -> F + Clone + Send + 'static,
+    ) where
+        F: Future<Output = Answer> + Send + 'static,
+    {
+        let mut failing = false;
+        let mut logged: Option<Instant> = None;
+        loop {
+            let (stream, peer) = match listener.accept().await {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    if !std::mem::replace(&mut failing, true) {
+                        tracing::warn!(%error, "cannot accept connections; trying again");
+                    }
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                    continue;
+                }
+            };
+            failing = false;
+            let permit = match self.permits.clone().try_acquire_owned() {
+                Ok(permit) => permit,
+                Err(_) => {
+                    if logged.is_none_or(|at| at.elapsed() >= FULL_INTERVAL) {
+                        logged = Some(Instant::now());
+                        tracing::warn!(
+                            "all connections are taken; idle ones are closed for new clients (--max-connections)"
+                        );
+                    }
+                    self.room().await
+                }
+            };
+            // A socket of both families reports an IPv4 client as ::ffff:192.0.2.1.
+            let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+            // Otherwise the second write of a response waits 40 ms for the client's delayed acknowledgement.
+            let _ = stream.set_nodelay(true);
+            let answer = answer.clone();
+            self.serve(stream, peer, permit, move |request| answer(request, peer));
+        }
     }
 
-    /// Serves one connection, whatever it is made of, until it ends.
+    /// Serves one connection on any kind of stream until it ends.
     fn serve<F>(
         &mut self,
         stream: impl AsyncRead + AsyncWrite + Send + 'static,
@@ -173,50 +200,11 @@ impl Connections {
             }
             drop(permit);
         });
-        // The results of those that have ended.
+        // Drops the results of connections that have ended.
         while self.tasks.try_join_next().is_some() {}
     }
 }
 
 async fn ended(tasks: &mut JoinSet<()>) {
     while tasks.join_next().await.is_some() {}
-}
-
-/// Accepts connections for ever. At most one more than allowed is accepted, and served when there is room for it: the
-/// rest wait in the kernel.
-pub(crate) async fn accept(
-    listener: &TcpListener,
-    connections: &mut Connections,
-    service: &Arc<Service>,
-) {
-    let mut failing = false;
-    let mut logged: Option<Instant> = None;
-    loop {
-        let (stream, peer) = match listener.accept().await {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                if !std::mem::replace(&mut failing, true) {
-                    tracing::warn!(%error, "cannot accept connections; trying again");
-                }
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-                continue;
-            }
-        };
-        failing = false;
-        let permit = match connections.permits.clone().try_acquire_owned() {
-            Ok(permit) => permit,
-            Err(_) => {
-                if logged.is_none_or(|at| at.elapsed() >= FULL_INTERVAL) {
-                    logged = Some(Instant::now());
-                    tracing::warn!(
-                        "all connections are taken; idle ones are closed for new clients (--max-connections)"
-                    );
-                }
-                connections.room().await
-            }
-        };
-        // A socket of both families reports an IPv4 client as ::ffff:192.0.2.1.
-        let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
-        connections.open(stream, peer, service, permit);
-    }
 }

@@ -4,10 +4,10 @@
 //! file calls would fail with a plain I/O error, because WASI has no better one: many idle clients would look like a
 //! broken disk to the component. So the host refuses to start unless there is room for both.
 //!
-//! Separate from [`crate::serve`], because the limit applies to the whole process: the process's owner calls
-//! [`make_room`] before it serves. The command does.
+//! The limit applies to the whole process, so a caller of the library can keep it: see
+//! [`HostBuilder::keep_open_files_limit`](crate::HostBuilder::keep_open_files_limit).
 
-use crate::guest::FILE_THREADS;
+use crate::limits::{DEFAULT_CONNECTIONS, FILE_THREADS};
 use anyhow::{Result, ensure};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -17,24 +17,23 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 /// - 64 for the host, which uses about 20: standard streams, listener, pollers, compiled code, preopened directories
 ///
 /// A component that keeps more files open may still get descriptors, because the limit is raised to its maximum.
-pub const RESERVE: u64 = 2 * FILE_THREADS as u64 + 64 + 64;
+const RESERVE: u64 = 2 * FILE_THREADS as u64 + 64 + 64;
 
-/// Raises the process's limit of open files to its maximum. Fails unless `connections` fit, and returns them.
+/// Raises the process's limit of open files to its maximum, and returns the number of connections: `wanted`, or an error
+/// if they do not fit; by default 1024, or fewer if fewer fit.
 ///
 /// The default limit is low because of programs that use `select`, which only handles descriptors below 1024. The host
 /// does not use it, and starts no program that would inherit the limit.
-pub fn make_room(connections: usize) -> Result<usize> {
-    check(connections as u64, raise())?;
-    Ok(connections)
-}
-
-/// Raises the limit like [`make_room`], but returns fewer connections if only fewer fit. Suited to a default.
-pub fn make_room_up_to(connections: usize) -> Result<usize> {
+pub(crate) fn make_room(wanted: Option<usize>) -> Result<usize> {
     let limit = raise();
+    if let Some(connections) = wanted {
+        check(connections as u64, limit)?;
+        return Ok(connections);
+    }
     let fitting = usize::try_from(limit.saturating_sub(RESERVE)).unwrap_or(usize::MAX);
-    let fewer = connections.min(fitting.max(1));
+    let fewer = DEFAULT_CONNECTIONS.min(fitting.max(1));
     check(fewer as u64, limit)?;
-    if fewer < connections {
+    if fewer < DEFAULT_CONNECTIONS {
         tracing::info!(
             max_connections = fewer,
             open_files = limit,

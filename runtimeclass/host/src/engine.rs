@@ -1,82 +1,171 @@
-//! The one way this host configures wasmtime, and the clock that lets it interrupt a component.
+//! The one configuration of wasmtime that this host uses, and the clock that interrupts a component.
 //!
-//! The configuration shapes the compiled code: whoever compiles ahead of time (an image build, the shim) must use
-//! [`engine`] too, and [`crate::cache`] makes it part of an entry's name.
+//! The configuration shapes the compiled code. So code comes only from an [`Engine`] or a [`Compiler`] of this module,
+//! as [`MachineCode`], and [`crate::cache`] makes the configuration part of an entry's name.
 
-use crate::settings::MemoryLimit;
+use crate::error::{Error, OrError};
+use crate::limits::MemoryLimit;
+use crate::wasm::CORE_MODULE;
 use anyhow::{Result, anyhow};
 use rustix::process::{Resource, getrlimit};
 use std::sync::mpsc;
 use std::time::Duration;
-use wasmtime::{Config, Engine};
+use wasmtime::Config;
 
-/// Bytes after a memory that are never accessible: an access of a field needs no check of its own below them.
+/// Bytes after a memory that are never accessible. An access at an offset below this needs no bounds check of its own.
 const GUARD: u64 = 64 << 10;
 
-/// Returns an engine for components that can be interrupted.
-pub fn engine() -> Result<Engine> {
-    set_up(&config())
-}
+/// Runs components and commands, and compiles them.
+#[derive(Clone)]
+pub struct Engine(wasmtime::Engine);
 
-/// Returns an engine for instances that may have so much memory.
-///
-/// By default wasmtime reserves 4 GiB of address space for each memory, so that no access needs a check of bounds; a
-/// visit costs a twentieth less processor time by that. If the process's address space is limited (`ulimit -v`), each
-/// instance reserves what it may have instead. With less, a memory that grows would be copied to a larger place, and
-/// would be there twice while it is: that could be more than a container may have.
-pub fn engine_for(memory: MemoryLimit) -> Result<Engine> {
-    let mut config = config();
-    if getrlimit(Resource::As).current.is_some() {
-        config.memory_reservation(0);
-        config.memory_reservation_for_growth(memory.highest() as u64);
-        config.memory_guard_size(GUARD);
+impl Engine {
+    /// Returns an engine whose components can be interrupted.
+    ///
+    /// # Errors
+    /// When wasmtime cannot be set up.
+    pub fn new() -> Result<Self, Error> {
+        set_up(&config()).or_error(Error::Setup).map(Self)
     }
-    set_up(&config)
+
+    /// Returns an engine for instances with this limit of memory.
+    ///
+    /// By default wasmtime reserves 4 GiB of address space for each memory, so that no access needs a bounds check; that
+    /// saves a twentieth of a visit's processor time. If the process's address space is limited (`ulimit -v`), an
+    /// instance reserves its limit instead. A smaller reservation would be copied when the memory grows, and both copies
+    /// would exist for a moment: possibly more than a container may have.
+    pub(crate) fn for_memory(limit: MemoryLimit) -> Result<Self> {
+        let mut config = config();
+        if getrlimit(Resource::As).current.is_some() {
+            config.memory_reservation(0);
+            config.memory_reservation_for_growth(limit.highest() as u64);
+            config.memory_guard_size(GUARD);
+        }
+        set_up(&config).map(Self)
+    }
+
+    /// Compiles `wasm`, a component or a core module.
+    ///
+    /// # Errors
+    /// When `wasm` is neither.
+    pub fn compile(&self, wasm: &[u8]) -> Result<MachineCode, Error> {
+        compile(&self.0, wasm)
+    }
+
+    /// Checks that this engine can run a component's code.
+    ///
+    /// # Errors
+    /// When the code was compiled for another processor or another configuration.
+    pub fn check(&self, code: &MachineCode) -> Result<(), Error> {
+        // SAFETY: the bytes are the unchanged result of this process's compiler.
+        let component = unsafe { wasmtime::component::Component::deserialize(&self.0, &code.0) };
+        component
+            .map_err(|error| anyhow!("the engine cannot load the code: {error:#}"))
+            .or_error(Error::Cache)
+            .map(drop)
+    }
+
+    /// Returns wasmtime's engine.
+    pub(crate) fn wasmtime(&self) -> &wasmtime::Engine {
+        &self.0
+    }
 }
 
-/// Returns an engine that compiles ahead of time what the engines of [`engine`] run, for all processors of this target
-/// triple and not only for this machine's. It leaves out what only describes the code: the positions in the wasm that a
-/// backtrace names, and the tables for native unwinders, a ninth of the code together. Wasmtime itself needs neither.
-pub fn compiler_for(triple: &str) -> Result<Engine> {
-    let mut config = config();
-    config
-        .target(triple)
-        .map_err(|error| anyhow!("{triple}: no such target: {error:#}"))?;
-    config.generate_address_map(false);
-    config.native_unwind_info(false);
-    // These need the addresses.
-    config.wasm_backtrace_max_frames(None);
-    set_up(&config)
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine").finish_non_exhaustive()
+    }
 }
 
-fn set_up(config: &Config) -> Result<Engine> {
-    Engine::new(config).map_err(|error| anyhow!("set up wasmtime: {error:#}"))
+/// Compiles ahead of time for other machines.
+pub struct Compiler(wasmtime::Engine);
+
+impl Compiler {
+    /// Returns a compiler whose code an [`Engine`] runs on every processor of this target triple.
+    ///
+    /// The code lacks what only describes it: the positions in the wasm that a backtrace names, and the tables for native
+    /// unwinders. Together they are a ninth of the code, and wasmtime needs neither.
+    ///
+    /// # Errors
+    /// When wasmtime has no such target.
+    pub fn for_target(triple: &str) -> Result<Self, Error> {
+        let mut config = config();
+        config
+            .target(triple)
+            .map_err(|error| anyhow!("{triple}: no such target: {error:#}"))
+            .or_error(Error::Setup)?;
+        config.generate_address_map(false);
+        config.native_unwind_info(false);
+        // A backtrace needs the addresses.
+        config.wasm_backtrace_max_frames(None);
+        set_up(&config).or_error(Error::Setup).map(Self)
+    }
+
+    /// Compiles `wasm`, a component or a core module.
+    ///
+    /// # Errors
+    /// When `wasm` is neither.
+    pub fn compile(&self, wasm: &[u8]) -> Result<MachineCode, Error> {
+        compile(&self.0, wasm)
+    }
+}
+
+impl std::fmt::Debug for Compiler {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Compiler").finish_non_exhaustive()
+    }
+}
+
+/// Compiled code, for [`Cache::keep`](crate::cache::Cache::keep).
+#[derive(Debug)]
+pub struct MachineCode(Vec<u8>);
+
+impl MachineCode {
+    /// Returns the bytes.
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.0
+    }
+}
+
+fn compile(engine: &wasmtime::Engine, wasm: &[u8]) -> Result<MachineCode, Error> {
+    let code = if wasm.starts_with(CORE_MODULE) {
+        let code = engine.precompile_module(wasm);
+        code.map_err(|error| anyhow!("not a valid module: {error:#}"))
+    } else {
+        let code = engine.precompile_component(wasm);
+        code.map_err(|error| anyhow!("not a valid component: {error:#}"))
+    };
+    code.or_error(Error::Component).map(MachineCode)
+}
+
+fn set_up(config: &Config) -> Result<wasmtime::Engine> {
+    wasmtime::Engine::new(config).map_err(|error| anyhow!("cannot set up wasmtime: {error:#}"))
 }
 
 fn config() -> Config {
     let mut config = Config::new();
     config.wasm_component_model_async(true);
     config.epoch_interruption(true);
-    // There is one instance, and its first copy of its data is small: to map it from the code's file gains nothing.
+    // There is one instance, and the first copy of its data is small: mapping the data from the code's file saves nothing.
     config.memory_init_cow(false);
     config
 }
 
-/// How often the time limit is looked at: late by a twentieth of it, but neither so often that it costs nor so
-/// seldom that a short limit is missed.
+/// Returns the time between two checks of a time limit: a twentieth of the limit, within bounds. More often would cost
+/// processor time, less often would miss a short limit.
 pub(crate) fn tick(limit: Duration) -> Duration {
     (limit / 20).clamp(Duration::from_millis(10), Duration::from_millis(500))
 }
 
-/// Advances the engine's epoch at every tick until it is dropped. A thread, not a timer of the runtime that a
-/// component runs on: a component that computes for ever never lets that runtime's timers run.
+/// Advances the engine's epoch at every tick until it is dropped. It is a thread because a component that computes for
+/// ever never lets the timers of its runtime run.
 #[derive(Debug)]
 pub(crate) struct Ticker {
     _stop: mpsc::Sender<()>,
 }
 
 impl Ticker {
-    pub(crate) fn start(engine: &Engine, every: Duration) -> std::io::Result<Self> {
+    pub(crate) fn start(engine: &wasmtime::Engine, every: Duration) -> std::io::Result<Self> {
         let (stop, stopped) = mpsc::channel::<()>();
         let engine = engine.clone();
         std::thread::Builder::new()

@@ -1,31 +1,37 @@
-//! The component as the server sees it: requests go in, responses come out, and whatever dies meanwhile is replaced.
+//! A component as the server sees it: requests go in, and responses come out. An instance that dies is replaced.
 //!
-//! - [`worker`]: the threads that run instances, one after the other
+//! - [`job`]: a request on its way to an instance
+//! - [`worker`]: the threads that run instances, one instance after the other on each
+//! - [`instance`]: one instance of WASI 0.3, answering everything it is sent at once
+//! - [`single`]: instances of WASI 0.2, one for each request
 
+mod instance;
+mod job;
+mod single;
 mod worker;
 
-use crate::answer::Answer;
-use crate::app::Component;
+use crate::answer::{self, Answer};
 use crate::body::RequestBody;
-use crate::instance::Job;
+use crate::component::Component;
+use crate::limits::Limits;
 use crate::memory::Budget;
 use crate::response::{self, Named};
-use crate::settings::Limits;
 use crate::watch::{Death, GRACE, Progress, Watch};
 use anyhow::Result;
 use futures::channel::oneshot;
 use http::StatusCode;
 use http_body_util::{BodyExt, Empty};
 use hyper::body::{Body as _, Incoming};
+use job::Job;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use wasmtime_wasi_http::WasiBody;
 use wasmtime_wasi_http::handler::Response;
 
-pub(crate) use worker::{Ended, FILE_THREADS, Shared};
+pub(crate) use worker::Ended;
 
-/// Sends requests to the component. When every clone is gone the component finishes and ends.
+/// Sends requests to one component. The component finishes and ends when every clone is dropped.
 #[derive(Clone)]
 pub(crate) struct Guest {
     jobs: mpsc::Sender<Job>,
@@ -33,25 +39,25 @@ pub(crate) struct Guest {
     body_limit: Duration,
 }
 
-/// What became of a request.
+/// The outcome of a request.
 enum Outcome {
     Answered(Response),
-    /// The component, or the host for it, refused to answer.
+    /// The component returned an error, or the host did in its place.
     Refused(wasmtime::Error),
-    /// The instance that had it died.
+    /// Its instance died.
     Lost,
-    /// Its time was over.
+    /// Its time ran out.
     Overdue,
 }
 
 impl Guest {
-    /// Starts the component's threads and its first instance; an error when that does not start.
+    /// Starts the component's threads and its first instance. Fails if that instance does not start.
     pub(crate) async fn start(
         component: Arc<Component>,
         limits: &Limits,
         budget: Arc<Budget>,
     ) -> Result<(Self, Ended)> {
-        let (jobs, received) = mpsc::channel(limits.connections);
+        let (jobs, received) = mpsc::channel(limits.max_connections());
         let watch = Arc::new(Watch::new(limits.request_timeout));
         let ended = worker::start(component, limits, budget, &watch, received).await?;
         let guest = Self {
@@ -62,13 +68,13 @@ impl Guest {
         Ok((guest, ended))
     }
 
-    /// Stops the component with whatever it still does.
+    /// Returns a function that stops the component with all its work.
     pub(crate) fn abandon(&self) -> impl FnOnce() + use<> {
         let watch = self.watch.clone();
         move || watch.abandon()
     }
 
-    /// Has the component answer a request, or says why it did not.
+    /// Returns the component's response to a request, or a response with the reason why there is none.
     pub(crate) async fn call(&self, head: http::request::Parts, body: Option<Incoming>) -> Answer {
         let named = Named::new(&head);
         let ticket = self.watch.register();
@@ -93,7 +99,7 @@ impl Guest {
         match outcome {
             Outcome::Answered(response) => {
                 match response::checked(response, life.clone(), named.clone()).await {
-                    Ok(answer) => answer,
+                    Ok(response) => answer::of_component(response),
                     Err(error) => {
                         named.invalid(&error);
                         failed()
@@ -119,8 +125,8 @@ impl Guest {
         }
     }
 
-    /// Waits until the request is answered, or its time is over. One that waits for an instance has a moment longer: the
-    /// instance before is stopped first.
+    /// Waits until the request is answered or its time runs out. A request that waits for an instance has a moment longer,
+    /// because the instance before it is stopped first.
     async fn outcome(
         &self,
         mut replied: oneshot::Receiver<wasmtime::Result<Response>>,
@@ -136,7 +142,7 @@ impl Guest {
             if end <= now {
                 return Outcome::Overdue;
             }
-            // An instance may take it meanwhile, which starts its time anew.
+            // If an instance takes the request meanwhile, its time starts again.
             let next = if limit > now { limit } else { end };
             match tokio::time::timeout_at(next.into(), &mut replied).await {
                 Ok(Ok(Ok(response))) => return Outcome::Answered(response),
@@ -148,7 +154,7 @@ impl Guest {
     }
 }
 
-/// The response to a request whose instance died.
+/// Returns the response to a request whose instance died.
 fn lost(death: Option<Death>) -> Answer {
     match death {
         Some(Death::Overdue) => overdue(),
@@ -158,23 +164,19 @@ fn lost(death: Option<Death>) -> Answer {
 }
 
 fn failed() -> Answer {
-    refuse(
+    answer::line(
         StatusCode::INTERNAL_SERVER_ERROR,
         "the component failed; see the log",
     )
 }
 
 fn overdue() -> Answer {
-    refuse(
+    answer::line(
         StatusCode::GATEWAY_TIMEOUT,
         "the component took longer than the time limit; see the log",
     )
 }
 
 fn unavailable(line: &str) -> Answer {
-    refuse(StatusCode::SERVICE_UNAVAILABLE, line)
-}
-
-fn refuse(status: StatusCode, line: &str) -> Answer {
-    crate::answer::line(status, line)
+    answer::line(StatusCode::SERVICE_UNAVAILABLE, line)
 }

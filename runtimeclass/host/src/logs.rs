@@ -1,5 +1,6 @@
 //! The command's log: one line per event on stderr, for people or as JSON. The library only emits events.
 
+use crate::error::{Error, OrError};
 use anyhow::{Context, Result, anyhow};
 use std::io::IsTerminal;
 use tracing_subscriber::Layer;
@@ -8,7 +9,8 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 /// The format of log lines.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 pub enum Format {
     /// For people, with colours on a terminal
     Human,
@@ -24,10 +26,17 @@ const DEFAULT: &str = "info,wasmtime_wasi_http=error";
 ///
 /// The filter is [`Targets`], which selects by target and level. `EnvFilter` also selects by span and field, and the
 /// regular expressions that it needs for that take 20 s to compile on two cores.
-pub fn install(format: Format) -> Result<()> {
+///
+/// # Errors
+/// If `RUST_LOG` is malformed, or the process has a logger.
+pub fn install(format: Format) -> Result<(), Error> {
+    subscribe(format).or_error(Error::Setup)
+}
+
+fn subscribe(format: Format) -> Result<()> {
     let filter: Targets = match std::env::var("RUST_LOG") {
         Ok(directives) => directives.parse().with_context(|| format!(
-            "RUST_LOG={directives:?} is not a log filter: try \"info\" or \"preopen_host=debug\""
+            "RUST_LOG={directives:?} is not a log filter: use for example \"info\" or \"preopen_host=debug\""
         ))?,
         Err(_) => DEFAULT.parse().context("the default log filter")?,
     };

@@ -1,9 +1,9 @@
-//! The command `preopen`: see `preopen_host::cli`.
+//! The command `preopen`. Its code is in `preopen_host::cli`.
 
 use std::process::ExitCode;
 
-/// Requests are made on one thread and dropped on another, which glibc's allocator answers by growing and shrinking
-/// its arenas, a system call for almost every request.
+/// A request is allocated on one thread and freed on another. glibc's allocator then grows and shrinks its arenas, with a
+/// system call for almost every request.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -31,6 +31,7 @@ mod documented;
 #[path = "manifest/tests.rs"]
 mod tests;
 
+use crate::error::{Error, OrError};
 use crate::route::Route;
 use crate::variables::{self, Declared, Template};
 use anyhow::{Context, Result};
@@ -42,11 +43,12 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use text::ManifestText;
 
-pub use components::check_variable;
-pub use triggers::RESERVED;
+pub(crate) use components::check_variable;
+pub(crate) use triggers::RESERVED;
 
 /// A manifest's routes and components.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Manifest {
     /// The path of the manifest.
     pub path: PathBuf,
@@ -64,6 +66,7 @@ pub struct Manifest {
 
 /// A route and its target.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Endpoint {
     /// The route.
     pub route: Route,
@@ -82,6 +85,7 @@ pub enum Target {
 
 /// A component: its wasm, what it sees and what it may do.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Component {
     /// Its name in the manifest.
     pub name: String,
@@ -100,6 +104,7 @@ pub struct Component {
 /// One entry of `files`.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Mount {
     /// The directory as written, relative to the manifest's directory.
     pub source: String,
@@ -109,6 +114,7 @@ pub struct Mount {
 
 /// One entry of `allowed_outbound_hosts`. Filled with the values of its variables, it is a pattern.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct OutboundHost {
     /// The entry.
     pub template: Template,
@@ -118,14 +124,25 @@ pub struct OutboundHost {
 
 impl Manifest {
     /// Reads the manifest at `path`.
-    pub fn read(path: &Path) -> Result<Self> {
+    ///
+    /// # Errors
+    /// If the file cannot be read, or its text is refused.
+    pub fn read(path: &Path) -> Result<Self, Error> {
         let text = std::fs::read_to_string(path)
-            .with_context(|| format!("{}: cannot read the manifest", path.display()))?;
+            .with_context(|| format!("{}: cannot read the manifest", path.display()))
+            .or_error(Error::Manifest)?;
         Self::parse(path, &text)
     }
 
     /// Parses a manifest's text. Errors name `path`, and relative paths start at its directory.
-    pub fn parse(path: &Path, text: &str) -> Result<Self> {
+    ///
+    /// # Errors
+    /// If the text is malformed, or needs something that this host does not have.
+    pub fn parse(path: &Path, text: &str) -> Result<Self, Error> {
+        Self::parse_text(path, text).or_error(Error::Manifest)
+    }
+
+    fn parse_text(path: &Path, text: &str) -> Result<Self> {
         let manifest = ManifestText { path, text };
         let syntax = |error: toml::de::Error| {
             let at = error.span().map_or(0, |span| span.start);

@@ -1,12 +1,12 @@
-//! The memory of an application's instances: one budget for all of them.
+//! One budget of memory for all instances of an application.
 
-use crate::settings::MemoryLimit;
+use crate::limits::MemoryLimit;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::Notify;
 use wasmtime::{ResourceLimiter, format_err};
 
-/// What all instances of an application may have together.
+/// The memory that all instances of an application may have together.
 #[derive(Debug)]
 pub(crate) struct Budget {
     limit: MemoryLimit,
@@ -24,7 +24,7 @@ impl Budget {
         })
     }
 
-    /// Returns the part of the budget that one instance takes; it is given back when it is dropped.
+    /// Returns an instance's share of the budget. It is given back when it is dropped.
     pub(crate) fn share(self: &Arc<Self>) -> Memory {
         Memory {
             budget: self.clone(),
@@ -32,7 +32,7 @@ impl Budget {
         }
     }
 
-    /// Waits until an instance gives memory back. `None` when no instance has any, so that none will.
+    /// Waits until an instance gives memory back. Returns `None` if no instance has any.
     pub(crate) async fn more(&self) -> Option<()> {
         let released = self.released.notified();
         if self.used.load(Ordering::Acquire) == 0 {
@@ -43,8 +43,8 @@ impl Budget {
     }
 }
 
-/// Counts the memory of one instance over all its linear memories and tables. Growing beyond the budget traps instead
-/// of failing softly, for then the log says that it was the limit, and not whatever the component does without memory.
+/// The memory of one instance, over all its linear memories and tables. Growing beyond the budget traps, so that the log
+/// names the limit. If growing only failed, the log would show how the component misbehaves without memory.
 #[derive(Debug)]
 pub(crate) struct Memory {
     budget: Arc<Budget>,
@@ -54,7 +54,7 @@ pub(crate) struct Memory {
 impl Memory {
     fn grow(&mut self, more: usize) -> wasmtime::Result<bool> {
         let budget = &self.budget;
-        // Read each time: the limit of a container may change while it runs.
+        // Read each time, because the limit of a container may change while it runs.
         let limit = budget.limit.bytes();
         let within = |used: usize| used.checked_add(more).filter(|wanted| *wanted <= limit);
         match budget
@@ -73,7 +73,7 @@ impl Memory {
                     _ => format!(" beside {others} of other instances"),
                 };
                 Err(format_err!(
-                    "the component asked for {wanted} bytes of memory{beside}, its limit is {limit} ({})",
+                    "the component needs {wanted} bytes of memory{beside}, but its limit is {limit} ({})",
                     budget.limit.source()
                 ))
             }

@@ -50,7 +50,7 @@ enum Ports {
 
 impl Allowed {
     /// Adds a pattern like `https://example.com`, `http://*.example.com:8080`, `http://10.0.0.0/8:*` or `*://*:*`.
-    pub fn add(&mut self, pattern: &str) -> Result<()> {
+    pub(crate) fn add(&mut self, pattern: &str) -> Result<()> {
         let parsed = Pattern::parse(pattern.trim())
             .map_err(|error| anyhow!("the outbound host {pattern:?} is not supported: {error}"));
         self.patterns.push(parsed?);

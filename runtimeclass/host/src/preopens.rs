@@ -16,15 +16,18 @@ use std::path::{Path, PathBuf};
 
 /// A directory of this machine, and its path in the component.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Preopen {
+pub(crate) struct Preopen {
     /// The path on this machine.
-    pub host: PathBuf,
+    pub(crate) host: PathBuf,
     /// The path in the component.
-    pub guest: String,
+    pub(crate) guest: String,
 }
 
 /// Fails if one of `sources` is not a source of the manifest's `files`.
-pub fn check_sources(manifest: &Manifest, sources: &BTreeMap<String, PathBuf>) -> Result<()> {
+pub(crate) fn check_sources(
+    manifest: &Manifest,
+    sources: &BTreeMap<String, PathBuf>,
+) -> Result<()> {
     let mounts = manifest.components.iter().flat_map(|it| &it.files);
     let missing = |source: &&String| !mounts.clone().any(|mount| mount.source == **source);
     if let Some(source) = sources.keys().find(missing) {
@@ -38,7 +41,7 @@ pub fn check_sources(manifest: &Manifest, sources: &BTreeMap<String, PathBuf>) -
 
 /// Finds the directory of every entry of a component's `files`. Relative paths start at the directory of the manifest
 /// at `path`. `sources` maps sources of the manifest to other directories. Creates nothing.
-pub fn find(
+pub(crate) fn find(
     path: &Path,
     component: &Component,
     sources: &BTreeMap<String, PathBuf>,

@@ -6,14 +6,12 @@
 //! A body whose instance died ends with an error. Otherwise a client could not distinguish a torn response from a
 //! complete one unless its head has a length.
 
-use crate::answer::Answer;
 use crate::watch::Life;
 use bytes::Bytes;
 use futures::FutureExt;
 use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, Method, StatusCode, Uri, response};
 use http_body::{Body, Frame, SizeHint};
-use http_body_util::Either;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -63,7 +61,7 @@ pub(crate) async fn checked(
     response: Response,
     life: Arc<Life>,
     request: Named,
-) -> Result<Answer, String> {
+) -> Result<http::Response<ResponseBody>, String> {
     let (head, body) = response.into_parts();
     let length = length(&head, &request.method)?;
     let mut body = ResponseBody {
@@ -87,7 +85,7 @@ pub(crate) async fn checked(
         }
         body.first = Some(first);
     }
-    Ok(Answer::from_parts(head, Either::Left(body)))
+    Ok(http::Response::from_parts(head, body))
 }
 
 /// Returns the length that the body must have, if the head declares one.
@@ -270,7 +268,7 @@ mod tests {
     }
 
     /// Checks a response of two pieces with one byte more than its declared length.
-    async fn checked_too_long(pause: Duration) -> Result<Answer, String> {
+    async fn checked_too_long(pause: Duration) -> Result<http::Response<ResponseBody>, String> {
         let pieces = futures::stream::iter(["five.", "six..."]);
         let pieces = futures::StreamExt::then(pieces, move |piece| async move {
             tokio::time::sleep(pause).await;
@@ -297,8 +295,7 @@ mod tests {
         let answer = checked_too_long(2 * READ_AHEAD).await;
         let body = answer.expect("the head is sent first").into_body();
         let error = body.collect().await.expect_err("one byte too many");
-        let error = error.downcast_ref::<Error>();
-        let too_long = matches!(error, Some(Error::HttpResponseBodySize(None)));
+        let too_long = matches!(error, Error::HttpResponseBodySize(None));
         assert!(too_long, "{error:?}");
     }
 }

@@ -41,7 +41,7 @@ pub struct Captures<'p> {
 
 impl Route {
     /// Parses a route in the manifest's syntax.
-    pub fn parse(written: &str) -> Result<Self> {
+    pub(crate) fn parse(written: &str) -> Result<Self> {
         let mut route = Self {
             written: written.to_owned(),
             parts: Vec::new(),

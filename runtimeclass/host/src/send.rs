@@ -8,7 +8,7 @@ mod exchange;
 
 pub(crate) use caller::Caller;
 
-use crate::app::Component;
+use crate::grants::Grants;
 use crate::outbound::Allowed;
 use crate::trust::Trust;
 use exchange::{Deadline, Exchange};
@@ -31,11 +31,11 @@ pub(crate) struct Outbound {
 }
 
 impl Outbound {
-    /// Returns the sender for an instance of `component`. `caller` identifies the request that the component handles.
-    pub(crate) fn new(component: &Component, limit: Duration, caller: Caller) -> Self {
+    /// Returns the sender for an instance with these grants. `caller` identifies the request that the component handles.
+    pub(crate) fn new(grants: &Grants, limit: Duration, caller: Caller) -> Self {
         Self {
-            allowed: component.outbound.clone(),
-            trust: component.trust.clone(),
+            allowed: grants.outbound.clone(),
+            trust: grants.trust.clone(),
             limit,
             caller,
         }

@@ -1,11 +1,11 @@
-//! What one instance of a component owns on the host's side: its WASI world, its permissions, its memory ceiling.
+//! The host's side of one instance: its WASI world, its outbound requests and its share of memory.
 
-use crate::app::Component;
+use crate::grants::Grants;
+use crate::limits::MemoryLimit;
 use crate::memory::{Budget, Memory};
 use crate::preopens;
 use crate::send::Outbound;
-use crate::settings::MemoryLimit;
-use crate::variable_interfaces::ComponentVariables;
+use crate::variable_interfaces::{ComponentVariables, VariablesView};
 use anyhow::{Result, anyhow};
 use std::sync::Arc;
 use wasmtime_wasi::{FsPerms, ResourceTable, WasiCtx, WasiCtxView, WasiView};
@@ -16,42 +16,39 @@ pub(crate) struct State {
     wasi: WasiCtx,
     http: WasiHttpCtx,
     outbound: Outbound,
-    pub(crate) variables: ComponentVariables,
+    variables: ComponentVariables,
     table: ResourceTable,
     pub(crate) memory: Memory,
 }
 
 impl State {
-    /// A fresh world: the preopened directories, the environment, stdout and stderr; no sockets, nothing inherited.
-    pub(crate) fn new(
-        component: &Component,
-        budget: &Arc<Budget>,
-        outbound: Outbound,
-    ) -> Result<Self> {
+    /// Returns a fresh world: the preopened directories, the environment, stdout and stderr. It has no sockets, and inherits
+    /// nothing else from this process.
+    pub(crate) fn new(grants: &Grants, budget: &Arc<Budget>, outbound: Outbound) -> Result<Self> {
         let mut wasi = WasiCtx::builder();
         wasi.inherit_stdout()
             .inherit_stderr()
             .allow_tcp(false)
             .allow_udp(false);
-        for (name, value) in &component.environment {
+        for (name, value) in &grants.environment {
             wasi.env(name, value);
         }
-        preopens::check(&component.preopens)?;
-        for preopen in &component.preopens {
-            // Always asked for: a read-only mount is the kernel's to enforce.
+        preopens::check(&grants.preopens)?;
+        for preopen in &grants.preopens {
+            // Always writable here, because the kernel enforces read-only mounts.
             wasi.preopened_dir(&preopen.host, &preopen.guest, FsPerms::ReadWrite)
                 .map_err(|error| {
                     anyhow!("{}: open the directory: {error:#}", preopen.host.display())
                 })?;
         }
         Ok(Self {
-            variables: component.variables.clone(),
+            variables: grants.variables.clone(),
             ..Self::of(wasi.build(), outbound, budget.share())
         })
     }
 
-    /// Returns the state of a command: no requests, no memory ceiling of its own. Commands share this type with served
-    /// components because each type of state has its own copy of all of WASI in the binary.
+    /// Returns the state of a command: no outbound requests through the host, and no memory limit of its own. Commands share
+    /// this type with served components because the binary has a copy of all of WASI for each type of state.
     pub(crate) fn of_command(wasi: WasiCtx) -> Self {
         let unlimited = Budget::new(MemoryLimit::Fixed(usize::MAX));
         Self::of(wasi, Outbound::none(), unlimited.share())
@@ -75,6 +72,12 @@ impl WasiView for State {
             ctx: &mut self.wasi,
             table: &mut self.table,
         }
+    }
+}
+
+impl VariablesView for State {
+    fn variables(&self) -> &ComponentVariables {
+        &self.variables
     }
 }
 

@@ -16,6 +16,7 @@ use tokio_rustls::client::TlsStream;
 
 /// The sources of certificate authorities.
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct Authorities {
     /// PEM files of certificates that are trusted in addition.
     pub more: Vec<PathBuf>,

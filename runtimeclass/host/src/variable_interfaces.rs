@@ -2,7 +2,6 @@
 //!
 //! The functions are bound by hand, which takes less code than generated bindings for three almost equal interfaces.
 
-use crate::state::State;
 use crate::variables::check_name;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -76,18 +75,24 @@ impl ComponentVariables {
     }
 }
 
+/// The data of a store whose component has variables.
+pub(crate) trait VariablesView: Send + 'static {
+    /// Returns the component's variables.
+    fn variables(&self) -> &ComponentVariables;
+}
+
 /// Adds the interfaces to `linker`.
-pub(crate) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> {
+pub(crate) fn add_to_linker<T: VariablesView>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
     linker.instance(SPIN_2)?.func_wrap(
         "get",
-        |store: StoreContextMut<'_, State>, (name,): (String,)| {
-            Ok((store.data().variables.get(&name),))
+        |store: StoreContextMut<'_, T>, (name,): (String,)| {
+            Ok((store.data().variables().get(&name),))
         },
     )?;
     linker.instance(SPIN_3)?.func_wrap_concurrent(
         "get",
-        |accessor: &Accessor<State>, (name,): (String,)| {
-            let value = accessor.with(|mut access| access.data_mut().variables.get(&name));
+        |accessor: &Accessor<T>, (name,): (String,)| {
+            let value = accessor.with(|mut access| access.data_mut().variables().get(&name));
             Box::pin(std::future::ready(Ok((value,))))
         },
     )?;
@@ -95,13 +100,13 @@ pub(crate) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> 
         let mut store = linker.instance(name)?;
         store.func_wrap(
             "get",
-            |store: StoreContextMut<'_, State>, (name,): (String,)| {
-                let value = store.data().variables.get(&name).ok();
+            |store: StoreContextMut<'_, T>, (name,): (String,)| {
+                let value = store.data().variables().get(&name).ok();
                 Ok((Ok::<_, StoreError>(value),))
             },
         )?;
-        store.func_wrap("get-all", |store: StoreContextMut<'_, State>, (): ()| {
-            Ok((Ok::<_, StoreError>(store.data().variables.all()),))
+        store.func_wrap("get-all", |store: StoreContextMut<'_, T>, (): ()| {
+            Ok((Ok::<_, StoreError>(store.data().variables().all()),))
         })?;
     }
     Ok(())

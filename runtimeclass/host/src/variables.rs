@@ -34,7 +34,7 @@ enum Piece {
 
 impl Values {
     /// Finds the value of every variable in `environment` or, if it has none, in the defaults.
-    pub fn find(
+    pub(crate) fn find(
         declared: &Declared,
         environment: impl Fn(&str) -> Result<Option<String>>,
     ) -> Result<Self> {
@@ -52,7 +52,7 @@ impl Values {
 
 impl Template {
     /// Parses a template. Fails if it uses an undeclared variable.
-    pub fn parse(written: &str, declared: &Declared) -> Result<Self> {
+    pub(crate) fn parse(written: &str, declared: &Declared) -> Result<Self> {
         let mut pieces = Vec::new();
         let mut left = written;
         while let Some((text, behind)) = left.split_once("{{") {
@@ -97,7 +97,7 @@ impl Template {
 }
 
 /// Fails with the reason if a variable cannot have this name.
-pub fn check_name(name: &str) -> Result<()> {
+pub(crate) fn check_name(name: &str) -> Result<()> {
     let of_word = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     let reason = if name.is_empty() {
         "it must not be empty"

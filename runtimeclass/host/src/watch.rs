@@ -33,7 +33,7 @@ use std::time::{Duration, Instant};
 /// How much longer than the time limit a component may take to end a request after its outbound requests have failed.
 pub(crate) const GRACE: Duration = Duration::from_secs(1);
 /// Maximum number of overdue requests that an instance may hold: half of its threads for file calls.
-const MAX_STUCK: usize = crate::guest::FILE_THREADS / 2;
+const MAX_STUCK: usize = crate::limits::FILE_THREADS / 2;
 
 /// The watched requests of one component.
 #[derive(Debug)]

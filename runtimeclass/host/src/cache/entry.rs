@@ -2,12 +2,13 @@
 //! and a hash of the owner whose share it counts against.
 
 use super::key::{self, Key};
+use crate::engine::Engine;
 use sha2::{Digest, Sha256};
 use std::fs::File;
 use std::os::fd::{AsRawFd, RawFd};
 use std::path::PathBuf;
+use wasmtime::Module;
 use wasmtime::component::Component;
-use wasmtime::{Engine, Module};
 
 /// The end of an entry's name.
 const ENTRY: &str = ".cwasm";
@@ -29,7 +30,10 @@ impl Entry {
 
     /// Returns the same entry with another descriptor of its file, for example one that cannot be reopened for
     /// writing.
-    pub fn by(self, reopen: impl FnOnce(&File) -> anyhow::Result<File>) -> anyhow::Result<Self> {
+    ///
+    /// # Errors
+    /// If `reopen` fails.
+    pub fn by<E>(self, reopen: impl FnOnce(&File) -> Result<File, E>) -> Result<Self, E> {
         let file = reopen(&self.file)?;
         Ok(Self { file, ..self })
     }
@@ -50,13 +54,13 @@ impl Entry {
         // have written the file or put it into the directory: both were checked after they were opened. This user's
         // programs write only complete results of the compiler there, under a name that identifies the engine. wasmtime
         // also checks its header and version. Entries are never changed in place, so the mapping stays valid.
-        unsafe { Component::deserialize_file(engine, self.path()) }
+        unsafe { Component::deserialize_file(engine.wasmtime(), self.path()) }
     }
 
     /// Maps the code of a core module.
     pub(crate) fn module(&self, engine: &Engine) -> wasmtime::Result<Module> {
         // SAFETY: as in `component`. wasmtime's header distinguishes a module from a component.
-        unsafe { Module::deserialize_file(engine, self.path()) }
+        unsafe { Module::deserialize_file(engine.wasmtime(), self.path()) }
     }
 
     /// Returns a path of the open file, so that wasmtime maps the inode that was checked.

@@ -1,9 +1,9 @@
 //! The key of compiled code: a hash of the component and of the engine settings that affect the code.
 
+use crate::engine::Engine;
 use sha2::{Digest, Sha256};
 use std::hash::{Hash, Hasher};
 use std::io::Read;
-use wasmtime::Engine;
 
 /// The key of a component or core module, the same for all engines that compile it to the same code.
 #[derive(Clone, Debug)]
@@ -19,6 +19,9 @@ impl Key {
     }
 
     /// Returns the key of the bytes that `wasm` yields. They are read in pieces.
+    ///
+    /// # Errors
+    /// If `wasm` cannot be read.
     pub fn read(engine: &Engine, mut wasm: impl Read) -> std::io::Result<Self> {
         Ok(Self::of_digest(engine, digest(&mut wasm)?))
     }
@@ -26,7 +29,10 @@ impl Key {
     fn of_digest(engine: &Engine, wasm: [u8; 32]) -> Self {
         // The digest has a fixed length, so the engine's hash cannot be mistaken for a part of the component.
         let mut hasher = Sha256Hasher(Sha256::new_with_prefix(wasm));
-        engine.precompile_compatibility_hash().hash(&mut hasher);
+        engine
+            .wasmtime()
+            .precompile_compatibility_hash()
+            .hash(&mut hasher);
         Self {
             name: hex(&hasher.0.finalize()),
             wasm,

@@ -2,6 +2,7 @@
 //! processes.
 
 use super::{Cache, Key, entry};
+use crate::error::{Error, OrError};
 use anyhow::{Context, Result};
 use rustix::fs::{AtFlags, Mode, OFlags};
 use std::collections::BTreeMap;
@@ -60,7 +61,14 @@ impl Cache {
     }
 
     /// Remembers the reason why the code with this key could not be compiled.
-    pub fn remember_failure(&self, key: &Key, reason: &str) -> Result<()> {
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn remember_failure(&self, key: &Key, reason: &str) -> Result<(), Error> {
+        self.write_failure(key, reason).or_error(Error::Cache)
+    }
+
+    fn write_failure(&self, key: &Key, reason: &str) -> Result<()> {
         let flags =
             OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let name = format!("{}{FAILURE}", key.name());

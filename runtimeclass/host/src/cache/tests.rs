@@ -1,16 +1,16 @@
 //! Trust in the cache's directory and entries, limits, and concurrent compilations.
 
 use super::*;
+use crate::engine::Engine;
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
-use wasmtime::Engine;
 
 const EMPTY_COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
 
 fn engine() -> Engine {
-    crate::engine::engine().expect("an engine")
+    Engine::new().expect("an engine")
 }
 
 fn empty_key(engine: &Engine) -> Key {
@@ -19,7 +19,10 @@ fn empty_key(engine: &Engine) -> Key {
 
 /// Compiles the empty component, and keeps its code.
 fn keep(cache: &Cache, engine: &Engine) {
-    let code = crate::code::compile(engine, EMPTY_COMPONENT).expect("a component");
+    let code = engine
+        .compile(EMPTY_COMPONENT)
+        .expect("a component")
+        .into_bytes();
     let kept = cache.keep(&empty_key(engine), "owner", code.as_slice());
     kept.expect("it can be kept");
 }
@@ -229,7 +232,7 @@ fn one_owner_compiles_one_component_at_a_time() {
     let keys: Vec<Key> = (0..6u8).map(|at| Key::of(&engine, &[at])).collect();
     let turn = |at: usize, owner: &str| cache.turn(&keys[at], owner, Instant::now());
     let first = turn(0, "a").expect("all locks are free");
-    let error = |result: Result<turn::Turn>| format!("{:#}", result.expect_err("not free"));
+    let error = |result: Result<turn::Turn, Error>| format!("{:#}", result.expect_err("not free"));
     assert!(error(turn(0, "b")).contains("the same code"));
     assert!(error(turn(1, "a")).contains("other code of \"a\""));
     let _others = [turn(1, "b"), turn(2, "c"), turn(3, "d")].map(|turn| turn.expect("free"));

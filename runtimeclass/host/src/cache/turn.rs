@@ -6,6 +6,7 @@
 //! the process.
 
 use super::{Cache, Key};
+use crate::error::{Error, OrError};
 use anyhow::{Context, Result, bail};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
@@ -36,7 +37,14 @@ impl Cache {
     /// Waits until no other process compiles the code with this key or other code of this owner, and fewer than
     /// [`MAX_COMPILERS`] processes compile. Fails at the deadline. The caller must look for the code again, because
     /// another process may have compiled it in the meantime.
-    pub fn turn(&self, key: &Key, owner: &str, deadline: Instant) -> Result<Turn> {
+    ///
+    /// # Errors
+    /// At the deadline, or if the file of locks cannot be opened.
+    pub fn turn(&self, key: &Key, owner: &str, deadline: Instant) -> Result<Turn, Error> {
+        self.lock_turn(key, owner, deadline).or_error(Error::Cache)
+    }
+
+    fn lock_turn(&self, key: &Key, owner: &str, deadline: Instant) -> Result<Turn> {
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let locks = rustix::fs::openat(&self.directory, LOCKS, flags, Mode::RUSR | Mode::WUSR)
             .with_context(|| format!("cannot open {}", self.path.join(LOCKS).display()))?;

@@ -1,17 +1,18 @@
-//! What the command does differently as a container: it listens on every address, it may have code from the node,
-//! it keeps the component below the container's memory limit, and the container's environment can reach the component.
+//! What the command does differently in a container: it listens on every address, it may have code from the node, it
+//! keeps the component below the container's memory limit, and it passes the container's environment on.
 
-use crate::app::{Overrides, variable};
+use crate::app::variable;
 use crate::cache::Entry;
+use crate::host::{Host, HostBuilder};
+use crate::limits::MemoryLimit;
 use crate::manifest::Manifest;
-use crate::settings::MemoryLimit;
 use anyhow::{Result, ensure};
 use std::os::fd::RawFd;
 use std::path::Path;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Mutex, PoisonError};
 
-/// The variables that always reach the component: by them it knows which replica it is.
+/// The variables that every component sees: they name its replica.
 const ALWAYS: [&str; 2] = ["POD_NAME", "HOSTNAME"];
 
 /// What a container brings beside its arguments and its environment.
@@ -22,17 +23,11 @@ pub struct Container {
 }
 
 impl Container {
-    /// Returns a container with code that was found for it, and with its memory limit in bytes, which may change while
-    /// it runs.
+    /// Returns a container with its memory limit in bytes, which may change while it runs, and with the code that was found
+    /// for it.
     pub fn new(memory_limit: Option<&'static AtomicU64>, code: Vec<Entry>) -> Self {
         let code = Mutex::new(code);
         Self { code, memory_limit }
-    }
-
-    /// Returns the code. It is given away so that its descriptors are closed once the code is mapped.
-    pub fn take_code(&self) -> Vec<Entry> {
-        let mut code = self.code.lock().unwrap_or_else(PoisonError::into_inner);
-        std::mem::take(&mut *code)
     }
 
     /// Returns the descriptors of the code.
@@ -41,13 +36,19 @@ impl Container {
         code.iter().map(Entry::descriptor).collect()
     }
 
+    /// Takes the code, so that its descriptors are closed once it is mapped.
+    fn take_code(&self) -> Vec<Entry> {
+        let mut code = self.code.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut *code)
+    }
+
     /// Returns the limit of the component that follows from the container's.
     pub(super) fn memory_limit(&self) -> Option<MemoryLimit> {
         self.memory_limit.map(MemoryLimit::BelowContainer)
     }
 
-    /// Refuses `--cache-dir`. Whoever can write to the directory could run code outside of the sandbox in every
-    /// container that uses it, and other containers of the same user can write to a directory on a volume.
+    /// Fails if `--cache-dir` is given. Whoever can write to the directory could run code outside of the sandbox in every
+    /// container that uses it, and containers of the same user can write to a directory on a shared volume.
     pub(super) fn refuse_cache(&self, directory: Option<&Path>) -> Result<()> {
         ensure!(
             directory.is_none(),
@@ -57,29 +58,24 @@ impl Container {
         Ok(())
     }
 
-    /// Adds the values that the container's environment has for the variables that components list, and for those of every
-    /// replica. What the command line gives stays.
-    pub(super) fn add_environment(
-        &self,
-        manifest: &Manifest,
-        overrides: &mut Overrides,
-    ) -> Result<()> {
+    /// Returns a builder with the container's code and environment: the variables that components list in the manifest, and
+    /// those that every component sees.
+    pub(super) fn builder(&self, manifest: Manifest) -> Result<HostBuilder> {
+        let listed = manifest.components.iter();
+        let listed = listed.flat_map(|component| component.environment.keys().cloned());
+        let listed: Vec<String> = listed.collect();
+        let mut builder = Host::builder(manifest).entries(self.take_code());
         for name in ALWAYS {
             if let Some(value) = variable(name)? {
-                let environment = &mut overrides.environment;
-                environment.entry(name.to_owned()).or_insert(value);
+                builder = builder.environment(name, value);
             }
         }
-        let listed = manifest
-            .components
-            .iter()
-            .flat_map(|it| it.environment.keys());
         for name in listed {
-            if let Some(value) = variable(name)? {
-                overrides.replacements.insert(name.clone(), value);
+            if let Some(value) = variable(&name)? {
+                builder = builder.replacement(name, value);
             }
         }
-        Ok(())
+        Ok(builder)
     }
 }
 

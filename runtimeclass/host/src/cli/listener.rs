@@ -1,7 +1,7 @@
-//! The socket that the command listens on, and which address families it takes.
+//! The socket that the command listens on, and its address families.
 //!
-//! A pod has IPv4 addresses, IPv6 addresses or both, and probes and Services use any of them. The default in a container
-//! is therefore one socket for both families. If the kernel or a sandbox lacks one family, the other one is enough.
+//! A pod has IPv4 addresses, IPv6 addresses or both, and probes and Services use any of them. So the default in a container
+//! is one socket for both families. If the kernel or a sandbox lacks one family, the socket has the other one.
 
 use anyhow::{Context, Result};
 use socket2::{Domain, Protocol, Socket, Type};
@@ -11,25 +11,25 @@ use tokio::net::TcpListener;
 
 const DEFAULT_PORT: u16 = 5000;
 
-/// How many connections the kernel keeps until they are accepted.
+/// Connections that the kernel queues until they are accepted.
 const BACKLOG: i32 = 1024;
 
-/// Listens on `given`, or on the default address of a machine or of a container.
+/// Listens on `given`, or on the default address of a machine or a container.
 pub(super) fn listen(given: Option<SocketAddr>, in_container: bool) -> Result<TcpListener> {
     let socket = match given {
         None if in_container => open_any(DEFAULT_PORT, open),
         _ => {
             let local = SocketAddr::from((Ipv4Addr::LOCALHOST, DEFAULT_PORT));
-            open(given.unwrap_or(local), Takes::Both).map_err(|failure| failure.error)
+            open(given.unwrap_or(local), Accepts::Both).map_err(|failure| failure.error)
         }
     };
     TcpListener::from_std(socket?.into()).context("cannot watch the listener")
 }
 
-/// Which connections a socket of IPv6 takes. A socket of IPv4 takes those of IPv4 in either case.
+/// The connections that an IPv6 socket accepts. An IPv4 socket accepts IPv4 connections in either case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Takes {
-    /// IPv6 and IPv4, whatever the default of the kernel is (`net.ipv6.bindv6only`).
+enum Accepts {
+    /// IPv6 and IPv4, whatever the kernel's default (`net.ipv6.bindv6only`) is.
     Both,
     /// IPv6.
     Ipv6,
@@ -39,27 +39,27 @@ enum Takes {
 #[derive(Debug)]
 struct Failure {
     error: anyhow::Error,
-    /// Whether the address family is missing, so that another one may work.
+    /// Whether this machine lacks the address family, so that the other one may work.
     lacks_family: bool,
 }
 
-/// Opens a socket on every address of the machine: for both families, or for the one that there is.
+/// Opens a socket on every address of the machine: for both families, or for the family that the machine has.
 fn open_any<T>(
     port: u16,
-    mut open: impl FnMut(SocketAddr, Takes) -> Result<T, Failure>,
+    mut open: impl FnMut(SocketAddr, Accepts) -> Result<T, Failure>,
 ) -> Result<T> {
     let v4 = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
     let v6 = SocketAddr::from((Ipv6Addr::UNSPECIFIED, port));
-    for (address, takes) in [(v6, Takes::Both), (v4, Takes::Both)] {
-        match open(address, takes) {
+    for (address, accepts) in [(v6, Accepts::Both), (v4, Accepts::Both)] {
+        match open(address, accepts) {
             Err(failure) if failure.lacks_family => {}
             ended => return ended.map_err(|failure| failure.error),
         }
     }
-    open(v6, Takes::Ipv6).map_err(|failure| failure.error)
+    open(v6, Accepts::Ipv6).map_err(|failure| failure.error)
 }
 
-fn open(address: SocketAddr, takes: Takes) -> Result<Socket, Failure> {
+fn open(address: SocketAddr, accepts: Accepts) -> Result<Socket, Failure> {
     let socket = Socket::new(
         Domain::for_address(address),
         Type::STREAM,
@@ -68,7 +68,7 @@ fn open(address: SocketAddr, takes: Takes) -> Result<Socket, Failure> {
     .map_err(|error| Failure::of(address, &error, lacks_sockets(&error)))?;
     if address.is_ipv6() {
         socket
-            .set_only_v6(takes == Takes::Ipv6)
+            .set_only_v6(accepts == Accepts::Ipv6)
             .map_err(|error| Failure::of(address, &error, true))?;
     }
     socket
@@ -96,7 +96,7 @@ impl Failure {
     }
 }
 
-/// Returns whether the kernel has no sockets of the family, or a filter of system calls refuses them.
+/// Returns whether the kernel has no sockets of the family, or a system call filter refuses them.
 fn lacks_sockets(error: &io::Error) -> bool {
     matches!(
         error.raw_os_error(),
@@ -119,15 +119,18 @@ mod tests {
     const V6: &str = "[::]:5000";
     const V4: &str = "0.0.0.0:5000";
 
-    /// Opens sockets on a machine on which these fail with these errors; returns what was tried, and how it ended.
+    /// Opens a socket on a machine where these attempts fail with these errors. Returns the attempts and the result.
     fn on_a_machine(
-        fails: &[(&str, Takes, i32)],
-    ) -> (Vec<(String, Takes)>, Result<String, String>) {
+        fails: &[(&str, Accepts, i32)],
+    ) -> (Vec<(String, Accepts)>, Result<String, String>) {
         let mut tried = Vec::new();
-        let ended = open_any(DEFAULT_PORT, |address, takes| {
+        let ended = open_any(DEFAULT_PORT, |address, accepts| {
             let name = address.to_string();
-            tried.push((name.clone(), takes));
-            match fails.iter().find(|fail| (fail.0, fail.1) == (&name, takes)) {
+            tried.push((name.clone(), accepts));
+            match fails
+                .iter()
+                .find(|fail| (fail.0, fail.1) == (&name, accepts))
+            {
                 None => Ok(name),
                 Some((.., errno)) => {
                     let error = io::Error::from_raw_os_error(*errno);
@@ -140,16 +143,16 @@ mod tests {
     }
 
     #[test]
-    fn one_socket_takes_both_families() {
+    fn one_socket_accepts_both_families() {
         let (tried, ended) = on_a_machine(&[]);
-        assert_eq!(tried, [(V6.to_owned(), Takes::Both)]);
+        assert_eq!(tried, [(V6.to_owned(), Accepts::Both)]);
         assert_eq!(ended.as_deref(), Ok(V6));
     }
 
     #[test]
     fn without_ipv6_it_is_ipv4() {
         for errno in [libc::EAFNOSUPPORT, libc::EADDRNOTAVAIL, libc::EPERM] {
-            let (_, ended) = on_a_machine(&[(V6, Takes::Both, errno)]);
+            let (_, ended) = on_a_machine(&[(V6, Accepts::Both, errno)]);
             assert_eq!(ended.as_deref(), Ok(V4), "{errno}");
         }
     }
@@ -157,16 +160,16 @@ mod tests {
     #[test]
     fn without_ipv4_it_is_ipv6() {
         let (tried, ended) = on_a_machine(&[
-            (V6, Takes::Both, libc::EAFNOSUPPORT),
-            (V4, Takes::Both, libc::EAFNOSUPPORT),
+            (V6, Accepts::Both, libc::EAFNOSUPPORT),
+            (V4, Accepts::Both, libc::EAFNOSUPPORT),
         ]);
-        assert_eq!(tried.last(), Some(&(V6.to_owned(), Takes::Ipv6)));
+        assert_eq!(tried.last(), Some(&(V6.to_owned(), Accepts::Ipv6)));
         assert_eq!(ended.as_deref(), Ok(V6));
     }
 
     #[test]
-    fn an_address_in_use_is_an_error_and_no_reason_to_take_one_family() {
-        let (tried, ended) = on_a_machine(&[(V6, Takes::Both, libc::EADDRINUSE)]);
+    fn an_address_in_use_is_an_error_and_does_not_lead_to_one_family() {
+        let (tried, ended) = on_a_machine(&[(V6, Accepts::Both, libc::EADDRINUSE)]);
         assert_eq!(tried.len(), 1);
         let error = ended.expect_err("the address is in use");
         assert!(
@@ -176,10 +179,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_address_that_the_machine_does_not_have_is_named_in_one_line() {
-        // Of the range for documentation.
+    async fn the_error_names_an_address_that_the_machine_does_not_have_in_one_line() {
+        // A range for documentation.
         let address = SocketAddr::from(([192, 0, 2, 1], 5000));
-        let error = listen(Some(address), true).expect_err("nobody has it");
+        let error = listen(Some(address), true).expect_err("no machine has it");
         let error = error.to_string();
         assert!(
             error.starts_with("cannot listen on 192.0.2.1:5000 (--listen): "),

@@ -1,7 +1,7 @@
-//! What a command sees: the files that this process sees, as this process's user.
+//! The world of a command: the files that this process sees, as this process's user.
 //!
-//! - `/` is read-only, and each directory in it is preopened once more, writable. So a command can change what its user
-//!   may change, except entries of `/` itself.
+//! - `/` is read-only, and each directory in `/` is preopened once more, writable. So a command can change everything that
+//!   its user may change, except the entries of `/` itself.
 //! - `/proc` and `/sys` stay read-only: through `/proc/self/mem` a command could rewrite the process that runs it.
 //! - `.` is the working directory.
 //!
@@ -12,7 +12,7 @@ use super::Invocation;
 use std::path::Path;
 use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder};
 
-/// The file systems through which the kernel shows and changes processes.
+/// Where the kernel's file systems show and change processes.
 const KERNEL: [&str; 2] = ["/proc", "/sys"];
 
 /// Returns a builder of the world of one invocation.
@@ -30,7 +30,7 @@ pub(super) fn builder(invocation: &Invocation) -> WasiCtxBuilder {
         wasi.env(name, value);
     }
     let mut preopen = |host: &Path, guest: &str, perms| {
-        // A directory that this user may not open is one that the command does not see.
+        // The command does not see a directory that its user may not open.
         let _ = wasi.preopened_dir(host, guest, perms);
     };
     preopen(Path::new("/"), "/", FsPerms::ReadOnly);
@@ -50,7 +50,7 @@ pub(super) fn builder(invocation: &Invocation) -> WasiCtxBuilder {
     wasi
 }
 
-/// Returns what a command may do in its working directory: as much as by the directory's absolute path.
+/// Returns the permissions of the working directory: the same as by its absolute path.
 fn permissions(directory: &Path) -> FsPerms {
     let kernel = KERNEL.iter().any(|root| directory.starts_with(root));
     if kernel || directory == Path::new("/") {

@@ -1,16 +1,16 @@
-//! The handler that a component exports. Versions are compared here, because wasmtime would only report that an
-//! export is not there, and because a release candidate is another interface than the release of the same number.
+//! Finds the handler that a component exports. Versions are compared here, because wasmtime would only report a missing
+//! export, and because a release candidate is a different interface from the release of the same number.
 
 use anyhow::{Result, bail};
 use semver::{Version, VersionReq};
 
-/// The interface of WASI 0.3 that answers requests.
+/// The interface of WASI 0.3 that handles requests.
 const P3: &str = "wasi:http/handler";
 
-/// The interface of WASI 0.2 that answers requests.
+/// The interface of WASI 0.2 that handles requests.
 const P2: &str = "wasi:http/incoming-handler";
 
-/// What this host calls for a request.
+/// The export that this host calls for a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Handler {
     /// `wasi:http/incoming-handler` of WASI 0.2.
@@ -20,8 +20,8 @@ pub(super) enum Handler {
 }
 
 impl Handler {
-    /// Returns the handler among these exports, that of WASI 0.3 if there are both: one instance of it answers many
-    /// requests at once. Fails with what to do if there is none that this host can call.
+    /// Returns the handler among these exports. WASI 0.3 wins over 0.2, because one instance of it answers many requests at
+    /// once. If this host can call no export, the error names the remedy.
     pub(super) fn of(exports: &[&str]) -> Result<Self> {
         let is = |interface, required| {
             exports
@@ -57,7 +57,7 @@ fn version<'a>(export: &'a str, interface: &str) -> Option<&'a str> {
     }
 }
 
-/// Names what was found and what is needed.
+/// Fails with what was found and what is needed.
 fn refuse(exports: &[&str]) -> Result<Handler> {
     let find = |interface| {
         exports

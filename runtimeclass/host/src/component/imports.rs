@@ -1,8 +1,8 @@
-//! Imports that this host lacks: each is linked as a function that fails when it is called. SDKs import interfaces
-//! that most components never use, and such a component runs.
+//! Links each import that this host lacks as a function that fails when it is called. So a component runs although its SDK
+//! imports interfaces that it never uses.
 //!
-//! wasmtime's `define_unknown_imports_as_traps` is not used. It compares names exactly, so that an import of
-//! `wasi:http/types@0.2.9` would be replaced as a whole although the linker has a compatible version of it.
+//! wasmtime's `define_unknown_imports_as_traps` compares names exactly. It would replace all of `wasi:http/types@0.2.9`
+//! although the linker has a compatible version.
 
 use semver::{Version, VersionReq};
 use std::collections::BTreeMap;
@@ -10,14 +10,14 @@ use wasmtime::component::types::{ComponentFunc, ComponentItem};
 use wasmtime::component::{Component, Linker, LinkerInstance, ResourceType};
 use wasmtime::format_err;
 
-/// The versions of WASI in the linker. Imports of compatible versions are completed there.
+/// The versions of WASI in the linker. Imports of compatible versions are resolved to them.
 const WASI: [&str; 2] = ["0.2.12", "0.3.0"];
 
-/// A resource of an interface that this host lacks. It has no value, because everything that could make one fails.
+/// A resource of an interface that this host lacks. It has no values, because every function that could make one fails.
 enum Missing {}
 
-/// Links every import of the component that the linker lacks as one that fails. Returns their names, sorted: that of
-/// an interface, or those of its functions if the linker has a part of it.
+/// Links every import of the component that the linker lacks as one that fails. Returns their names, sorted: the name of an
+/// interface, or the names of its missing functions if the linker has a part of it.
 pub(super) fn define_missing<T: 'static>(
     linker: &mut Linker<T>,
     component: &Component,
@@ -38,7 +38,7 @@ pub(super) fn define_missing<T: 'static>(
     Ok(stubs.names())
 }
 
-/// Returns the name of the interface in the linker that an import of this name is resolved to.
+/// Returns the linker's name of the interface that an import of this name is resolved to.
 fn completed(import: &str) -> String {
     let compatible = || {
         let (interface, version) = import.split_once('@')?;
@@ -55,10 +55,10 @@ fn completed(import: &str) -> String {
     compatible().unwrap_or_else(|| import.to_owned())
 }
 
-/// What was defined.
+/// The imports that were linked.
 #[derive(Default)]
 struct Stubs {
-    /// Resources that an import has introduced: a later mention of one is an alias, which needs no definition.
+    /// Resources that an import has introduced. A later mention of one is an alias, which needs no definition.
     resources: Vec<ResourceType>,
     interfaces: BTreeMap<String, Functions>,
 }
@@ -71,8 +71,8 @@ struct Functions {
 }
 
 impl Stubs {
-    /// Defines one item if the linker lacks it. An item that is there is left alone: defining it again is an error,
-    /// and the only way to find out. Any other error shows again when the component is instantiated.
+    /// Defines one item if the linker lacks it. Defining an item that is there is an error, which is the only way to find
+    /// out. Any other error comes again when the component is instantiated.
     fn define<T: 'static>(
         &mut self,
         linker: &mut LinkerInstance<'_, T>,
@@ -115,7 +115,7 @@ impl Stubs {
     }
 }
 
-/// Defines a function that fails. wasmtime wants another kind of definition for an `async` function.
+/// Defines a function that fails. wasmtime needs another kind of definition for an `async` function.
 fn define_function<T: 'static>(
     linker: &mut LinkerInstance<'_, T>,
     name: &str,
@@ -167,8 +167,8 @@ mod tests {
 
     #[test]
     fn the_versions_are_those_of_the_linker() {
-        let engine = crate::engine::engine().expect("an engine");
-        let mut linker = crate::component::linker(&engine).expect("the linker");
+        let engine = crate::engine::Engine::new().expect("an engine");
+        let mut linker = crate::component::linker(engine.wasmtime()).expect("the linker");
         for (interface, function) in [
             ("wasi:io/poll@0.2.12", "poll"),
             ("wasi:http/outgoing-handler@0.2.12", "handle"),

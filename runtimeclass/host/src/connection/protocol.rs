@@ -18,7 +18,7 @@
 
 use super::streams::Streams;
 use crate::head::MAX_HEADERS;
-use crate::settings::Limits;
+use crate::limits::Limits;
 use http::Request;
 use http_body::Body;
 use hyper::body::Incoming;

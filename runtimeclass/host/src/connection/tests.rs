@@ -52,7 +52,7 @@ async fn a_client_that_does_not_read_its_response_is_dropped() {
     assert_eq!(connections.requests(), 0);
     assert_eq!(
         connections.permits.available_permits(),
-        Limits::default().connections
+        Limits::default().max_connections()
     );
     let mut received = Vec::new();
     let _ = client.read_to_end(&mut received).await;
@@ -183,7 +183,7 @@ async fn an_unfinished_head_delays_the_drain_no_longer_than_an_idle_client() {
 /// Returns a server with its only connection, which is idle, and the client's end of it.
 async fn full() -> (Connections, DuplexStream) {
     let limits = Limits {
-        connections: 1,
+        connections: Some(1),
         ..Limits::default()
     };
     let mut connections = Connections::new(&limits);

@@ -1,19 +1,21 @@
 //! The threads that run instances of a component, one instance after the other on each.
 //!
-//! A component of WASI 0.3 has one thread with one instance, which answers all requests at once ([`crate::instance`]).
-//! One of WASI 0.2 has [`WORKERS`], for an instance of it answers one request in its life ([`crate::single`]).
+//! A component of WASI 0.3 has one thread with one instance, which answers all requests at once ([`super::instance`]).
+//! A component of WASI 0.2 has [`WORKERS`] threads, because each of its instances answers one request
+//! ([`super::single`]).
 //!
-//! Every instance gets a tokio runtime of its own, with its own threads for file calls. When the instance ends its
-//! store is dropped first and then the runtime, which waits until the file calls it has started are done. So no late
-//! write of an instance lands after its successor on the thread has started. The price: while a file call hangs there
-//! is no successor, and requests are answered 503 when their time is over.
+//! Every instance has a tokio runtime of its own, with threads of its own for file calls. When the instance ends, its store
+//! is dropped first. Then the runtime is dropped, which waits until the file calls that have started are done. So a late
+//! write of an instance never lands after its successor on the thread has started. The price: while a file call hangs,
+//! there is no successor, and requests get 503 when their time runs out.
 
-use crate::app::Component;
+use super::instance::{self, End};
+use super::job::{Job, Shared, report_not_started};
+use super::single;
+use crate::component::Component;
 use crate::engine::{Ticker, tick};
-use crate::instance::{self, End, Job};
+use crate::limits::{FILE_THREADS, Limits};
 use crate::memory::Budget;
-use crate::settings::Limits;
-use crate::single;
 use crate::watch::{Death, Watch};
 use anyhow::{Context, Result};
 use futures::channel::oneshot;
@@ -23,27 +25,13 @@ use tokio::sync::{Mutex, mpsc};
 use wasmtime::WasmBacktrace;
 use wasmtime_wasi_http::handler::ProxyPre;
 
-/// Threads for file calls of one instance. More calls than this at once wait for each other.
-pub(crate) const FILE_THREADS: usize = 64;
-
-/// Requests at once to a component of WASI 0.2.
+/// Threads of a component of WASI 0.2, and so the requests that it answers at once.
 const WORKERS: usize = 8;
 
 /// Resolves when the component's threads have ended.
 pub(crate) type Ended = oneshot::Receiver<()>;
 
-/// What a component's threads share.
-#[derive(Clone)]
-pub(crate) struct Shared {
-    pub(crate) component: Arc<Component>,
-    pub(crate) limits: Limits,
-    pub(crate) budget: Arc<Budget>,
-    pub(crate) watch: Arc<Watch>,
-    /// Locked by the thread that waits for a request.
-    pub(crate) jobs: Arc<Mutex<mpsc::Receiver<Job>>>,
-}
-
-/// Starts the threads; an error when the first instance does not start.
+/// Starts the threads. Fails if the first instance does not start.
 pub(super) async fn start(
     component: Arc<Component>,
     limits: &Limits,
@@ -52,7 +40,7 @@ pub(super) async fn start(
     jobs: mpsc::Receiver<Job>,
 ) -> Result<Ended> {
     let ticker = Ticker::start(&component.engine, tick(limits.request_timeout));
-    let ticker = Arc::new(ticker.context("start the thread for time limits")?);
+    let ticker = Arc::new(ticker.context("cannot start the thread for time limits")?);
     let workers = match component.service {
         ProxyPre::P2(_) => WORKERS,
         ProxyPre::P3(_) => 1,
@@ -79,7 +67,7 @@ pub(super) async fn start(
                 worker.run();
                 drop((ticker, end));
             })
-            .context("start the component's thread")?;
+            .context("cannot start the component's thread")?;
     }
     has_started
         .await
@@ -87,17 +75,17 @@ pub(super) async fn start(
     Ok(ended)
 }
 
-/// One thread.
+/// One of the threads.
 struct Worker {
     shared: Shared,
-    /// Of the first thread, until its first instance has started: that one is started before any request comes.
+    /// In the first thread until its first instance has started, which happens before any request comes.
     started: Option<oneshot::Sender<Result<()>>>,
 }
 
 impl Worker {
-    /// Runs one instance after the other, until no request can come any more.
+    /// Runs one instance after the other until no more requests can come.
     fn run(mut self) {
-        // Of the threads of a component, one has an instance before a request comes.
+        // One of the component's threads has an instance before a request comes.
         let warm = self.started.is_some();
         loop {
             match self.one_instance(warm) {
@@ -132,14 +120,14 @@ impl Worker {
             ProxyPre::P2(_) => runtime.block_on(single::run(&self.shared)),
             ProxyPre::P3(_) => runtime.block_on(instance::run(&self.shared, has_started)),
         };
-        // Waits for the file calls that have started: see above.
+        // Waits for the file calls that have started.
         drop(runtime);
         end
     }
 
-    /// Answers the next request with an error; `None` if there will be none.
+    /// Answers the next request with an error. Returns `None` if no more requests can come.
     fn refuse_one(&self, error: &anyhow::Error) -> Option<()> {
-        instance::report_not_started(error);
+        report_not_started(error);
         let job = self.shared.jobs.blocking_lock().blocking_recv()?;
         job.refuse();
         Some(())
@@ -152,21 +140,21 @@ fn runtime() -> Result<Runtime> {
         .thread_name("file")
         .max_blocking_threads(FILE_THREADS)
         .build()
-        .context("start a runtime for the component")
+        .context("cannot start a runtime for the component")
 }
 
-/// The cause first, for it is what an operator looks for; where in the component it happened beside it.
+/// Logs the cause, and the component's calls at that moment.
 fn report_death(error: &wasmtime::Error) {
     tracing::error!(
         error = error.root_cause().to_string(),
-        place = place(error),
+        place = calls(error),
         "the component was stopped with its requests; a new instance takes over"
     );
 }
 
-/// The component's calls on one line, the innermost first: offsets in its code, and names where it has them.
-/// wasmtime's own way to show them takes a line each.
-fn place(error: &wasmtime::Error) -> Option<String> {
+/// Returns the component's calls on one line, the innermost first: offsets in its code, with names if the component has
+/// them. wasmtime itself prints a line for each call.
+fn calls(error: &wasmtime::Error) -> Option<String> {
     let backtrace = error.downcast_ref::<WasmBacktrace>()?;
     let frames = backtrace.frames().iter().map(|frame| {
         let offset = frame.module_offset().unwrap_or_default();

@@ -173,7 +173,7 @@ fn environment(
 }
 
 /// Fails unless this name and value can be an environment variable.
-pub fn check_variable(name: &str, value: &str) -> Result<()> {
+pub(crate) fn check_variable(name: &str, value: &str) -> Result<()> {
     ensure!(!name.is_empty(), "an environment variable must have a name");
     ensure!(
         !name.contains(['=', '\0']),

@@ -103,7 +103,7 @@ fn parse(row: &Row<'_>) -> anyhow::Result<Manifest> {
         }
         section => manifest(section, row.example),
     };
-    Manifest::parse(Path::new("spin.toml"), &text)
+    Ok(Manifest::parse(Path::new("spin.toml"), &text)?)
 }
 
 #[test]

@@ -33,7 +33,7 @@ watch = ["src/**/*"]
 "#;
 
 fn parse(text: &str) -> Result<Manifest> {
-    Manifest::parse(Path::new("dir/spin.toml"), text)
+    Ok(Manifest::parse(Path::new("dir/spin.toml"), text)?)
 }
 
 /// Returns the error for `GOOD` after a replacement.

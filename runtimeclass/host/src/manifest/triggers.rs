@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use toml::Spanned;
 
 /// The prefix of the paths that the host answers itself, as Spin does: health and a description of the application.
-pub const RESERVED: &str = "/.well-known/spin/";
+pub(crate) const RESERVED: &str = "/.well-known/spin/";
 
 /// Reads all triggers. Returns the public ones.
 pub(super) fn endpoints<'d>(

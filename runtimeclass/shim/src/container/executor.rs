@@ -17,8 +17,9 @@ use libcontainer::workload::{
     self, Executor as _, ExecutorError, ExecutorSetEnvsError, ExecutorValidationError,
 };
 use preopen_host::cache::Entry;
+use preopen_host::cli;
 use preopen_host::command::{Command, Invocation};
-use preopen_host::{cli, engine};
+use preopen_host::engine::Engine;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::ffi::CString;
@@ -166,10 +167,8 @@ fn run(code: Option<Entry>, spec: &Spec) -> i32 {
     let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
         Some((name.into_string().ok()?, value.into_string().ok()?))
     };
-    let invocation = Invocation {
-        arguments: arguments.to_owned(),
-        environment: std::env::vars_os().filter_map(text).collect(),
-    };
+    let environment = std::env::vars_os().filter_map(text).collect();
+    let invocation = Invocation::new(arguments.to_owned(), environment);
     let name = arguments.first().map_or("", String::as_str);
     let name = name.rsplit('/').next().unwrap_or(name);
     on_a_thread(name, || match map(code) {
@@ -184,7 +183,7 @@ fn run(code: Option<Entry>, spec: &Spec) -> i32 {
 /// Maps the code and closes its descriptor.
 fn map(code: Option<Entry>) -> Result<Command> {
     let code = code.context("the command has no code")?;
-    Command::map(&engine::engine()?, &code)
+    Ok(Command::map(&Engine::new()?, &code)?)
 }
 
 /// Restricts this process, which executes no program: closes the descriptors that an `execve` would close, applies the

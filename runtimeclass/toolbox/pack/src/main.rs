@@ -8,9 +8,10 @@
 #[cfg(test)]
 mod tests;
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use lzma_rust2::{FilterType, XzOptions, XzReader, XzWriter};
+use preopen_host::engine::{Compiler, Engine};
 use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -54,16 +55,12 @@ fn run(options: &Options) -> Result<()> {
 
 /// Compiles a component, and loads the code into an engine like the shim's: a failure there would be too late.
 fn compile(wasm: &[u8]) -> Result<Vec<u8>> {
-    let compiler = preopen_host::engine::compiler_for(&target())?;
-    let code = preopen_host::code::compile(&compiler, wasm)?;
+    let code = Compiler::for_target(&target())?.compile(wasm)?;
     // There is a shim only on Linux.
     if cfg!(target_os = "linux") {
-        let engine = preopen_host::engine::engine()?;
-        // SAFETY: the bytes are the unchanged result of this wasmtime's compiler.
-        unsafe { wasmtime::component::Component::deserialize(&engine, &code) }
-            .map_err(|error| anyhow!("the shim's engine cannot load the code: {error:#}"))?;
+        Engine::new()?.check(&code).context("the shim would fail")?;
     }
-    Ok(code)
+    Ok(code.into_bytes())
 }
 
 /// Compresses machine code.

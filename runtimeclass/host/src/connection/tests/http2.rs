@@ -137,7 +137,7 @@ async fn an_incomplete_preface_has_the_head_limit() {
 #[tokio::test(start_paused = true)]
 async fn an_idle_connection_makes_room_by_a_graceful_close() {
     let limits = Limits {
-        connections: 1,
+        connections: Some(1),
         ..Limits::default()
     };
     let mut connections = Connections::new(&limits);
@@ -154,7 +154,7 @@ async fn an_idle_connection_makes_room_by_a_graceful_close() {
 async fn a_busy_connection_makes_room_after_its_requests() {
     const DELAY: Duration = Duration::from_secs(2);
     let limits = Limits {
-        connections: 1,
+        connections: Some(1),
         ..Limits::default()
     };
     let mut connections = Connections::new(&limits);

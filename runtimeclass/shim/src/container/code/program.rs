@@ -14,7 +14,7 @@ use crate::container::bundle::{rootfs, spec};
 use anyhow::{Context, Result, anyhow};
 use libcontainer::oci_spec::runtime::Process;
 use preopen_host::cache::Entry;
-use preopen_host::code::{COMPONENT, CORE_MODULE};
+use preopen_host::wasm::{COMPONENT, CORE_MODULE};
 use rustix::fs::{FileType, Stat};
 use rustix::io::Errno;
 use std::fs::File;

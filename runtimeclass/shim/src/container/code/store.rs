@@ -8,7 +8,7 @@ use super::compile::{self, Account};
 use crate::{helper, read_only};
 use anyhow::{Context, Result, bail, ensure};
 use preopen_host::cache::{Cache, Entry, Key};
-use preopen_host::engine::engine;
+use preopen_host::engine::Engine;
 use std::fs::File;
 use std::io::{Read, Seek};
 use std::path::Path;
@@ -33,7 +33,7 @@ impl Store<'_> {
     /// Returns the code of the wasm in `file`. Compiles it on `account` if the cache has none.
     pub(crate) fn compiled(&self, mut file: File, account: &Account<'_>) -> Result<Entry> {
         let cache = self.open()?;
-        let engine = engine()?;
+        let engine = Engine::new()?;
         let size = file.metadata()?.len();
         ensure!(
             size <= MAX_WASM,
@@ -72,7 +72,7 @@ impl Store<'_> {
         code: impl FnOnce() -> Result<C>,
     ) -> Result<Entry> {
         let cache = self.open()?;
-        self.find_or_keep(&cache, &Key::of(&engine()?, name), code)
+        self.find_or_keep(&cache, &Key::of(&Engine::new()?, name), code)
     }
 
     fn open(&self) -> Result<Cache> {

@@ -4,6 +4,7 @@
 
 use crate::container::isolation::{parent, syscalls};
 use anyhow::{Context, Result};
+use preopen_host::engine::Engine;
 use rustix::fs::{FlockOperation, Mode, flock};
 use rustix::process::{Gid, Resource, Rlimit, Uid, chroot, setpriority_process, setrlimit};
 use rustix::thread::{
@@ -44,8 +45,7 @@ pub(crate) fn main(arguments: &[OsString]) -> Result<()> {
         .read_to_end(&mut wasm)
         .context("cannot read the component")?;
     syscalls::allow(&syscalls::COMPILER)?;
-    let engine = preopen_host::engine::engine()?;
-    let code = preopen_host::code::compile(&engine, &wasm)?;
+    let code = Engine::new()?.compile(&wasm)?.into_bytes();
     std::io::stdout()
         .write_all(&code)
         .context("cannot write the code")

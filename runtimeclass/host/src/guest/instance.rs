@@ -1,16 +1,15 @@
-//! One instance of the component, from instantiation to its end, answering every request that it is sent at once.
+//! One instance of a WASI 0.3 component, from instantiation to its end. It answers many requests at once.
 //!
-//! All of it happens in one `run_concurrent` loop on one thread: requests come over a channel that outlives the
-//! instance, so those it has not taken yet are its successor's. wasmtime's own `ProxyHandler` starts another instance
-//! whenever the first is busy for a moment; instances that share a volume then contend for it, and one that commits
-//! for all who wait is several times faster.
+//! It runs in one `run_concurrent` loop on one thread. Requests come over a channel that outlives the instance, so its
+//! successor gets the requests that it has not taken. wasmtime's own `ProxyHandler` starts another instance whenever the
+//! first is busy for a moment. Instances that share a volume then contend for it; one instance that commits for all
+//! waiting requests is several times faster.
 
+use super::job::{Job, Shared};
 use crate::engine;
-use crate::guest::Shared;
 use crate::send::{Caller, Outbound};
 use crate::state::State;
-use crate::watch::{Death, Life, Ticket, Verdict, Watch};
-use futures::channel::oneshot;
+use crate::watch::{Death, Life, Verdict, Watch};
 use futures::stream::{FuturesUnordered, StreamExt};
 use std::future::{pending, poll_fn};
 use std::pin::{Pin, pin};
@@ -22,43 +21,22 @@ use tokio::sync::mpsc;
 use wasmtime::component::Accessor;
 use wasmtime::{AsContextMut, Store, UpdateDeadline, format_err};
 use wasmtime_wasi_http::WasiHttpView;
-use wasmtime_wasi_http::handler::{Prepared, Proxy, Request, Response};
-
-/// A request on its way to an instance.
-pub(crate) struct Job {
-    pub(crate) request: Request,
-    /// Dropped unanswered when the instance that took it dies.
-    pub(crate) reply: oneshot::Sender<wasmtime::Result<Response>>,
-    pub(crate) ticket: Ticket,
-}
-
-impl Job {
-    /// Answers that no instance starts for the request. The log has the reason: [`report_not_started`].
-    pub(crate) fn refuse(self) {
-        let refused = format_err!("the component does not start; see the log");
-        let _ = self.reply.send(Err(refused));
-    }
-}
-
-/// Logs why there is no new instance.
-pub(crate) fn report_not_started(error: &anyhow::Error) {
-    tracing::error!(error = %format!("{error:#}"), "no new instance of the component; the next request tries again");
-}
+use wasmtime_wasi_http::handler::{Prepared, Proxy};
 
 /// How an instance ended.
-pub(crate) enum End {
-    /// It was never there.
+pub(super) enum End {
+    /// It did not start.
     NotStarted(anyhow::Error),
-    /// It has answered what it was for, and another is to come.
+    /// It has answered its request, and another instance follows.
     Finished,
-    /// Every request was answered and none will come.
+    /// Every request was answered, and no more can come.
     Drained,
     /// It was stopped with its requests.
     Died(Death, wasmtime::Error),
 }
 
-/// Runs one instance to its end. `started` is called when it takes requests.
-pub(crate) async fn run(shared: &Shared, started: impl FnOnce()) -> End {
+/// Runs one instance to its end. Calls `started` when the instance is ready for requests.
+pub(super) async fn run(shared: &Shared, started: impl FnOnce()) -> End {
     let life = Arc::new(Life::new(Duration::ZERO));
     let caller = Caller::default();
     let (mut store, proxy) = match instantiate(shared, &life, &caller).await {
@@ -66,16 +44,16 @@ pub(crate) async fn run(shared: &Shared, started: impl FnOnce()) -> End {
         Err(error) => return End::NotStarted(error),
     };
     started();
-    // One thread has one instance at a time: nobody else waits for this lock.
+    // One thread has one instance at a time, so nothing else waits for this lock.
     let mut jobs = shared.jobs.lock().await;
-    let (most, idle) = (shared.limits.connections, AtomicBool::new(true));
+    let (max_calls, idle) = (shared.limits.max_connections(), AtomicBool::new(true));
     let watch = &shared.watch;
     let serving = Serving {
         proxy: &proxy,
         watch,
         life: &life,
         caller: &caller,
-        most,
+        max_calls,
         idle: &idle,
     };
     let work = store.run_concurrent(async |accessor| serving.serve(accessor, &mut jobs).await);
@@ -88,11 +66,11 @@ pub(crate) async fn run(shared: &Shared, started: impl FnOnce()) -> End {
         Ok(()) => End::Drained,
         Err(error) => End::Died(life.dies(Death::Failed), error),
     }
-    // The store is dropped here, after its death is noted.
+    // The store is dropped here, after the death is noted.
 }
 
-/// Runs `work` until it ends or the instance is to end.
-pub(crate) async fn until_death<T>(
+/// Runs `work` until it ends, or the watch ends the instance.
+pub(super) async fn until_death<T>(
     work: impl Future<Output = wasmtime::Result<T>>,
     watch: &Watch,
     life: &Arc<Life>,
@@ -100,17 +78,17 @@ pub(crate) async fn until_death<T>(
     tokio::select! {
         biased;
         result = work => result,
-        // Outside of the event loop, which stands still while the component is in a call that blocks it whole.
-        // Noted before the requests are dropped: they are answered according to it.
+        // Outside of the event loop, because that stands still while the component is in a blocking call. The death is
+        // noted before the requests are dropped, because it decides their responses.
         death = watch.death(life, engine::tick(watch.limit())) => Err(stopped(life.dies(death))),
     }
 }
 
-/// Runs the event loop, and sets `idle` whenever it has nothing left to do but to wait.
+/// Runs the event loop, and sets `idle` whenever the loop can only wait.
 async fn noting_idleness<F: Future>(mut work: Pin<&mut F>, idle: &AtomicBool) -> F::Output {
     poll_fn(|cx| {
         let poll = work.as_mut().poll(cx);
-        // Once more where that is news, for a request may be waiting.
+        // Polls again if the loop was busy before, because a request may be waiting.
         if poll.is_pending() && !idle.swap(true, Relaxed) {
             return work.as_mut().poll(cx);
         }
@@ -119,18 +97,18 @@ async fn noting_idleness<F: Future>(mut work: Pin<&mut F>, idle: &AtomicBool) ->
     .await
 }
 
-/// Makes an instance whose calls to the host are known by `caller`.
-pub(crate) async fn instantiate(
+/// Makes an instance whose calls to the host `caller` attributes to requests.
+pub(super) async fn instantiate(
     shared: &Shared,
     life: &Arc<Life>,
     caller: &Caller,
 ) -> anyhow::Result<(Store<State>, Proxy)> {
     let component = &shared.component;
-    let outbound = Outbound::new(component, shared.watch.limit(), caller.clone());
-    let state = State::new(component, &shared.budget, outbound)?;
+    let outbound = Outbound::new(&component.grants, shared.watch.limit(), caller.clone());
+    let state = State::new(&component.grants, &shared.budget, outbound)?;
     let mut store = Store::new(&component.engine, state);
     store.limiter(|state| &mut state.memory);
-    if !component.outbound.is_empty() {
+    if !component.grants.outbound.is_empty() {
         store.task_group_hook(caller.clone());
     }
     store.set_epoch_deadline(1);
@@ -141,7 +119,7 @@ pub(crate) async fn instantiate(
             Verdict::Dies(death) => Err(stopped(life.dies(death))),
         }
     });
-    // Instantiation runs the component's code too: it has the time of one request.
+    // Instantiation runs the component's code too, and has the time of one request.
     let _ticket = shared.watch.register();
     let service = component.service.instantiate_async(&mut store).await;
     let service = service.map_err(|error| {
@@ -164,24 +142,24 @@ fn stopped(death: Death) -> wasmtime::Error {
     }
 }
 
-/// What the event loop of an instance works with.
+/// The event loop of an instance.
 struct Serving<'a> {
     proxy: &'a Proxy,
     watch: &'a Arc<Watch>,
     life: &'a Arc<Life>,
     caller: &'a Caller,
     /// Requests at once.
-    most: usize,
+    max_calls: usize,
     idle: &'a AtomicBool,
 }
 
 impl Serving<'_> {
-    /// Takes requests while there are any to come, and ends when all are answered and what the component still does
-    /// after an answer is done too. Overdue requests, which nobody waits for, are not waited for either.
+    /// Takes requests while more can come. Ends when all are answered and the component's work after its answers is done.
+    /// It does not wait for overdue requests, because their clients have got a response.
     ///
-    /// A request is taken only when the event loop is `idle`. The loop runs what is ready in the order it came: were
-    /// requests taken as fast as they come, what the component has yet to do for those it has answered, and file calls
-    /// that have ended, would fall behind them, further and further.
+    /// A request is taken only when the event loop is `idle`. The loop runs ready work in the order it came. If requests
+    /// were taken as fast as they come, the work that is left of answered requests, and file calls that have ended, would
+    /// fall further and further behind.
     async fn serve(
         &self,
         accessor: &Accessor<State>,
@@ -201,7 +179,7 @@ impl Serving<'_> {
                 }
             }
             let room = more_to_come
-                && calls.len() < self.most
+                && calls.len() < self.max_calls
                 && self.idle.load(Relaxed)
                 && !self.life.is_retiring();
             if room
@@ -213,7 +191,7 @@ impl Serving<'_> {
                     Poll::Ready(Some(job)) => {
                         self.idle.store(false, Relaxed);
                         calls.extend(self.call(accessor, job));
-                        // Its call is to be polled.
+                        // So that the new call is polled.
                         cx.waker().wake_by_ref();
                         return Poll::Pending;
                     }
@@ -235,7 +213,7 @@ impl Serving<'_> {
         .await
     }
 
-    /// Starts one call; none when the client has left before anything was done for it.
+    /// Starts one call. Returns `None` if the client has left already.
     fn call<'a>(
         &'a self,
         accessor: &'a Accessor<State>,
@@ -263,7 +241,7 @@ impl Serving<'_> {
         Some(async move {
             prepared?.run(accessor, pending()).await?;
             self.life.answers_at(Instant::now());
-            // Watched until here, that is until the head of the response is made.
+            // The request is watched until the head of its response is made, which is here.
             drop(ticket);
             Ok(())
         })

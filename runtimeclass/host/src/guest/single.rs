@@ -1,10 +1,10 @@
-//! Instances of a WASI 0.2 component, each of which answers one request in its life.
+//! Instances of a WASI 0.2 component. Each answers one request.
 //!
-//! Such a component is in one call at a time, and blocks whole while it waits. Its toolchains also take for granted that
-//! each request finds a fresh instance: so does the official Spin, and `wasmtime serve`.
+//! Such an instance runs one call at a time, and stands still while the call waits. Its toolchains also expect a fresh
+//! instance for each request, as Spin and `wasmtime serve` provide it.
 
-use crate::guest::Shared;
-use crate::instance::{End, Job, instantiate, report_not_started, until_death};
+use super::instance::{End, instantiate, until_death};
+use super::job::{Job, Shared, report_not_started};
 use crate::send::Caller;
 use crate::state::State;
 use crate::watch::{Death, GRACE, Life};
@@ -16,7 +16,7 @@ use wasmtime::{AsContextMut, Store};
 use wasmtime_wasi_http::WasiHttpView;
 use wasmtime_wasi_http::handler::{Prepared, Proxy};
 
-/// One instance that has yet to answer.
+/// An instance that has not answered yet.
 struct Instance {
     store: Store<State>,
     proxy: Proxy,
@@ -24,9 +24,9 @@ struct Instance {
     caller: Caller,
 }
 
-/// Makes an instance, and has it answer the next request. `started` is called when it is made. If it is not the first one
-/// and there is no memory for it, waits until another has ended.
-pub(crate) async fn run_warm(shared: &Shared, first: bool, started: impl FnOnce()) -> End {
+/// Makes an instance, which then answers the next request. Calls `started` when the instance is made. If there is no memory
+/// for it, and it is not the first one, waits until another has ended.
+pub(super) async fn run_warm(shared: &Shared, first: bool, started: impl FnOnce()) -> End {
     let instance = loop {
         match Instance::new(shared).await {
             Ok(instance) => break instance,
@@ -43,9 +43,9 @@ pub(crate) async fn run_warm(shared: &Shared, first: bool, started: impl FnOnce(
     }
 }
 
-/// Waits for a request, and makes an instance that answers it. If there is no memory for one more, waits until another
-/// has ended.
-pub(crate) async fn run(shared: &Shared) -> End {
+/// Waits for a request, and makes an instance that answers it. If there is no memory for the instance, waits until
+/// another has ended.
+pub(super) async fn run(shared: &Shared) -> End {
     let Some(mut job) = next(shared).await else {
         return End::Drained;
     };
@@ -56,7 +56,7 @@ pub(crate) async fn run(shared: &Shared) -> End {
         };
         let more = tokio::select! {
             more = shared.budget.more() => more,
-            // Its time is over, or the client has left.
+            // The request's time has run out, or its client has left.
             () = job.reply.cancellation() => return End::Finished,
         };
         if more.is_none() {
@@ -79,7 +79,7 @@ async fn next(shared: &Shared) -> Option<Job> {
 
 impl Instance {
     async fn new(shared: &Shared) -> anyhow::Result<Self> {
-        // It stands still while it waits, so it has its moment to react like the others.
+        // It stands still while it waits, so it gets the grace period to react that others have anyway.
         let life = Arc::new(Life::new(GRACE));
         let caller = Caller::default();
         let (store, proxy) = instantiate(shared, &life, &caller).await?;
@@ -126,8 +126,7 @@ impl Instance {
     }
 }
 
-/// Adds an authority if there is none, as for a request of HTTP/1.0: a component of WASI 0.2 always sees one. It is
-/// Spin's choice, too.
+/// Adds an authority to a URI without one (HTTP/1.0), because a component of WASI 0.2 always sees one. Spin does the same.
 fn with_authority(uri: &mut Uri) {
     if uri.authority().is_some() {
         return;
