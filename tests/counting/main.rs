@@ -19,9 +19,9 @@ mod takeovers;
 mod volumes;
 
 use anyhow::Result;
-use visits_tests::{App, artifacts};
+use visits_tests::App;
 
 /// An application that counts in an empty volume.
 fn counter() -> Result<App> {
-    App::new(&artifacts::visits_wasm()?)
+    App::counter()
 }

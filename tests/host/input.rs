@@ -239,7 +239,7 @@ async fn a_source_that_the_manifest_lacks_is_named() -> Result<()> {
 
 #[tokio::test]
 async fn a_malformed_command_line_is_refused_in_one_line_with_exit_code_2() -> Result<()> {
-    let cases: [(&[&str], &str); 9] = [
+    let cases: [(&[&str], &str); 10] = [
         (&["--no-such-flag"], "--no-such-flag"),
         (&["--memory-limit", "lots"], "--memory-limit"),
         (&["--memory-limit", "1"], "64.0 KiB"),
@@ -247,6 +247,7 @@ async fn a_malformed_command_line_is_refused_in_one_line_with_exit_code_2() -> R
         (&["--drain-timeout", "0s"], "1ms"),
         (&["--max-connections", "0"], "--max-connections"),
         (&["--env", "NOVALUE"], "NAME=VALUE"),
+        (&["--startup-check", "healthz"], "/healthz"),
         (&["--access-log=maybe"], "--access-log"),
         (&["second.toml"], "second.toml"),
     ];

@@ -16,5 +16,6 @@ mod proxies;
 mod responses;
 mod sdks;
 mod slow;
+mod startup_check;
 mod tls;
 mod variables;

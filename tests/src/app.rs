@@ -1,5 +1,6 @@
 //! A temporary application. Each test has its own, so that tests can run in parallel.
 
+use crate::artifacts;
 use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
@@ -11,6 +12,7 @@ pub const GUEST_VOLUME: &str = "/app/persistent";
 #[derive(Debug)]
 pub struct App {
     directory: TempDir,
+    host_arguments: Vec<&'static str>,
 }
 
 impl App {
@@ -19,10 +21,18 @@ impl App {
         Self::with_manifest_lines(wasm, "")
     }
 
+    /// Makes the counter with an empty volume. Its host gets the option that `make up` and the counter's image set.
+    pub fn counter() -> Result<Self> {
+        let mut app = Self::new(&artifacts::visits_wasm()?)?;
+        app.host_arguments.push("--startup-check=/healthz");
+        Ok(app)
+    }
+
     /// Makes an application with more lines in the manifest's `[component.app]` table.
     pub fn with_manifest_lines(wasm: &Path, lines: &str) -> Result<Self> {
         let app = Self {
             directory: TempDir::new().context("cannot make a directory for an application")?,
+            host_arguments: Vec::new(),
         };
         std::fs::create_dir(app.volume())?;
         write_manifest(app.directory(), wasm, lines)?;
@@ -37,6 +47,11 @@ impl App {
     /// Returns the path of its `spin.toml`.
     pub fn manifest(&self) -> PathBuf {
         self.directory().join("spin.toml")
+    }
+
+    /// Returns the options of its host.
+    pub(crate) fn host_arguments(&self) -> &[&'static str] {
+        &self.host_arguments
     }
 
     /// Returns the directory that the component sees as `/app/persistent`.

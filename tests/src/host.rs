@@ -178,7 +178,7 @@ pub struct Exit {
 impl Host {
     /// Describes a host for this application.
     pub fn of(app: &App) -> HostBuilder {
-        HostBuilder::new(app.manifest())
+        HostBuilder::new(app.manifest()).args(app.host_arguments().iter().copied())
     }
 
     /// Returns the address on which it listens.

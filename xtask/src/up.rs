@@ -40,6 +40,8 @@ pub(crate) fn run(options: Options) -> Result<()> {
     let error = Command::new(&preopen)
         .arg("--source")
         .arg(source)
+        // Another in `arguments` wins.
+        .args(["--startup-check", "/healthz"])
         .args(arguments)
         .arg(workspace::root().join("spin.toml"))
         .exec();

@@ -119,7 +119,7 @@ impl App {
             .file("/app/spin.toml", self.manifest.as_bytes(), 0o644)
             .file("/app/visits.wasm", wasm, 0o644)
             .directory("/app/persistent", USER, USER, 0o755)
-            .entrypoint(["/app/spin.toml"])
+            .entrypoint(["/app/spin.toml", "--startup-check", "/healthz"])
             .working_directory("/app")
             .user(format!("{USER}:{USER}"))
             .exposed_port("5000/tcp");
