@@ -36,7 +36,11 @@ pub(super) fn shim_library(plan: &mut Plan) -> bool {
 /// Adds the unit tests and the examples in the documentation.
 pub(super) fn unit(plan: &mut Plan) {
     plan.tests("unit", &[], |session| {
-        Ok(with_ignored(session.cargo_test(&["--lib", "--bins"])?))
+        Ok(with_ignored(session.cargo_test(&[
+            "--lib",
+            "--bins",
+            "--examples",
+        ])?))
     });
     // An ignored example cannot run anywhere.
     plan.tests("examples", &[], |session| session.cargo_test(&["--doc"]));
