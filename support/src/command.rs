@@ -4,15 +4,16 @@ use crate::files;
 use anyhow::{Context, Result, bail, ensure};
 use std::ffi::OsStr;
 use std::io::{Seek, Write};
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 /// The deadline of a command that takes a second on an idle machine.
 pub const DEADLINE: Duration = Duration::from_secs(60);
 
-/// The exit code of `timeout` after it has killed the program: 128 + SIGKILL.
-const KILLED_BY_TIMEOUT: i32 = 137;
+/// The signal that `timeout` sends at the deadline.
+const SIGKILL: i32 = 9;
 
 /// Returns a command as one would type it, with its program's file name instead of the whole path.
 pub fn line(command: &Command) -> String {
@@ -77,7 +78,7 @@ impl Bounded {
             .output()
             .context("cannot run `timeout`, which is part of coreutils")?;
         let stderr = String::from_utf8_lossy(&output.stderr);
-        if output.status.code() == Some(KILLED_BY_TIMEOUT) {
+        if was_killed(output.status) {
             let deadline = self.deadline;
             bail!("`{line}` did not end within {deadline:?}; stderr: {stderr}");
         }
@@ -100,6 +101,12 @@ impl Bounded {
             .await
             .context("the thread that runs a command")?
     }
+}
+
+/// Returns whether `timeout` has killed the program. That of coreutils kills itself with the same signal; others exit
+/// with 128 and the signal's number.
+fn was_killed(timeout: ExitStatus) -> bool {
+    timeout.signal() == Some(SIGKILL) || timeout.code() == Some(128 + SIGKILL)
 }
 
 /// Returns the input as a file, which, unlike a pipe, takes all of it before the program runs.

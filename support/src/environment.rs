@@ -227,10 +227,10 @@ mod tests {
         SDKS.checked(&here).expect("a directory");
         HOST.checked(&file).expect("a file");
         let error = HOST.checked(&here).expect_err("a directory");
+        let error = error.to_string();
         assert!(
-            error
-                .to_string()
-                .contains(": no such file: run `make test`")
+            error.contains(": no such file: unset PREOPEN_BIN and run `make test`"),
+            "{error}"
         );
         SDKS.checked(&file).expect_err("a file");
     }
