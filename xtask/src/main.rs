@@ -10,6 +10,7 @@
 //! - [`sdks`]: components of other SDKs, which the tests run
 //! - [`component`], [`toolbox`], [`up`], [`mod@image`], [`dist`], [`cluster`], [`mod@test`], [`doc`], [`audit`],
 //!   [`screenshots`], [`setup`], [`mod@bench`]: one command each
+//! - `tidy`: rules about the repository, as tests
 
 mod audit;
 mod bench;
@@ -27,6 +28,8 @@ mod screenshots;
 mod sdks;
 mod setup;
 mod test;
+#[cfg(test)]
+mod tidy;
 mod toolbox;
 mod up;
 mod workspace;
