@@ -35,7 +35,7 @@ const TWO_CORES: &[(&str, u64)] = &[
     ("build: the cluster, IPv6 alone", 45),
     ("test: cluster, IPv6 alone", 30),
     ("build: the end of the cluster, IPv6 alone", 5),
-    ("test: unit, the quick ones", 20),
+    ("test: unit, the quick ones", 480),
     ("cargo clippy", 120),
     ("cargo clippy, the guests", 20),
     ("cargo clippy, the toolbox", 10),

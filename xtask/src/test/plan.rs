@@ -8,7 +8,7 @@ use std::fmt::Write;
 use std::process::Command;
 use std::time::Duration;
 
-/// The longest name that the list of steps shows in one column.
+/// The width of the column of names in the list of steps.
 const NAME_WIDTH: usize = 44;
 
 type Act<T> = Box<dyn FnOnce(&mut Session) -> Result<T>>;
@@ -89,7 +89,7 @@ impl Plan {
         if packages.are_here() || packages.unavailable().is_some() {
             return None;
         }
-        let name = format!("install: {}", packages.names().join(", "));
+        let name = format!("install: {} (apt-get)", packages.names().join(", "));
         if let Some(position) = self.steps.iter().position(|step| step.name == name) {
             return Some(Id(position));
         }
@@ -99,7 +99,11 @@ impl Plan {
 
     /// Notes tests that are not run here, and why.
     pub(super) fn skip(&mut self, what: &str, why: &str) {
-        self.skipped.push(format!("{what}: {why}"));
+        let skipped = format!("{what}: {why}");
+        // Two kinds of tests may need the same.
+        if !self.skipped.contains(&skipped) {
+            self.skipped.push(skipped);
+        }
     }
 
     fn add(&mut self, name: String, needs: &[Id], action: Action) -> Id {
@@ -170,7 +174,9 @@ mod tests {
         let host = plan.build("the host", &[], |_| Ok(()));
         plan.tests("host", &[host], |_| Ok(Command::new("true")));
         plan.check("a check of no known duration", &[], |_| Ok(()));
-        plan.skip("the browser tests", "Chromium is not installed");
+        for _ in 0..2 {
+            plan.skip("the browser tests", "Chromium is not installed");
+        }
         let mut durations = Durations::default();
         durations.set("test: host", Duration::from_secs(61));
         let front = plan.front(&durations);
@@ -191,6 +197,7 @@ mod tests {
         assert!(lines[3].ends_with(" ?"), "{front}");
         assert_eq!(lines[4], "skipped:");
         assert_eq!(lines[5], "  the browser tests: Chromium is not installed");
+        assert_eq!(lines.len(), 6, "{front}");
     }
 
     #[test]

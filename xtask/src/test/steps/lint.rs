@@ -12,6 +12,9 @@ use std::process::Command;
 /// The shells whose scripts shellcheck reads.
 const SHELLS: [&str; 3] = ["sh", "bash", "dash"];
 
+/// Directories with the output of builds, with git's own files and with a counter's volume.
+const NOT_SOURCE: [&str; 3] = ["target", ".git", "persistent"];
+
 /// Adds the check of the formatting, which takes a second.
 pub(in crate::test) fn format(plan: &mut Plan) {
     plan.check("cargo fmt", &[], |_| {
@@ -68,30 +71,30 @@ fn shellcheck() -> Result<()> {
 
 /// Returns the repository's shell scripts. Their first line names a shell.
 fn scripts() -> Result<Vec<PathBuf>> {
-    let mut list = Command::new("git");
-    list.args([
-        "ls-files",
-        "-z",
-        "--cached",
-        "--others",
-        "--exclude-standard",
-    ])
-    .current_dir(workspace::root());
-    let output = list.output().context("cannot run git, to list the files")?;
-    ensure!(
-        output.status.success(),
-        "git ls-files failed: {}: {}",
-        output.status,
-        String::from_utf8_lossy(&output.stderr).trim()
-    );
-    let names = String::from_utf8(output.stdout).context("a file name is not UTF-8")?;
-    let files = names.split_terminator('\0').map(PathBuf::from);
-    Ok(files.filter(|file| is_script(file)).collect())
+    let mut scripts = Vec::new();
+    find_scripts(&workspace::root(), &mut scripts)?;
+    scripts.sort();
+    Ok(scripts)
+}
+
+fn find_scripts(directory: &Path, scripts: &mut Vec<PathBuf>) -> Result<()> {
+    let entries = std::fs::read_dir(directory)
+        .with_context(|| format!("cannot read the directory {}", directory.display()))?;
+    for entry in entries {
+        let entry = entry?;
+        let kind = entry.file_type()?;
+        if kind.is_dir() && !NOT_SOURCE.iter().any(|name| entry.file_name() == *name) {
+            find_scripts(&entry.path(), scripts)?;
+        } else if kind.is_file() && is_script(&entry.path()) {
+            scripts.push(entry.path());
+        }
+    }
+    Ok(())
 }
 
 fn is_script(file: &Path) -> bool {
     let mut start = [0; 64];
-    let read = std::fs::File::open(workspace::root().join(file))
+    let read = std::fs::File::open(file)
         .and_then(|mut file| file.read(&mut start))
         .unwrap_or_default();
     let start = String::from_utf8_lossy(&start[..read]);
@@ -99,6 +102,7 @@ fn is_script(file: &Path) -> bool {
     let Some(interpreter) = line.strip_prefix("#!") else {
         return false;
     };
+    // After `env` or a path.
     let program = interpreter.split([' ', '/']).rfind(|word| !word.is_empty());
     program.is_some_and(|program| SHELLS.contains(&program))
 }
@@ -108,11 +112,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_installer_and_the_ci_script_are_found_and_a_rust_file_is_not() {
-        let scripts = scripts().expect("git lists the files");
-        for name in ["runtimeclass/installer/preopen-node", ".ci/run"] {
-            assert!(scripts.contains(&name.into()), "{scripts:?}");
-        }
-        assert!(!scripts.contains(&"xtask/src/main.rs".into()));
+    fn shell_scripts_are_found_and_a_rust_attribute_is_not_taken_for_a_shell() {
+        let scripts = scripts().expect("the repository is readable");
+        let found = |name| scripts.contains(&workspace::root().join(name));
+        assert!(found("runtimeclass/installer/preopen-node"), "{scripts:?}");
+        assert!(found(".ci/run"), "{scripts:?}");
+        assert!(!found("fuzz/fuzz_targets/config.rs"), "{scripts:?}");
     }
 }
