@@ -46,11 +46,12 @@ macro_rules! variables {
     };
 }
 
-const TEST: &str = "make test";
-const CONTAINERD: &str = "make test ARGS=containerd";
-const CLUSTER: &str = "make cluster";
-const CLUSTER_TEST: &str = "make test ARGS=cluster";
-const FOREIGN: &str = "cargo xtask test cluster --kubeconfig FILE --load COMMAND";
+const TEST: &str = "`make test`";
+const CONTAINERD: &str = "`make test ARGS=containerd`";
+const NODE: &str = "`make test ARGS=containerd` or `make cluster`";
+const CLUSTER: &str = "`make cluster`";
+const CLUSTER_TEST: &str = "`make test ARGS=cluster`";
+const FOREIGN: &str = "`cargo xtask test cluster --kubeconfig FILE --load COMMAND`";
 
 variables! {
     HOST = "PREOPEN_BIN", File, "the host command", TEST;
@@ -66,9 +67,9 @@ variables! {
     HAPROXY = "HAPROXY_BIN", File, "the reverse proxy HAProxy", TEST;
     CHROMIUM = "CHROMIUM_BIN", File, "the browser", TEST;
     SCREENSHOTS = "SCREENSHOTS_DIR", Text, "the directory for the browser test's pictures", TEST;
-    SHIM = "SHIM_BIN", File, "the shim", CONTAINERD;
-    BUSYBOX = "BUSYBOX_BIN", File, "a statically linked busybox", CONTAINERD;
-    NODE_PROGRAMS = "NODE_BIN_DIR", Directory, "containerd, ctr, runc, crictl and the CNI plugins", CONTAINERD;
+    SHIM = "SHIM_BIN", File, "the shim", NODE;
+    BUSYBOX = "BUSYBOX_BIN", File, "a statically linked busybox", NODE;
+    NODE_PROGRAMS = "NODE_BIN_DIR", Directory, "containerd, ctr, runc, crictl and the CNI plugins", NODE;
     DEBIAN_PROGRAMS = "DEBIAN_NODE_DIR", Directory, "Debian's containerd and runc, unpacked", CONTAINERD;
     CONTAINERD_LOG = "CONTAINERD_TEST_LOG", Text, "the file that keeps containerd's log", CONTAINERD;
     CONTAINERD_CGROUP = "CONTAINERD_TEST_CGROUP", Text, "the name of the cgroup above all cgroups of one run", CONTAINERD;
@@ -125,7 +126,7 @@ impl Variable {
             ..
         } = self;
         self.get().with_context(|| {
-            format!("{name} is not set: run `{command}`, which sets it to {content}")
+            format!("{name} is not set: run {command}, which sets it to {content}")
         })
     }
 
@@ -145,7 +146,7 @@ impl Variable {
         };
         ensure!(
             found(&path),
-            "{name}={}: no such {kind}: unset {name} and run `{command}`, which sets it to {content}",
+            "{name}={}: no such {kind}: unset {name} and run {command}, which sets it to {content}",
             path.display()
         );
         Ok(path)
@@ -216,7 +217,7 @@ mod tests {
         let error = unset.path().expect_err("it is not set").to_string();
         assert_eq!(
             error,
-            "VISITS_TEST_UNSET is not set: run `make test ARGS=containerd`, which sets it to the shim"
+            "VISITS_TEST_UNSET is not set: run `make test ARGS=containerd` or `make cluster`, which sets it to the shim"
         );
     }
 
