@@ -10,6 +10,7 @@ mod needs;
 use anyhow::Result;
 use oci_writer::{Archive, Attributes, Compression, Platform, SourceDate};
 use std::path::Path;
+use visits_support::files;
 
 pub use needs::Needs;
 
@@ -56,7 +57,7 @@ impl Release {
     pub fn write(&self, directory: &Path) -> Result<()> {
         self.files()
             .iter()
-            .try_for_each(|(name, bytes)| oci_writer::replace(&directory.join(name), bytes))
+            .try_for_each(|(name, bytes)| files::replace(&directory.join(name), bytes))
     }
 }
 

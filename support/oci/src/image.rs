@@ -199,7 +199,7 @@ impl Image {
                 .map(|archive| (config.digest, archive))
         };
         let (digest, archive) = build().with_context(|| format!("image {}", self.name))?;
-        crate::file::replace(path, &archive)?;
+        visits_support::files::replace(path, &archive)?;
         Ok(Written {
             digest: format!("sha256:{}", digest.digest()),
             size: archive.len() as u64,

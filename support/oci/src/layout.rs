@@ -2,12 +2,12 @@
 
 use crate::archive::{Archive, Attributes};
 use crate::blob::{Blob, json};
-use crate::file;
 use crate::{SourceDate, Written};
 use anyhow::{Context, Result};
 use oci_spec::image::{Descriptor, ImageIndexBuilder, MediaType, OciLayoutBuilder, SCHEMA_VERSION};
 use std::collections::BTreeMap;
 use std::path::Path;
+use visits_support::files;
 
 const BLOBS: &str = "blobs/sha256";
 const HEADER: &str = "oci-layout";
@@ -27,11 +27,11 @@ impl Layout {
         std::fs::create_dir_all(&blobs)
             .with_context(|| format!("cannot create {}", blobs.display()))?;
         for blob in &self.blobs {
-            file::replace(&blobs.join(blob.digest.digest()), &blob.bytes)?;
+            files::replace(&blobs.join(blob.digest.digest()), &blob.bytes)?;
         }
         let (header, index) = self.documents()?;
-        file::replace(&directory.join(HEADER), &header)?;
-        file::replace(&directory.join(INDEX), &index)?;
+        files::replace(&directory.join(HEADER), &header)?;
+        files::replace(&directory.join(INDEX), &index)?;
         self.sweep(&blobs)
             .with_context(|| format!("cannot remove the old blobs in {}", blobs.display()))?;
         let size: usize = self.blobs.iter().map(|blob| blob.bytes.len()).sum();
@@ -71,7 +71,7 @@ impl Layout {
             archive.file(&name, Attributes::of_root(0o644, date), bytes)?;
         }
         let tar = archive.finish()?;
-        file::replace(path, &tar)?;
+        files::replace(path, &tar)?;
         Ok(self.written(tar.len()))
     }
 

@@ -6,7 +6,7 @@
 //! - `layout`: the OCI image layout, as a directory and as the tar that `ctr images import` reads
 //! - `docker`: the archive that `docker load` reads
 //! - `component`, `artifact`: the CNCF's wasm artifact
-//! - `archive`, `file`: tar and gzip without traces of the machine; files that are replaced as a whole
+//! - `archive`: tar and gzip without traces of the machine
 //! - `date`, `platform`: the time in every document, and the platforms
 //!
 //! The documents are those of `oci-spec`, `tar` writes the tar, and `flate2` with its Rust backend the gzip. `ocidir`
@@ -21,7 +21,6 @@ mod blob;
 mod component;
 mod date;
 mod docker;
-mod file;
 mod image;
 mod layer;
 mod layout;
@@ -33,7 +32,6 @@ pub use archive::{Archive, Attributes, gzip};
 pub use artifact::Artifact;
 pub use blob::sha256_hex;
 pub use date::SourceDate;
-pub use file::replace;
 pub use flate2::Compression;
 pub use image::Image;
 pub use platform::Platform;
