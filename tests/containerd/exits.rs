@@ -6,7 +6,7 @@ use crate::images;
 use crate::node::Node;
 use anyhow::{Result, ensure};
 use oci_writer::Image;
-use visits_tests::artifacts::component_importing;
+use visits_tests::handwritten::component_importing;
 
 /// Checks that a container of this image ends with 1 and one line on stderr that contains all of these texts.
 async fn fails(image: Image, name: &str, texts: &[&str]) -> Result<()> {

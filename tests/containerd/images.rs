@@ -4,7 +4,7 @@ use crate::ctr;
 use anyhow::{Context, Result};
 use oci_writer::Image;
 use std::path::Path;
-use visits_tests::{artifacts, command};
+use visits_tests::{artifacts, command, handwritten};
 
 /// The counter, laid out as in the project's image.
 pub(crate) const VISITS: &str = "localhost/visits:test";
@@ -117,7 +117,7 @@ fn commands() -> Result<Image> {
     let image = self::component(COMMANDS, &manifest(""), &component)
         .directory("/app/data", USER, USER, 0o755)
         .file("/bin/command", read(&artifacts::command_wasm()?)?, 0o755)
-        .file("/bin/core", artifacts::core_command(text, code), 0o755)
+        .file("/bin/core", handwritten::core_command(text, code), 0o755)
         .file("/bin/server", component, 0o755)
         .file("/bin/broken", b"\0asm\x0d\0\x01\0 and no more", 0o755)
         .file("/bin/plain", "no program", 0o644)

@@ -4,8 +4,8 @@
 use crate::common::refusal;
 use anyhow::{Result, ensure};
 use std::path::Path;
-use visits_tests::artifacts::{self, component_importing};
-use visits_tests::{App, Host, HostBuilder};
+use visits_tests::handwritten::component_importing;
+use visits_tests::{App, Host, HostBuilder, artifacts};
 
 const CORE_MODULE: &[u8] = b"\0asm\x01\0\0\0";
 

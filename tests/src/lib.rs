@@ -1,6 +1,7 @@
 //! The library of the test suites: real `preopen` processes, the directories they serve, HTTP clients, and a browser.
 //!
-//! - [`artifacts`]: paths of everything that is built, and components written by hand
+//! - [`artifacts`]: paths of everything that is built
+//! - [`handwritten`]: components and commands, written byte by byte
 //! - [`app`]: a directory with a `spin.toml` and a volume, one for each test
 //! - [`host`]: [`Host`], a guard around one host process: start, wait for its log, signal, wait for its end
 //! - [`output`]: the lines of a process, to wait for and to print when a wait fails
@@ -18,6 +19,7 @@ pub mod artifacts;
 pub mod chromium;
 pub mod client;
 pub mod command;
+pub mod handwritten;
 pub mod host;
 pub mod http2;
 pub mod load;
