@@ -33,7 +33,7 @@ use clap::ValueEnum;
 use durations::Durations;
 use plan::Plan;
 use std::process::ExitCode;
-use steps::{cluster, containerd, host, lint};
+use steps::{cluster, containerd, foreign, host, lint};
 
 /// The suites with steps of their own. All others run with those of the host.
 const NAMED_SUITES: [&str; 6] = [
@@ -54,6 +54,8 @@ pub(crate) struct Options {
     /// Print the steps and what is skipped, and run nothing
     #[arg(long)]
     plan: bool,
+    #[command(flatten)]
+    foreign: foreign::Options,
 }
 
 /// The kinds of tests.
@@ -77,7 +79,7 @@ enum Kind {
 
 /// Runs the steps of a kind. The exit code is 0 only if a test passed and nothing failed.
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
-    let plan = of(options.kind)?;
+    let plan = of(options.kind, &options.foreign)?;
     if options.plan {
         print!("{}", plan.front(&Durations::load()?));
         return Ok(ExitCode::SUCCESS);
@@ -97,7 +99,7 @@ pub(crate) fn check() -> Result<ExitCode> {
 }
 
 /// Returns the plan of a kind.
-fn of(kind: Kind) -> Result<Plan> {
+fn of(kind: Kind, foreign: &foreign::Options) -> Result<Plan> {
     let is = |one| kind == one || kind == Kind::All;
     let mut plan = Plan::default();
     if is(Kind::Lint) {
@@ -106,6 +108,8 @@ fn of(kind: Kind) -> Result<Plan> {
     let shim = steps::shim_library(&mut plan);
     let built = match kind {
         Kind::Unit | Kind::Lint => Vec::new(),
+        // A foreign cluster has the shim already, and its suite does not use the host.
+        Kind::Cluster if foreign.kubeconfig.is_some() => steps::guests(&mut plan),
         Kind::All | Kind::Containerd | Kind::Cluster => steps::builds(&mut plan, shim),
         Kind::Host | Kind::Browser => steps::builds(&mut plan, false),
     };
@@ -125,7 +129,10 @@ fn of(kind: Kind) -> Result<Plan> {
         host::browser(&mut plan, &built);
     }
     if is(Kind::Cluster) {
-        cluster::plan(&mut plan, &built);
+        match foreign.kubeconfig {
+            Some(_) => foreign::plan(&mut plan, &built, foreign),
+            None => cluster::plan(&mut plan, &built),
+        }
     }
     if is(Kind::Lint) {
         lint::clippy(&mut plan);

@@ -2,11 +2,12 @@
 //!
 //! - [`host`]: the host over TCP, the suites that need nothing else, and the browser
 //! - [`containerd`]: the shim and its installer
-//! - [`cluster`]: the whole on Kubernetes
+//! - [`cluster`], [`foreign`]: the whole on Kubernetes, on a cluster of the tests' own or on another
 //! - [`lint`]: the lints
 
 pub(super) mod cluster;
 pub(super) mod containerd;
+pub(super) mod foreign;
 pub(super) mod host;
 pub(super) mod lint;
 
@@ -46,16 +47,21 @@ pub(super) fn unit(plan: &mut Plan) {
     plan.tests("examples", &[], |session| session.cargo_test(&["--doc"]));
 }
 
-/// Adds the builds that all suites need. The toolbox comes before anything that compiles the shim, which includes it.
-pub(super) fn builds(plan: &mut Plan, with_toolbox: bool) -> Vec<Id> {
-    let mut built = vec![
+/// Adds the builds of the components.
+pub(super) fn guests(plan: &mut Plan) -> Vec<Id> {
+    vec![
         // The counter alone first: the tests then run the same bytes that `up` serves.
         plan.build("the component", &[], |_| component::run()),
         plan.build("the other guests", &[], |_| {
             command::run(cargo::guests("build", &GUESTS[1..])?)
         }),
-        plan.build("the host", &[], |_| command::run(cargo::host()?)),
-    ];
+    ]
+}
+
+/// Adds the builds that all suites need. The toolbox comes before anything that compiles the shim, which includes it.
+pub(super) fn builds(plan: &mut Plan, with_toolbox: bool) -> Vec<Id> {
+    let mut built = guests(plan);
+    built.push(plan.build("the host", &[], |_| command::run(cargo::host()?)));
     if with_toolbox {
         built.push(plan.build("the toolbox", &[], |_| toolbox::run()));
     }

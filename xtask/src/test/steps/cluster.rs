@@ -23,7 +23,7 @@ const BOTH_FAMILIES: &str = "families::";
 const IPV6_ALONE: &str = "ipv6_alone::";
 
 /// How many tests share the cluster at a time. Each waits for pods most of its time.
-const THREADS: &str = "3";
+pub(super) const THREADS: &str = "3";
 
 /// Adds the steps of the suite. Where there can be no cluster, its tests are counted as skipped.
 pub(in crate::test) fn plan(plan: &mut Plan, needs: &[Id]) {
