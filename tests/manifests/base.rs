@@ -1,4 +1,4 @@
-//! The counters as `kubectl apply -k k8s` makes them.
+//! The counters that `kubectl apply -k k8s` creates.
 
 use crate::VERSION;
 use crate::render::Objects;
@@ -12,17 +12,17 @@ const DAY: u64 = 24 * 60 * 60;
 fn number(value: &Value) -> Result<u64> {
     value
         .as_u64()
-        .with_context(|| format!("{value}: no number"))
+        .with_context(|| format!("{value} is not a number"))
 }
 
-/// The default of an option of the host, in seconds, as its own help says.
+/// Returns the default of a host option in seconds, read from the host's help.
 fn seconds(option: &str) -> Result<u64> {
     let mut help = Command::new(artifacts::preopen()?);
     help.arg("--help");
     let help = command::run(help)?;
     let (_, after) = help
         .split_once(&format!("{option} <"))
-        .with_context(|| format!("{option} is no option"))?;
+        .with_context(|| format!("the host has no option {option}"))?;
     let default = after.split_once("[default: ").and_then(|(_, default)| {
         let (number, _) = default.split_once("s]")?;
         number.parse().ok()
@@ -32,7 +32,7 @@ fn seconds(option: &str) -> Result<u64> {
 
 #[test]
 #[ignore = "needs kubectl: cargo xtask test cluster"]
-fn the_base_is_four_counters_with_volumes_like_app_pys() -> Result<()> {
+fn the_base_has_four_counters_with_volumes_like_app_pys() -> Result<()> {
     let base = Objects::of("k8s")?;
     let set = &base.get("StatefulSet", "visits")?["spec"];
     assert_eq!(set["replicas"], 4);
@@ -42,7 +42,7 @@ fn the_base_is_four_counters_with_volumes_like_app_pys() -> Result<()> {
     let claims = set["volumeClaimTemplates"].as_array().context("claims")?;
     assert_eq!(claims.len(), 1);
     assert_eq!(claims[0]["metadata"]["name"], "persistent");
-    // And no storage class: the cluster's default.
+    // Without a storage class a claim gets the cluster's default.
     let claim = json!({ "accessModes": ["ReadWriteOncePod"], "resources": { "requests": { "storage": "1Mi" } } });
     assert_eq!(claims[0]["spec"], claim);
     let init = &base.pod()?["initContainers"][0];
@@ -71,7 +71,8 @@ fn the_image_is_the_one_that_this_repository_builds() -> Result<()> {
 
 #[test]
 #[ignore = "needs kubectl: cargo xtask test cluster"]
-fn probes_count_for_a_day_if_need_be_and_liveness_outlasts_the_hosts_own_remedy() -> Result<()> {
+fn a_pod_may_take_a_day_to_start_and_liveness_waits_longer_than_the_hosts_own_remedy() -> Result<()>
+{
     let base = Objects::of("k8s")?;
     let counter = base.counter()?;
     let path = |probe: &str| counter[probe]["httpGet"]["path"].clone();
@@ -83,7 +84,7 @@ fn probes_count_for_a_day_if_need_be_and_liveness_outlasts_the_hosts_own_remedy(
         Ok(number(&probe["periodSeconds"])? * number(&probe["failureThreshold"])?)
     };
     ensure!(patience("startupProbe")? >= DAY);
-    // The first of the failures may come at once.
+    // The first failure may occur at once.
     let patience = patience("livenessProbe")? - number(&counter["livenessProbe"]["periodSeconds"])?;
     let remedy = seconds("--request-timeout")?;
     ensure!(patience > remedy, "{patience} s, {remedy} s");
@@ -136,9 +137,12 @@ fn the_shell_for_a_volume_has_the_counters_user_and_the_first_claim() -> Result<
     let spec = &shell.get("Pod", "volume")?["spec"];
     let claim = &spec["volumes"][0]["persistentVolumeClaim"]["claimName"];
     assert_eq!(claim, "persistent-visits-0");
-    ensure!(spec["runtimeClassName"].is_null(), "it has no exec");
+    ensure!(
+        spec["runtimeClassName"].is_null(),
+        "it must run native tools"
+    );
     let base = Objects::of("k8s")?;
     let user = &base.counter()?["securityContext"]["runAsUser"];
     assert_eq!(&spec["securityContext"]["runAsUser"], user);
-    crate::overlays::is_restricted(spec)
+    crate::overlays::check_restricted(spec)
 }

@@ -1,4 +1,4 @@
-//! What installs the shim on nodes: where its image comes from, and whose its containers are.
+//! The installer of the shim: the source of its image, and the users of its containers.
 
 use crate::render::Objects;
 use crate::repository;
@@ -6,10 +6,10 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use visits_support::files::copy_tree;
 
-/// Everything that is applied with `-k`, but for the overlays of `k8s/`.
+/// The directories for `kubectl apply -k`, except the overlays of `k8s/`.
 const DIRECTORIES: [&str; 3] = ["k8s", "runtimeclass/installer", "runtimeclass/uninstall"];
 
-/// The containers of all pods among these objects.
+/// Returns the containers of all pods and pod templates among these objects.
 fn containers(objects: &Objects) -> Vec<&Value> {
     let pods = objects.0.iter().map(|object| match &object["kind"] {
         kind if kind == "Pod" => &object["spec"],
@@ -19,7 +19,7 @@ fn containers(objects: &Objects) -> Vec<&Value> {
     lists.filter_map(Value::as_array).flatten().collect()
 }
 
-/// The installer's container of this name.
+/// Returns the container with this name.
 fn container<'o>(objects: &'o Objects, name: &str) -> Result<&'o Value> {
     let mut all = containers(objects).into_iter();
     let found = all.find(|container| container["name"] == name);
@@ -28,7 +28,7 @@ fn container<'o>(objects: &'o Objects, name: &str) -> Result<&'o Value> {
 
 #[test]
 #[ignore = "needs kubectl: cargo xtask test cluster"]
-fn an_image_of_the_nodes_own_is_never_pulled() -> Result<()> {
+fn an_image_that_only_the_node_has_is_never_pulled() -> Result<()> {
     let overlays = std::fs::read_dir(repository().join("k8s/overlays"))?;
     let overlays = overlays.map(|entry| Ok(entry?.path()));
     let directories = DIRECTORIES.map(|directory| Ok(repository().join(directory)));
@@ -41,7 +41,7 @@ fn an_image_of_the_nodes_own_is_never_pulled() -> Result<()> {
         let objects = Objects::at(&directory)?;
         for container in containers(&objects) {
             let image = container["image"].as_str().context("an image")?;
-            // containerd would ask for it on the node's own port 80.
+            // containerd would pull it from port 80 of the node.
             if image.starts_with("localhost/") {
                 let policy = &container["imagePullPolicy"];
                 ensure!(
@@ -53,7 +53,7 @@ fn an_image_of_the_nodes_own_is_never_pulled() -> Result<()> {
             }
         }
     }
-    ensure!(local >= 2 * 3 + 5, "{local} images are checked");
+    ensure!(local >= 2 * 3 + 5, "only {local} images were checked");
     let volume = Objects::file("k8s/volume.yaml")?;
     let image = container(&volume, "shell")?["image"].as_str();
     ensure!(image.is_some_and(|image| !image.starts_with("localhost/")));
@@ -69,7 +69,7 @@ fn an_installer_from_a_registry_is_named_by_digest_and_pulled() -> Result<()> {
         let from = repository().join("runtimeclass").join(name);
         copy_tree(&from, &copied.join(name))?;
     }
-    // What the comment in the file tells users to write in the place of its last lines.
+    // The comment in the file shows users the replacement for its last lines.
     let path = copied.join("installer/kustomization.yaml");
     let text = std::fs::read_to_string(&path)?;
     let example = text.lines().filter_map(|line| line.strip_prefix("#   "));
@@ -93,7 +93,7 @@ fn an_installer_from_a_registry_is_named_by_digest_and_pulled() -> Result<()> {
 
 #[test]
 #[ignore = "needs kubectl: cargo xtask test cluster"]
-fn the_token_is_held_by_a_user_of_its_own_and_not_by_root() -> Result<()> {
+fn the_container_with_the_token_has_a_user_of_its_own_that_is_not_root() -> Result<()> {
     let installer = Objects::of("runtimeclass/installer")?;
     let mounts_token = |container: &Value| {
         let mounts = container["volumeMounts"].as_array();
@@ -107,7 +107,7 @@ fn the_token_is_held_by_a_user_of_its_own_and_not_by_root() -> Result<()> {
     let rights = &with_token[0]["securityContext"];
     assert_eq!(rights["runAsNonRoot"], true);
     for id in [&rights["runAsUser"], &rights["runAsGroup"]] {
-        // Above systemd's, shadow's and OpenShift's ranges. The counters, and many images, have 65532.
+        // Above the ranges of systemd, shadow and OpenShift. 65532 is the user of the counters and of many images.
         let id = id.as_u64().context("a number")?;
         ensure!((2_000_000_000..1 << 31).contains(&id), "{id}");
     }

@@ -1,14 +1,14 @@
-//! What `k8s/`, `runtimeclass/` and the pages about it promise, without a cluster: rendered by the kubectl that the cluster tests use,
-//! and held against the rest of the repository, so that neither drifts from the other.
+//! The promises of `k8s/`, `runtimeclass/` and the pages, tested without a cluster: kubectl renders the manifests, and the
+//! tests compare them with the rest of the repository.
 //!
 //! - [`render`]: kubectl's rendering of a directory, and the objects in it
-//! - [`base`]: the counters as `kubectl apply -k k8s` makes them
-//! - [`overlays`]: what each overlay changes, and that they can be combined
-//! - [`installer`]: what installs the shim on nodes, its image and its users
-//! - [`pages`]: files, commands and versions that the pages name
+//! - [`base`]: the counters that `kubectl apply -k k8s` creates
+//! - [`overlays`]: the change that each overlay makes, and their combination
+//! - [`installer`]: the installer of the shim, its image and its users
+//! - [`pages`]: the files, commands and versions that the pages name
 //!
-//! That a real API server takes the manifests, and what becomes of them, is shown by the cluster suite. Tests that
-//! need kubectl are ignored by a plain `cargo test`, which has none.
+//! The cluster suite applies the manifests to a real API server. A plain `cargo test` has no kubectl and ignores the tests that
+//! need it.
 
 mod base;
 mod installer;

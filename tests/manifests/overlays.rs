@@ -1,4 +1,4 @@
-//! What each overlay changes, and that they can be combined.
+//! The change that each overlay makes, and their combination.
 
 use crate::render::Objects;
 use crate::repository;
@@ -6,8 +6,8 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use visits_support::files::copy_tree;
 
-/// Whether a pod is as Pod Security's profile `restricted` wants it, as far as the project's pods have to do with it.
-pub(crate) fn is_restricted(pod: &Value) -> Result<()> {
+/// Fails unless a pod complies with the Pod Security standard `restricted`, as far as it concerns this project's pods.
+pub(crate) fn check_restricted(pod: &Value) -> Result<()> {
     let whole = &pod["securityContext"];
     let none = Vec::new();
     let list = |value: &'_ Value| value.as_array().unwrap_or(&none).clone();
@@ -42,10 +42,10 @@ fn paths(counter: &Value) -> [&Value; 3] {
 
 #[test]
 #[ignore = "needs kubectl: cargo xtask test cluster"]
-fn in_the_base_one_container_is_root_and_may_change_owners_only() -> Result<()> {
+fn in_the_base_one_container_is_root_and_can_only_change_owners() -> Result<()> {
     let mut pod = Objects::of("k8s")?.pod()?.clone();
     let init = pod["initContainers"].take();
-    is_restricted(&pod)?;
+    check_restricted(&pod)?;
     assert_eq!(init.as_array().map(Vec::len), Some(1), "{init}");
     let rights = &init[0]["securityContext"];
     let chown = serde_json::json!({ "drop": ["ALL"], "add": ["CHOWN"] });
@@ -63,16 +63,16 @@ fn the_fsgroup_overlay_is_restricted_and_its_group_is_the_counters() -> Result<(
     ensure!(pod["initContainers"].is_null(), "{pod}");
     let group = &overlay.counter()?["securityContext"]["runAsGroup"];
     assert_eq!(&pod["securityContext"]["fsGroup"], group);
-    is_restricted(pod)
+    check_restricted(pod)
 }
 
 #[test]
 #[ignore = "needs kubectl: cargo xtask test cluster"]
-fn with_probes_healthz_no_probe_counts() -> Result<()> {
+fn the_overlay_probes_healthz_changes_the_probes_and_nothing_else() -> Result<()> {
     let overlay = Objects::of("k8s/overlays/probes-healthz")?;
     let paths = paths(overlay.counter()?);
     assert_eq!(paths, ["/healthz", "/healthz", "/livez"]);
-    // Nothing else has changed, patience and port among it.
+    // Nothing else differs, such as a period or the port.
     let mut counter = overlay.counter()?.clone();
     for probe in ["startupProbe", "readinessProbe"] {
         counter[probe]["httpGet"]["path"] = "/".into();
@@ -83,7 +83,7 @@ fn with_probes_healthz_no_probe_counts() -> Result<()> {
 
 #[test]
 #[ignore = "needs kubectl: cargo xtask test cluster"]
-fn with_larger_claim_a_counter_asks_for_a_gibibyte_and_nothing_else_changes() -> Result<()> {
+fn the_overlay_larger_claim_changes_the_claim_to_a_gibibyte_and_nothing_else() -> Result<()> {
     let mut set = Objects::of("k8s/overlays/larger-claim")?
         .get("StatefulSet", "visits")?
         .clone();
@@ -115,11 +115,15 @@ fn the_other_overlays_add_one_object_each() -> Result<()> {
         let labels = &object["metadata"]["labels"];
         object["kind"] == "Service" && wanted.iter().all(|(key, value)| &labels[key] == value)
     });
-    assert_eq!(seen.count(), 1, "each counter is to be shown once");
+    assert_eq!(
+        seen.count(),
+        1,
+        "one Service selects the counters for monitoring"
+    );
     Ok(())
 }
 
-/// What k8s/README.md tells users to write, which is the one kustomization on that page.
+/// Returns the only kustomization in k8s/README.md.
 fn example() -> Result<String> {
     let page = std::fs::read_to_string(repository().join("k8s/README.md"))?;
     let (_, example) = page.split_once("```yaml\n").context("no example")?;
@@ -129,14 +133,14 @@ fn example() -> Result<String> {
 
 #[test]
 #[ignore = "needs kubectl: cargo xtask test cluster"]
-fn the_readmes_example_combines_what_it_says() -> Result<()> {
+fn the_readmes_example_combines_its_components() -> Result<()> {
     let directory = tempfile::tempdir()?;
     copy_tree(&repository().join("k8s"), &directory.path().join("k8s"))?;
     let mine = directory.path().join("k8s/mine");
     std::fs::create_dir(&mine)?;
     std::fs::write(mine.join("kustomization.yaml"), example()?)?;
     let mine = Objects::at(&mine)?;
-    is_restricted(mine.pod()?)?;
+    check_restricted(mine.pod()?)?;
     assert_eq!(paths(mine.counter()?), ["/healthz", "/healthz", "/livez"]);
     assert_eq!(mine.counter()?["imagePullPolicy"], "IfNotPresent");
     assert_eq!(

@@ -1,11 +1,11 @@
-//! What the pages name is there: files, links, commands, versions.
+//! The files, links, commands, tests and versions in the pages exist.
 
 use crate::{VERSION, repository};
 use anyhow::{Context, Result, ensure};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-/// Where the pages are.
+/// The folders with pages.
 const FOLDERS: [&str; 9] = [
     ".",
     "docs",
@@ -18,7 +18,7 @@ const FOLDERS: [&str; 9] = [
     "tests/cluster",
 ];
 
-/// What a path in a command begins with.
+/// The first parts of paths in the pages' code.
 const TOP: [&str; 9] = [
     "bench/",
     "cluster/",
@@ -37,7 +37,7 @@ struct Page {
 }
 
 impl Page {
-    /// Each page, its path relative to the repository.
+    /// Reads all pages.
     fn all() -> Result<Vec<Self>> {
         let mut pages = Vec::new();
         for folder in FOLDERS.map(|folder| repository().join(folder)) {
@@ -49,7 +49,7 @@ impl Page {
                 }
             }
         }
-        ensure!(pages.len() >= 4, "{} pages are found", pages.len());
+        ensure!(pages.len() >= 4, "only {} pages were found", pages.len());
         Ok(pages)
     }
 
@@ -57,18 +57,18 @@ impl Page {
         self.path.parent().unwrap_or(Path::new("."))
     }
 
-    /// The text in fences and in spans of code.
+    /// Returns the text in fences and in spans of code.
     fn code(&self) -> impl Iterator<Item = &str> {
-        // Fences are three of what spans are one of, so both end up at odd places.
+        // A fence has three backticks and a span one, so the pieces of code are at the odd positions.
         self.text.split('`').skip(1).step_by(2)
     }
 }
 
-fn fails(page: &Page, what: &str) -> String {
+fn problem(page: &Page, what: &str) -> String {
     format!("{}: {what}", page.path.display())
 }
 
-/// The words after each occurrence of a command.
+/// Returns the word after each occurrence of a command.
 fn after<'a>(code: &'a str, command: &'a str) -> impl Iterator<Item = &'a str> {
     let rests = code.match_indices(command).map(move |(at, _)| {
         let begins = at == 0 || code[..at].ends_with([' ', '\n', '(']);
@@ -85,7 +85,7 @@ fn after<'a>(code: &'a str, command: &'a str) -> impl Iterator<Item = &'a str> {
 }
 
 #[test]
-fn every_file_that_a_page_names_is_there() -> Result<()> {
+fn every_file_in_a_page_exists() -> Result<()> {
     for page in Page::all()? {
         for code in page.code() {
             for word in code.split(|c: char| c.is_whitespace() || "\"'(),;=".contains(c)) {
@@ -95,7 +95,7 @@ fn every_file_that_a_page_names_is_there() -> Result<()> {
                 }
                 let word = word.trim_end_matches([':', '.']);
                 let there = repository().join(word).exists() || page.folder().join(word).exists();
-                ensure!(there, fails(&page, &format!("{word} is not there")));
+                ensure!(there, problem(&page, &format!("{word} does not exist")));
             }
         }
     }
@@ -103,7 +103,7 @@ fn every_file_that_a_page_names_is_there() -> Result<()> {
 }
 
 #[test]
-fn every_link_within_the_repository_leads_somewhere() -> Result<()> {
+fn every_link_within_the_repository_has_a_target() -> Result<()> {
     for page in Page::all()? {
         for (at, _) in page.text.match_indices("](") {
             let target = page.text[at + 2..].split(')').next().unwrap_or_default();
@@ -117,21 +117,21 @@ fn every_link_within_the_repository_leads_somewhere() -> Result<()> {
             };
             ensure!(
                 path.exists(),
-                fails(&page, &format!("{target} is not there"))
+                problem(&page, &format!("{target} does not exist"))
             );
             if !heading.is_empty() {
                 let text = std::fs::read_to_string(&path)?;
                 let there = text
                     .lines()
                     .any(|line| slug(line).as_deref() == Some(heading));
-                ensure!(there, fails(&page, &format!("{target}: no such heading")));
+                ensure!(there, problem(&page, &format!("{target}: no such heading")));
             }
         }
     }
     Ok(())
 }
 
-/// What a heading is linked by.
+/// Returns the anchor of a heading.
 fn slug(line: &str) -> Option<String> {
     let heading = line.trim_start_matches('#').strip_prefix(' ')?;
     let kept = heading.to_lowercase().replace(' ', "-");
@@ -140,7 +140,7 @@ fn slug(line: &str) -> Option<String> {
 }
 
 #[test]
-fn every_command_of_the_repository_that_a_page_names_is_there() -> Result<()> {
+fn every_command_of_the_repository_in_a_page_exists() -> Result<()> {
     let path = repository().join("xtask/src/main.rs");
     let source = std::fs::read_to_string(&path)?;
     let (_, list) = source.split_once("enum Command {").context("no commands")?;
@@ -161,7 +161,10 @@ fn every_command_of_the_repository_that_a_page_names_is_there() -> Result<()> {
                 for word in after(code, command).filter(|word| !word.starts_with('-')) {
                     let placeholder = word.chars().all(char::is_uppercase);
                     let there = placeholder || known.contains(word);
-                    ensure!(there, fails(&page, &format!("{command}{word} is none")));
+                    ensure!(
+                        there,
+                        problem(&page, &format!("there is no command {command}{word}"))
+                    );
                 }
             }
         }
@@ -170,7 +173,7 @@ fn every_command_of_the_repository_that_a_page_names_is_there() -> Result<()> {
 }
 
 #[test]
-fn every_guarantee_has_a_test_that_is_there() -> Result<()> {
+fn every_guarantee_names_a_test_that_exists() -> Result<()> {
     let page = std::fs::read_to_string(repository().join("SECURITY.md"))?;
     // One table for each actor.
     let tables = page.split("| guarantee | file | test |").skip(1);
@@ -179,7 +182,7 @@ fn every_guarantee_has_a_test_that_is_there() -> Result<()> {
     for row in rows {
         let columns: Vec<&str> = row.split('|').map(|column| column.trim()).collect();
         let [_, _, file, test, _] = columns[..] else {
-            anyhow::bail!("SECURITY.md: {row} has not three columns");
+            anyhow::bail!("SECURITY.md: not three columns: {row}");
         };
         let (file, test) = (file.trim_matches('`'), test.trim_matches('`'));
         let below = if file.contains('/') {
@@ -195,21 +198,18 @@ fn every_guarantee_has_a_test_that_is_there() -> Result<()> {
         );
         tests += 1;
     }
-    ensure!(tests > 30, "{tests} guarantees are found");
+    ensure!(tests > 30, "only {tests} guarantees were found");
     Ok(())
 }
 
 #[test]
-fn every_page_names_the_image_by_its_version() -> Result<()> {
+fn every_page_has_the_current_version_of_the_image() -> Result<()> {
     for page in Page::all()? {
         for (at, name) in page.text.match_indices("localhost/visits:") {
             let tag = &page.text[at + name.len()..];
             ensure!(
                 tag.starts_with(VERSION),
-                fails(
-                    &page,
-                    &format!("an image of another version than {VERSION}")
-                )
+                problem(&page, &format!("an image whose version is not {VERSION}"))
             );
         }
     }

@@ -8,7 +8,7 @@ use std::process::Command;
 use visits_tests::artifacts;
 use visits_tests::command::Bounded;
 
-/// The annotation that kubectl adds on the way from YAML to JSON: it has no other command for that without a server.
+/// The annotation that kubectl adds while it converts YAML to JSON: only `annotate` does that without a server.
 const MARK: &str = "visits/rendered=true";
 
 /// The objects of one rendering.
@@ -16,19 +16,19 @@ const MARK: &str = "visits/rendered=true";
 pub(crate) struct Objects(pub(crate) Vec<Value>);
 
 impl Objects {
-    /// What `kubectl apply -k` sends for this directory of the repository.
+    /// Renders a directory of the repository as `kubectl apply -k` does.
     pub(crate) fn of(directory: &str) -> Result<Self> {
         Self::at(&repository().join(directory))
     }
 
-    /// The same for a directory anywhere.
+    /// Renders any directory as `kubectl apply -k` does.
     pub(crate) fn at(directory: &Path) -> Result<Self> {
         let directory = directory.to_str().context("the path is UTF-8")?;
         let yaml = kubectl(&["kustomize", directory], Vec::new())?;
         Self::parse(yaml)
     }
 
-    /// The objects of one file of the repository.
+    /// Reads the objects in a file of the repository.
     pub(crate) fn file(path: &str) -> Result<Self> {
         let yaml = std::fs::read(repository().join(path)).context(path.to_owned())?;
         Self::parse(yaml)
@@ -41,7 +41,7 @@ impl Objects {
         Ok(Self(objects.collect::<Result<_, _>>()?))
     }
 
-    /// The one object of that kind and name.
+    /// Returns the only object with this kind and name.
     pub(crate) fn get(&self, kind: &str, name: &str) -> Result<&Value> {
         let mut found = self
             .0
@@ -52,17 +52,17 @@ impl Objects {
         Ok(object)
     }
 
-    /// The counters' pod.
+    /// Returns the counters' pod template.
     pub(crate) fn pod(&self) -> Result<&Value> {
         Ok(&self.get("StatefulSet", "visits")?["spec"]["template"]["spec"])
     }
 
-    /// The counter in it.
+    /// Returns the counter's container.
     pub(crate) fn counter(&self) -> Result<&Value> {
         Ok(&self.pod()?["containers"][0])
     }
 
-    /// Kind and name of each.
+    /// Returns the kind and name of each object.
     pub(crate) fn names(&self) -> Vec<String> {
         let name = |object: &Value| {
             let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
@@ -74,7 +74,7 @@ impl Objects {
 
 fn kubectl(arguments: &[&str], input: Vec<u8>) -> Result<Vec<u8>> {
     let mut command = Command::new(artifacts::kubectl()?);
-    // No cluster of the user's is asked for anything.
+    // kubectl must not contact the user's cluster.
     command.args(arguments).env("KUBECONFIG", "/dev/null");
     Bounded::new(command).input(input).run()
 }
