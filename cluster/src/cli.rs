@@ -12,6 +12,7 @@ use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use visits_support::process::{exit_code, is_root};
 
 /// A real Kubernetes of one node, in namespaces of its own, with the visit counter on it.
 #[derive(Parser)]
@@ -79,13 +80,7 @@ enum Command {
 
 /// Runs the command in this process's arguments.
 pub fn run() -> ExitCode {
-    match execute(Arguments::parse().command) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    exit_code(execute(Arguments::parse().command))
 }
 
 fn execute(command: Command) -> Result<()> {
@@ -94,7 +89,7 @@ fn execute(command: Command) -> Result<()> {
         Command::Supervise => return supervise::run(),
         _ => {}
     }
-    if !visits_support::process::is_root() {
+    if !is_root() {
         bail!("a node needs root: run this command as root or with sudo");
     }
     let families = match &command {

@@ -5,7 +5,7 @@
 //! - [`files`]: files that are replaced atomically, and copies of directories
 //! - [`cgroup`]: cgroups of both versions, as directories
 //! - [`command`]: programs with a deadline
-//! - [`process`]: the current user, and orphaned processes
+//! - [`process`]: the current user, orphaned processes, and the exit code of a command
 //! - [`programs`]: programs on the `PATH`
 //! - [`xdg`]: the directories for a user's caches and state
 

@@ -1,8 +1,9 @@
-//! The current user, and orphaned processes.
+//! The current user, orphaned processes, and the exit code of a command.
 
 use anyhow::{Context, Result};
 use rustix::io::Errno;
 use rustix::process::{Pid, WaitOptions, WaitStatus, wait};
+use std::process::ExitCode;
 
 /// Returns whether this process is root on Linux, and so may mount volumes and install packages.
 pub fn is_root() -> bool {
@@ -24,6 +25,17 @@ pub fn reap_until(pid: Pid) -> Result<WaitStatus> {
                 return Err(error)
                     .with_context(|| format!("cannot wait for process {}", pid.as_raw_nonzero()));
             }
+        }
+    }
+}
+
+/// Returns the exit code for a command's result, and prints its error to stderr.
+pub fn exit_code(result: Result<()>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
         }
     }
 }

@@ -6,6 +6,7 @@ use clap::Parser;
 use oci_writer::{Artifact, Image, Platform, SourceDate, Written};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use visits_support::process::exit_code;
 
 /// The largest size of the image in bytes, with all its documents. A pod on a new node waits for the whole image.
 const MAX_SIZE: u64 = 300_000;
@@ -25,13 +26,7 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    match run(&Arguments::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    exit_code(run(&Arguments::parse()))
 }
 
 fn run(arguments: &Arguments) -> Result<()> {

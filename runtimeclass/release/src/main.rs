@@ -7,6 +7,7 @@ use oci_writer::{Image, Platform, SourceDate};
 use preopen_release::{Needs, Release};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use visits_support::process::exit_code;
 
 /// The workspace's version, which is also the shim's.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -37,13 +38,7 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    match run(&Arguments::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    exit_code(run(&Arguments::parse()))
 }
 
 fn run(arguments: &Arguments) -> Result<()> {

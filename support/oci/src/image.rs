@@ -13,6 +13,7 @@ use oci_spec::image::{
 };
 use std::collections::HashMap;
 use std::path::Path;
+use visits_support::files;
 
 /// An image under construction. Errors in it are reported when it is written.
 ///
@@ -199,7 +200,7 @@ impl Image {
                 .map(|archive| (config.digest, archive))
         };
         let (digest, archive) = build().with_context(|| format!("image {}", self.name))?;
-        visits_support::files::replace(path, &archive)?;
+        files::replace(path, &archive)?;
         Ok(Written {
             digest: format!("sha256:{}", digest.digest()),
             size: archive.len() as u64,
