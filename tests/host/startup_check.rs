@@ -43,7 +43,8 @@ async fn the_check_requests_its_path() -> Result<()> {
 
 #[tokio::test]
 async fn a_failed_check_is_logged_and_the_host_serves() -> Result<()> {
-    let host = Host::of(&unhealthy()?)
+    let app = unhealthy()?;
+    let host = Host::of(&app)
         .arg("--startup-check=/healthz")
         .start()
         .await?;
@@ -64,7 +65,8 @@ async fn a_failed_check_is_logged_and_the_host_serves() -> Result<()> {
 
 #[tokio::test]
 async fn the_last_of_two_paths_counts() -> Result<()> {
-    let host = Host::of(&unhealthy()?)
+    let app = unhealthy()?;
+    let host = Host::of(&app)
         .args(["--startup-check=/healthz", "--startup-check=/livez"])
         .start()
         .await?;
@@ -93,7 +95,8 @@ async fn a_path_that_no_component_serves_is_refused_before_anything_starts() -> 
 
 #[tokio::test]
 async fn without_the_option_no_request_reaches_a_component_at_the_start() -> Result<()> {
-    let host = Host::of(&unhealthy()?).start().await?;
+    let app = unhealthy()?;
+    let host = Host::of(&app).start().await?;
     ensure!(get(host.address(), "/healthz").await?.status == 503);
     assert_no_failed_check(&host).await
 }

@@ -124,8 +124,11 @@ Examples:
   preopen --source persistent=/var/lib/visits --env POD_NAME=visits-0
   preopen --memory-limit 64MiB --request-timeout 5s --log-format json --access-log
 
-Exit codes: 0 when it was stopped and every request was answered; 1 after an error, or when requests were cut; 2 when the
-command line is malformed; 128 plus the signal's number after a second signal.";
+Exit codes:
+  0        it was stopped, and every request was answered
+  1        an error, or requests were cut
+  2        the command line is malformed
+  128 + N  a second signal stopped it, with the number N";
 
 /// Runs the command with this process's arguments.
 pub fn main() -> ExitCode {
