@@ -1,13 +1,13 @@
 //! The first process of the namespaces. It mounts file systems, starts the program and reaps all orphans.
 
 use anyhow::{Context, Result, ensure};
-use rustix::io::Errno;
 use rustix::mount::{MountFlags, mount};
-use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, kill_process, wait};
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, wait};
 use std::ffi::OsString;
-use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
+use visits_support::process::reap_until;
+use visits_support::{cgroup, environment};
 
 /// The directories of programs' state. Each gets a temporary file system, which hides the machine's directory.
 const STATE_DIRECTORIES: [&str; 3] = ["/run", "/var/lib", "/var/cache"];
@@ -71,9 +71,9 @@ fn end_all() {
             // Fails if the process has already ended.
             let _ = kill_process(pid, Signal::KILL);
         }
-        for hierarchy in ["/sys/fs/cgroup", "/sys/fs/cgroup/freezer"] {
-            if let Some(name) = std::env::var_os("CONTAINERD_TEST_CGROUP") {
-                thaw(&Path::new(hierarchy).join(name));
+        if let Some(name) = environment::CONTAINERD_CGROUP.get() {
+            for hierarchy in cgroup::hierarchies() {
+                cgroup::thaw(&hierarchy.join(&name));
             }
         }
         while matches!(wait(WaitOptions::NOHANG), Ok(Some(_))) {}
@@ -90,30 +90,4 @@ fn others() -> Option<Vec<Pid>> {
             .filter_map(Pid::from_raw)
             .collect(),
     )
-}
-
-/// Thaws the processes of a cgroup and of the cgroups below it, in either version.
-fn thaw(cgroup: &Path) {
-    for (file, state) in [("freezer.state", "THAWED"), ("cgroup.freeze", "0")] {
-        let file = cgroup.join(file);
-        if file.exists() {
-            let _ = std::fs::write(file, state);
-        }
-    }
-    for entry in std::fs::read_dir(cgroup).into_iter().flatten().flatten() {
-        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            thaw(&entry.path());
-        }
-    }
-}
-
-/// Waits until a process ends, and reaps all that end before.
-fn reap_until(pid: Pid) -> Result<WaitStatus> {
-    loop {
-        match wait(WaitOptions::empty()) {
-            Ok(Some((ended, status))) if ended == pid => return Ok(status),
-            Ok(_) | Err(Errno::INTR) => {}
-            Err(error) => return Err(error).context("cannot wait for the program"),
-        }
-    }
 }
