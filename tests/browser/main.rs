@@ -1,10 +1,10 @@
-//! The page as a visitor has it: the real host and component, seen and used in a real Chromium.
+//! The page as a visitor sees and uses it: the real host and component in a real Chromium.
 //!
-//! [`stage`] is what each test stands on: a host, a browser, and a report of both when the test fails. [`prefetch`] is
-//! about pages that a browser fetches before a person goes there.
+//! - [`stage`]: a host and a browser for each test, and a report of both if the test fails
+//! - [`prefetch`]: pages that a browser fetches before a person visits them
 //!
-//! The tests are ignored by a plain `cargo test`, which cannot know whether there is a browser; `cargo xtask test`
-//! runs them, and installs it where it may.
+//! A plain `cargo test` ignores these tests, because there may be no browser. `cargo xtask test` runs them, and installs a
+//! browser if it may.
 
 mod prefetch;
 mod stage;
@@ -15,16 +15,16 @@ use std::time::SystemTime;
 use visits_tests::get;
 use visits_tests::page::{Page, Scheme};
 
-/// The sizes of windows that the page must suit: the narrowest phone, a usual one, a desktop.
+/// The window sizes that the page must fit: the narrowest phone, a usual phone, a desktop.
 const WINDOWS: [(u32, u32); 3] = [(320, 568), (390, 844), (1280, 800)];
 
-/// What stands out of the window or of its own box at the side, as a list of elements.
+/// Lists the elements that overflow the window or their own box at the side.
 const OVERFLOWING: &str = "[document.documentElement, ...document.body.querySelectorAll('*')]
     .filter(it => it.scrollWidth > Math.max(it.clientWidth, 1) && it.clientWidth > 0
         || it.getBoundingClientRect().right > innerWidth)
     .map(it => it.outerHTML.slice(0, 80)).join('; ')";
 
-/// The lowest contrast of any text with the page's background, as WCAG 2 reckons it.
+/// Computes the lowest contrast of any text with the page's background, by WCAG 2.
 const LOWEST_CONTRAST: &str = "(() => {
     const light = colour => {
         const [r, g, b] = colour.match(/[\\d.]+/g).map(it => it / 255)
@@ -37,7 +37,7 @@ const LOWEST_CONTRAST: &str = "(() => {
         .map(ink => Math.max(ink, paper) / Math.min(ink, paper)));
 })()";
 
-/// Where the focus is, and whether one sees it.
+/// Returns where the focus is, and whether it is visible.
 const FOCUS: &str = "(() => {
     const it = document.activeElement, style = getComputedStyle(it);
     const seen = it.matches(':focus-visible') && style.outlineStyle != 'none'
@@ -49,7 +49,7 @@ const NUMBER: &str = "document.querySelector('#visits').textContent";
 
 #[tokio::test]
 #[ignore = "needs Chromium: cargo xtask test browser"]
-async fn each_opening_counts_one_and_nothing_else_does() -> Result<()> {
+async fn each_opening_of_the_page_counts_one_and_nothing_else_counts() -> Result<()> {
     let stage = Stage::at(481).await?;
     stage.judge(opening_counts(&stage).await)
 }
@@ -65,7 +65,7 @@ async fn opening_counts(stage: &Stage) -> Result<()> {
     }
     for icon in ["/favicon.svg", "/favicon.ico"] {
         let status = get(stage.host.address(), icon).await?.status;
-        ensure!(!status.is_server_error(), "{icon}: {status}");
+        ensure!(status == 200, "{icon}: {status}");
     }
     let counted = get(stage.host.address(), "/visits").await?;
     ensure!(counted.text().trim() == "483", "counted {counted:?}");
@@ -75,9 +75,12 @@ async fn opening_counts(stage: &Stage) -> Result<()> {
         .iter()
         .filter(|url| !url.starts_with(&stage.url()))
         .collect();
-    ensure!(strangers.is_empty(), "asks elsewhere: {strangers:?}");
+    ensure!(
+        strangers.is_empty(),
+        "requests to other servers: {strangers:?}"
+    );
     let scripts = page.value("document.scripts.length").await?;
-    ensure!(scripts == 0, "{scripts} scripts in a page that needs none");
+    ensure!(scripts == 0, "the page has {scripts} scripts");
     let complaints = page.complaints();
     ensure!(complaints.is_empty(), "the console shows {complaints:?}");
     Ok(())
@@ -106,7 +109,7 @@ async fn pod_and_since(stage: &Stage, begun: f64) -> Result<()> {
         .text("document.querySelector('#since').dateTime")
         .await?;
     let parsed = page.value(&format!("Date.parse({since:?}) / 1000")).await?;
-    // To the second, so it may lie up to one before; and the disk's clock ticks more coarsely than the system's.
+    // The page truncates to seconds, and the disk's clock is coarser than the system's.
     let expected = begun - 2.0..=seconds();
     ensure!(
         parsed.as_f64().is_some_and(|it| expected.contains(&it)) && since.ends_with('Z'),
@@ -126,7 +129,7 @@ async fn pod_and_since(stage: &Stage, begun: f64) -> Result<()> {
 #[tokio::test]
 #[ignore = "needs Chromium: cargo xtask test browser"]
 async fn every_number_fits_every_window_in_light_and_dark() -> Result<()> {
-    // 483 is the README's picture; the other is the greatest number there is.
+    // 483 is the README's picture. The other is the greatest count.
     for (before, name) in [(482, ""), (u64::MAX - 1, "-greatest")] {
         let stage = Stage::at(before).await?;
         stage.judge(fits(&stage, before + 1, name).await)?;
@@ -146,7 +149,7 @@ async fn fits(stage: &Stage, number: u64, name: &str) -> Result<()> {
         for (width, height) in WINDOWS {
             page.resize(width, height).await?;
             let outside = page.text(OVERFLOWING).await?;
-            ensure!(outside.is_empty(), "{width} px wide: {outside} stands out");
+            ensure!(outside.is_empty(), "{width} px wide: {outside} overflows");
             let device = if width == 1280 {
                 "desktop".to_owned()
             } else {
@@ -169,7 +172,7 @@ async fn fits(stage: &Stage, number: u64, name: &str) -> Result<()> {
 
 #[tokio::test]
 #[ignore = "needs Chromium: cargo xtask test browser"]
-async fn the_keyboard_reaches_every_link_and_shows_where_it_is() -> Result<()> {
+async fn the_keyboard_reaches_every_link_with_a_visible_focus() -> Result<()> {
     let stage = Stage::at(0).await?;
     stage.judge(keyboard(&stage).await)
 }

@@ -1,4 +1,4 @@
-//! A browser that fetches the page before the person goes there: that is no visit, going there is one.
+//! A browser that fetches the page before the person visits: the fetch is not a visit, the person's navigation is.
 
 use crate::NUMBER;
 use crate::stage::Stage;
@@ -8,30 +8,30 @@ use visits_tests::page::Page;
 
 const BEFORE: u64 = 481;
 
-/// A browser of its own for each: after a 503 with `Retry-After`, Chromium prefetches nothing from there for so long.
-async fn counts_once_when_the_person_goes_there(action: &str) -> Result<()> {
+/// Each test has its own browser, because after a 503 Chromium prefetches nothing from that site until `Retry-After` ends.
+async fn counts_once_when_the_person_visits(action: &str) -> Result<()> {
     let stage = Stage::at(BEFORE).await?;
     stage.judge(speculation(&stage, action).await)
 }
 
 #[tokio::test]
 #[ignore = "needs Chromium: cargo xtask test browser"]
-async fn a_page_that_was_prefetched_counts_once_when_the_person_goes_there() -> Result<()> {
-    counts_once_when_the_person_goes_there("prefetch").await
+async fn a_page_that_was_prefetched_counts_once_when_the_person_visits() -> Result<()> {
+    counts_once_when_the_person_visits("prefetch").await
 }
 
 #[tokio::test]
 #[ignore = "needs Chromium: cargo xtask test browser"]
-async fn a_page_that_was_prerendered_counts_once_when_the_person_goes_there() -> Result<()> {
-    counts_once_when_the_person_goes_there("prerender").await
+async fn a_page_that_was_prerendered_counts_once_when_the_person_visits() -> Result<()> {
+    counts_once_when_the_person_visits("prerender").await
 }
 
 async fn speculation(stage: &Stage, action: &str) -> Result<()> {
     let page = Page::open(&stage.browser).await?;
-    // A page of the same origin, as a browser asks of one that it prerenders from; it counts nothing itself.
+    // A page of the same origin, which prerendering requires, and which does not count.
     page.goto(&format!("{}visits", stage.url())).await?;
     let status = page.speculate(action, "/").await?;
-    ensure!(status == 503, "answered with {status}");
+    ensure!(status == 503, "the prefetch got {status}");
     let counted = get(stage.host.address(), "/visits").await?;
     ensure!(
         counted.text() == format!("{BEFORE}\n"),

@@ -1,28 +1,28 @@
-//! What each test stands on: a host with a volume, a browser of its own, and a report of both when it fails.
+//! A host with a volume and a browser for each test, and a report of both if it fails.
 
 use anyhow::{Context, Result};
 use std::path::PathBuf;
 use visits_tests::chromium::Chromium;
 use visits_tests::{App, Host, artifacts, environment};
 
-/// The name that the pod is given.
+/// The pod's name.
 pub(crate) const POD: &str = "visits-0";
 
 /// A host and a browser.
 pub(crate) struct Stage {
     pub(crate) host: Host,
     pub(crate) browser: Chromium,
-    // Last: the host ends before its directory goes.
+    // Last, because the host ends before its directory is removed.
     _app: App,
 }
 
 impl Stage {
-    /// Starts both; the counter goes on from `visits`, which it finds as another program left it.
+    /// Starts both. The counter continues from `visits`, in a file that another program has written.
     pub(crate) async fn at(visits: u64) -> Result<Self> {
         let app = App::new(&artifacts::visits_wasm()?)?;
         let file = app.volume().join("visits.bin");
         std::fs::write(&file, visits.to_le_bytes())
-            .with_context(|| format!("write {}", file.display()))?;
+            .with_context(|| format!("cannot write {}", file.display()))?;
         let pod = format!("POD_NAME={POD}");
         let host = Host::of(&app).args(["--env", &pod]).start().await?;
         Ok(Self {
@@ -32,12 +32,12 @@ impl Stage {
         })
     }
 
-    /// The page's address.
+    /// Returns the page's address.
     pub(crate) fn url(&self) -> String {
         format!("{}/", self.host.url())
     }
 
-    /// Adds to a test's failure what the host and the browser wrote.
+    /// Adds the output of the host and the browser to a test's failure.
     pub(crate) fn judge(&self, result: Result<()>) -> Result<()> {
         result.map_err(|error| {
             self.host
@@ -46,13 +46,14 @@ impl Stage {
     }
 }
 
-/// Where pictures go: the directory that `SCREENSHOTS_DIR` names (`cargo xtask test` does), else a new one beside the
-/// other things that tests leave in cargo's target directory.
+/// Returns the path of a picture, in the directory of `SCREENSHOTS_DIR`, which `cargo xtask test` sets, or else below
+/// cargo's target directory.
 pub(crate) fn picture(name: &str) -> Result<PathBuf> {
     let directory = environment::SCREENSHOTS.get().map_or_else(
         || PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("screenshots"),
         PathBuf::from,
     );
-    std::fs::create_dir_all(&directory).with_context(|| format!("make {}", directory.display()))?;
+    std::fs::create_dir_all(&directory)
+        .with_context(|| format!("cannot create {}", directory.display()))?;
     Ok(directory.join(name))
 }

@@ -1,4 +1,4 @@
-//! Numbers without gap or double, however many count at once.
+//! Every number once, however many clients count at the same time.
 
 use crate::counter;
 use anyhow::Result;
@@ -40,7 +40,7 @@ async fn sixteen_hosts_that_start_on_an_empty_volume_at_once_start_one_count() -
     let numbers = try_join_all(hosts.iter().map(|host| load::visits(host.address(), 2, 5))).await?;
     assert_exactly(numbers.concat(), 1, 160);
     assert_eq!(visits_bin(&app.volume())?, 160);
-    // A probe clears what the losers could not; nothing is left but the count.
+    // A probe removes what the losers of the start left, so only the count remains.
     assert_eq!(get(hosts[0].address(), "/healthz").await?.status, 200);
     let names = std::fs::read_dir(app.volume())?
         .map(|entry| Ok(entry?.file_name().into_string().unwrap_or_default()))
@@ -53,7 +53,7 @@ async fn sixteen_hosts_that_start_on_an_empty_volume_at_once_start_one_count() -
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_client_that_leaves_in_mid_request_stalls_nobody() -> Result<()> {
+async fn a_client_that_leaves_during_its_request_delays_nobody() -> Result<()> {
     let app = counter()?;
     let host = Host::of(&app).start().await?;
     let leave = || async {

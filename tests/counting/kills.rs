@@ -1,6 +1,6 @@
-//! kill -9 at random moments under load.
+//! `kill -9` at random moments under load.
 //!
-//! It keeps the page cache, so it cannot see a missing sync: the simulated volume of `visits::protocol` does that.
+//! A kill keeps the page cache, so this never sees a missing sync. The simulated volume of `visits::protocol` does.
 
 use crate::counter;
 use anyhow::{Result, ensure};
@@ -17,7 +17,7 @@ async fn twenty_kills_under_load_lose_no_acknowledged_visit_and_double_none() ->
     let record = Record::default();
     for kill in 0..KILLS {
         let host = Host::of(&app).start().await?;
-        // A moment in the middle of work, at random: so long after the first answers that a batch is under way.
+        // A random time after the first answers, so that a batch is under way.
         let answered = record.numbers().len();
         let patience = Duration::from_micros(u64::from(rand()) % 40_000);
         let killed = async {
@@ -65,7 +65,7 @@ async fn twenty_kills_under_load_lose_no_acknowledged_visit_and_double_none() ->
     Ok(())
 }
 
-/// Random enough for the moment of a kill.
+/// Returns a number that is random enough for the moment of a kill.
 fn rand() -> u32 {
     let nanos = std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)

@@ -1,13 +1,13 @@
-//! The counter on the real host: every visit exactly once, whatever runs at once and whatever crashes.
+//! The counter on the real host: every visit counts exactly once, during races and crashes, too.
 //!
 //! - `exact`: many clients, several hosts, many first starters
-//! - `kills`: kill -9 under load
-//! - `requests`: each request and its answer
-//! - `prefetches`: requests that are no visits
-//! - `volumes`: mending and refusing volumes
-//! - `takeovers`: what something else has counted
-//! - `obstacles`: whatever is in the way of a visit, which does not count then; needs root
-//! - `mounts`: volumes that need root: full, read-only
+//! - `kills`: `kill -9` under load
+//! - `requests`: each request and its response
+//! - `prefetches`: requests that are not visits
+//! - `volumes`: volumes that are mended, and volumes that are refused
+//! - `takeovers`: volumes that something else has counted on
+//! - `obstacles`: what prevents a visit, which then does not count; needs root
+//! - `mounts`: volumes that are full, read-only or frozen; needs root
 
 mod exact;
 mod kills;
@@ -21,7 +21,7 @@ mod volumes;
 use anyhow::Result;
 use visits_tests::App;
 
-/// An application that counts in an empty volume.
+/// Returns an application with the counter and an empty volume.
 fn counter() -> Result<App> {
     App::counter()
 }

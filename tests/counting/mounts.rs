@@ -1,4 +1,4 @@
-//! Volumes that need root to make: a real 1 MiB file system that is full, read-only, or does not answer.
+//! A real 1 MiB file system that is full, read-only or frozen. Making it needs root.
 
 use crate::counter;
 use anyhow::{Result, ensure};
@@ -27,7 +27,7 @@ async fn a_volume_filled_to_the_last_block_still_counts() -> Result<()> {
 
 #[tokio::test]
 #[ignore = "needs root: mounts a file system"]
-async fn a_full_volume_that_has_not_counted_says_so() -> Result<()> {
+async fn a_full_volume_that_has_not_counted_refuses_with_the_cause() -> Result<()> {
     let app = counter()?;
     let mount = Ext4::on(&app.volume())?;
     mount.fill()?;
@@ -48,7 +48,8 @@ async fn a_full_volume_that_has_not_counted_says_so() -> Result<()> {
 
 #[tokio::test]
 #[ignore = "needs root: mounts a file system"]
-async fn a_read_only_volume_is_told_keeps_its_count_and_counts_on_when_writable() -> Result<()> {
+async fn a_read_only_volume_is_reported_keeps_its_count_and_counts_on_when_writable() -> Result<()>
+{
     let app = counter()?;
     let mount = Ext4::on(&app.volume())?;
     let host = Host::of(&app).start().await?;
@@ -75,24 +76,24 @@ async fn a_read_only_volume_is_told_keeps_its_count_and_counts_on_when_writable(
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs root: mounts a file system"]
-async fn a_volume_that_does_not_answer_is_told_while_the_component_stays_alive() -> Result<()> {
+async fn a_frozen_volume_is_reported_while_the_component_stays_alive() -> Result<()> {
     let app = counter()?;
     let mount = Ext4::on(&app.volume())?;
     let host = Host::of(&app).start().await?;
     load::visits(host.address(), 1, 3).await?;
-    // Left behind, so that a request which does not count has something to write, too.
+    // Stale, so that a request that does not count also has something to write.
     fs::write(app.volume().join("visits.bin"), 2u64.to_le_bytes())?;
     let frozen = mount.freeze()?;
-    let telling = futures::future::join3(
+    let requests = futures::future::join3(
         get(host.address(), "/visits"),
         get(host.address(), "/"),
         get(host.address(), "/healthz"),
     );
-    let mut telling = std::pin::pin!(telling);
+    let mut requests = std::pin::pin!(requests);
     let mut alive = 0;
     let (visits, visit, health) = loop {
         tokio::select! {
-            told = &mut telling => break told,
+            replies = &mut requests => break replies,
             reply = get(host.address(), "/livez") => {
                 assert_eq!(reply?.status, 200);
                 alive += 1;
@@ -107,15 +108,15 @@ async fn a_volume_that_does_not_answer_is_told_while_the_component_stays_alive()
             reply.text()
         );
     }
-    assert!(alive > 10, "/livez answered {alive} times only");
+    assert!(alive > 10, "/livez responded only {alive} times");
     let at_once = Instant::now();
     assert_eq!(get(host.address(), "/").await?.status, 503);
     assert!(
         at_once.elapsed() < Duration::from_secs(5),
-        "the next visitor waits too"
+        "the next visitor waits, too"
     );
     drop(frozen);
-    // The visit whose claim was under way counts, unacknowledged.
+    // The visit whose claim was under way may count. It is not acknowledged.
     let deadline = Instant::now() + DEADLINE;
     while get(host.address(), "/healthz").await?.status != 200 {
         ensure!(Instant::now() < deadline, host.failed("not ready again"));

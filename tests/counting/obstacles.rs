@@ -1,6 +1,6 @@
-//! Whatever is in the way of `visits.bin`: a refused visit is not counted, and `/healthz` refuses as visits are.
+//! Obstacles to writing `visits.bin`: a refused visit is not counted, and `/healthz` refuses with the same error.
 //!
-//! The host runs as a user without rights, on a real file system; a test that runs as root puts obstacles there.
+//! The host runs as an unprivileged user on a real file system. The tests run as root and put obstacles there.
 
 use crate::counter;
 use anyhow::{Context, Result, ensure};
@@ -15,22 +15,22 @@ use visits_tests::{App, Ext4, Host, artifacts, get};
 /// The user that the host runs as.
 const USER: u32 = 65532;
 
-/// What is done to the volume by lines of shell, and undone by others; what a refusal says.
+/// An obstacle: the shell lines that put it on the volume and take it away, and a part of the error.
 struct Obstacle {
     put: &'static str,
     take_away: &'static str,
-    says: &'static str,
+    error: &'static str,
 }
 
-const fn obstacle(put: &'static str, take_away: &'static str, says: &'static str) -> Obstacle {
+const fn obstacle(put: &'static str, take_away: &'static str, error: &'static str) -> Obstacle {
     Obstacle {
         put,
         take_away,
-        says,
+        error,
     }
 }
 
-/// In the way of `visits.bin`: the directory is the user's.
+/// Obstacles to `visits.bin` in a directory that the user owns, and to the claim.
 const OBSTACLES: [Obstacle; 15] = [
     obstacle(
         "chown 0:0 visits.bin && chmod 644 visits.bin",
@@ -92,7 +92,7 @@ const OBSTACLES: [Obstacle; 15] = [
         "chattr -i .",
         "immutable or append-only",
     ),
-    // In the way of the claim itself.
+    // Obstacles to the claim itself.
     obstacle(
         "chown 0:0 .visits",
         "chown 65532 .visits",
@@ -110,11 +110,11 @@ const OBSTACLES: [Obstacle; 15] = [
     ),
 ];
 
-/// An application on a file system of its own that belongs to the host's user, who can read all that it needs.
+/// An application on its own file system. The host's user owns the file system and can read all that the host needs.
 struct Stage {
     mount: Ext4,
     host: PathBuf,
-    // Last: the file system is unmounted before its directory goes.
+    // Last, because the file system is unmounted before its directory is removed.
     app: App,
 }
 
@@ -162,7 +162,7 @@ impl Stage {
             .args(["-c", line])
             .current_dir(self.app.volume())
             .output()
-            .context("run sh")?;
+            .context("cannot run sh")?;
         let errors = String::from_utf8_lossy(&output.stderr);
         ensure!(output.status.success(), "{line}: {errors}");
         Ok(())
@@ -173,7 +173,7 @@ impl Stage {
     }
 }
 
-/// The number of the ticket: the count, whoever may read it.
+/// Returns the ticket's number, which is the count.
 fn counted(volume: &Path) -> Result<u64> {
     let entry = fs::read_dir(volume.join(".visits"))?.next();
     let name = entry.context("no ticket")??.file_name();
@@ -181,13 +181,13 @@ fn counted(volume: &Path) -> Result<u64> {
     Ok(number.context("no ticket")?.parse()?)
 }
 
-/// Asserts that visits and the probe are refused for this reason, and that none of them counts.
-async fn refused(host: &Host, volume: &Path, what: &str, says: &str) -> Result<()> {
+/// Asserts that visits and the probe are refused with this error, and that none of them counts.
+async fn refused(host: &Host, volume: &Path, what: &str, error: &str) -> Result<()> {
     let before = counted(volume)?;
     for path in ["/", "/healthz", "/", "/"] {
         let reply = get(host.address(), path).await?;
         assert_eq!(reply.status, 503, "{what}: {path}: {}", reply.text());
-        assert!(reply.text().contains(says), "{what}: {}", reply.text());
+        assert!(reply.text().contains(error), "{what}: {}", reply.text());
         assert_eq!(reply.text().lines().count(), 1, "{what}: {}", reply.text());
         assert_eq!(counted(volume)?, before, "{what}: {path} counted");
     }
@@ -214,13 +214,13 @@ async fn no_obstacle_lets_a_refused_visit_count() -> Result<()> {
     for Obstacle {
         put,
         take_away,
-        says,
+        error,
     } in OBSTACLES
     {
         stage.shell(put)?;
-        let running = refused(&host, &volume, put, says).await;
+        let running = refused(&host, &volume, put, error).await;
         let restarted = stage.start().await?;
-        let restarted = refused(&restarted, &volume, put, says).await;
+        let restarted = refused(&restarted, &volume, put, error).await;
         stage.shell(take_away)?;
         running?;
         restarted?;
@@ -241,7 +241,7 @@ async fn a_file_that_can_be_written_and_not_read_is_no_obstacle() -> Result<()> 
 
 #[tokio::test]
 #[ignore = "needs root: mounts a file system, changes owners"]
-async fn a_socket_is_in_the_way_like_a_fifo() -> Result<()> {
+async fn a_socket_is_refused_like_a_fifo() -> Result<()> {
     let stage = Stage::new()?;
     let file = stage.volume().join("visits.bin");
     let host = stage.start().await?;
@@ -279,7 +279,7 @@ async fn a_hole_on_a_full_volume_counts_one_visit_at_most() -> Result<()> {
     let volume = stage.volume();
     let host = stage.start().await?;
     load::visits(host.address(), 1, 5).await?;
-    // As long as it should be, but without space on the disk: opening it does not show that.
+    // It has the right length and no space on the disk, which opening does not show.
     stage.shell("rm visits.bin && truncate -s 8 visits.bin && chown 65532 visits.bin")?;
     stage.mount.fill()?;
     for _ in 0..3 {

@@ -1,4 +1,4 @@
-//! A prefetch is not a visit, unless an operator says so.
+//! A prefetch is not a visit, unless an operator configures it as one.
 
 use crate::counter;
 use anyhow::Result;
@@ -25,7 +25,7 @@ async fn call(client: &mut Connection, method: &str, header: (&str, &str)) -> Re
 }
 
 #[tokio::test]
-async fn a_prefetch_is_answered_with_503_and_not_counted() -> Result<()> {
+async fn a_prefetch_gets_503_and_is_not_counted() -> Result<()> {
     let app = counter()?;
     let host = Host::of(&app).start().await?;
     let mut client = Connection::open(host.address()).await?;
@@ -41,7 +41,7 @@ async fn a_prefetch_is_answered_with_503_and_not_counted() -> Result<()> {
         }
     }
     assert_eq!(std::fs::read_dir(app.volume())?.count(), 0, "counted");
-    // Only of the page: the rest never counts.
+    // Other paths never count, so they respond to a prefetch.
     for path in ["/visits", "/healthz", "/livez"] {
         let request = Request::get(path).header("sec-purpose", "prefetch");
         assert_eq!(client.call(request.body(empty())?).await?.status, 200);

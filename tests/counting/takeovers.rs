@@ -1,4 +1,4 @@
-//! A volume that something else has counted on is taken over with a line in the log and a copy of what was there.
+//! A volume that something else has counted on is taken over, with a log line and a copy of what was there.
 
 use crate::counter;
 use anyhow::Result;
@@ -18,7 +18,7 @@ fn names(volume: &Path) -> Result<Vec<String>> {
 async fn report(host: &Host) -> Result<String> {
     let report = |line: &str| line.starts_with("took over").then(|| line.to_owned());
     let found = host.stderr().find(DEADLINE, report).await;
-    found.ok_or_else(|| host.failed("no take-over is reported"))
+    found.ok_or_else(|| host.failed("no take-over was logged"))
 }
 
 #[tokio::test]
@@ -26,7 +26,7 @@ async fn a_take_over_is_reported_and_the_original_kept() -> Result<()> {
     for (bytes, count) in [
         (&[114][..], 114),
         (&[0x39, 0x05], 1337),
-        // Digits, and yet counts that the Python app may have reached.
+        // Digits that are also counts which the Python app may have reached.
         (b"1", 49),
         (b"9\n", 2617),
         (b"114", 3_420_465),
@@ -81,7 +81,7 @@ async fn a_number_as_text_is_refused_with_the_command_that_converts_it() -> Resu
         }
         assert_eq!(fs::read(&file)?, text.as_bytes());
         assert_eq!(names(&app.volume())?, ["visits.bin"]);
-        // The command that the refusal names is what mends it.
+        // The command in the error mends it.
         let command = line.split("write it with: ").nth(1).unwrap_or("false");
         let mended = std::process::Command::new("sh")
             .args(["-c", command])
@@ -95,7 +95,7 @@ async fn a_number_as_text_is_refused_with_the_command_that_converts_it() -> Resu
 }
 
 #[tokio::test]
-async fn a_copy_that_something_else_is_in_the_way_of_refuses_the_start() -> Result<()> {
+async fn another_file_with_the_name_of_the_copy_refuses_the_start() -> Result<()> {
     let app = counter()?;
     let copy = app.volume().join("visits.bin.taken-over-114");
     fs::write(app.volume().join("visits.bin"), [114])?;

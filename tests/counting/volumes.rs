@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use visits_tests::load::{self, visits_bin};
 use visits_tests::{Connection, DEADLINE, Host, get};
 
-/// Less than the counter waits for a volume that does not answer.
+/// Less than the 10 s that the counter waits for a volume.
 const STALL_LIMIT: Duration = Duration::from_secs(8);
 
 #[tokio::test]
@@ -28,7 +28,11 @@ async fn a_volume_of_app_py_counts_on_whatever_its_length() -> Result<()> {
             get(host.address(), "/visits").await?.text(),
             format!("{count}\n")
         );
-        assert_eq!(fs::read(&file)?, bytes, "looking changes nothing");
+        assert_eq!(
+            fs::read(&file)?,
+            bytes,
+            "a request that does not count changes it"
+        );
         let mut client = Connection::open(host.address()).await?;
         assert_eq!(load::visit(&mut client).await?, count + 1);
         assert_eq!(visits_bin(&app.volume())?, count + 1);
@@ -37,7 +41,7 @@ async fn a_volume_of_app_py_counts_on_whatever_its_length() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_file_that_cannot_be_a_count_is_told_and_kept() -> Result<()> {
+async fn a_file_that_cannot_be_a_count_is_reported_and_kept() -> Result<()> {
     let app = counter()?;
     let file = app.volume().join("visits.bin");
     let nonsense = b"one hundred and fourteen";
@@ -92,7 +96,7 @@ async fn a_count_is_set_by_hand_as_the_operators_guide_says() -> Result<()> {
 }
 
 #[tokio::test]
-async fn what_is_no_file_in_place_of_visits_bin_is_refused_until_it_is_gone() -> Result<()> {
+async fn a_fifo_or_socket_in_place_of_visits_bin_is_refused_until_it_is_gone() -> Result<()> {
     let app = counter()?;
     let host = Host::of(&app).start().await?;
     load::visits(host.address(), 1, 2).await?;
@@ -105,14 +109,14 @@ async fn what_is_no_file_in_place_of_visits_bin_is_refused_until_it_is_gone() ->
         for path in ["/", "/healthz"] {
             let reply = get(host.address(), path).await?;
             assert_eq!(reply.status, 503, "{path}: {}", reply.text());
-            for says in ["visits.bin in /app/persistent", "a FIFO", "remove it"] {
-                assert!(reply.text().contains(says), "{path}: {}", reply.text());
+            for part in ["visits.bin in /app/persistent", "a FIFO", "remove it"] {
+                assert!(reply.text().contains(part), "{path}: {}", reply.text());
             }
             assert_eq!(reply.text().lines().count(), 1, "{path}: {}", reply.text());
         }
         ensure!(
             asked.elapsed() < STALL_LIMIT,
-            host.failed("it has waited for the FIFO")
+            host.failed("it waited for the FIFO")
         );
         assert_eq!(get(host.address(), "/livez").await?.status, 200);
         fs::remove_file(&file)?;
@@ -125,7 +129,7 @@ async fn what_is_no_file_in_place_of_visits_bin_is_refused_until_it_is_gone() ->
 }
 
 #[tokio::test]
-async fn a_first_start_is_not_held_up_by_a_fifo() -> Result<()> {
+async fn a_fifo_does_not_delay_a_first_start() -> Result<()> {
     for name in ["visits.bin", ".visits"] {
         let app = counter()?;
         make_fifo(&app.volume().join(name))?;
@@ -138,7 +142,7 @@ async fn a_first_start_is_not_held_up_by_a_fifo() -> Result<()> {
         }
         ensure!(
             asked.elapsed() < STALL_LIMIT,
-            host.failed("it has waited for the FIFO")
+            host.failed("it waited for the FIFO")
         );
         fs::remove_file(app.volume().join(name))?;
         assert_eq!(load::visits(host.address(), 1, 1).await?, [1]);

@@ -1,6 +1,6 @@
-//! A WASI command that tests run in containers: its first argument is what it does.
+//! A WASI command that tests run in containers. Its first argument selects what it does.
 //!
-//! It uses the standard library alone, so that it is what `cargo build --target wasm32-wasip2` makes of any program.
+//! It uses the standard library alone, so that it is like any program built with `cargo build --target wasm32-wasip2`.
 
 use std::io::{IsTerminal, Read, Write};
 use std::net::TcpStream;
@@ -37,20 +37,20 @@ fn act(words: &[&str]) -> std::io::Result<ExitCode> {
         ["allocate", mebibytes] => allocate(mebibytes.parse().unwrap_or(usize::MAX)),
         ["panic"] => panic!("asked to"),
         _ => {
-            eprintln!("error: it cannot do {words:?}");
+            eprintln!("error: unknown command {words:?}: see act() for the commands");
             return Ok(ExitCode::from(2));
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// Opens what is there, as one would who wants to change a process's memory.
+/// Writes to an existing file. Tests use it on the memory of processes.
 fn open_and_write(path: &str, text: &str) -> std::io::Result<()> {
     let mut file = std::fs::OpenOptions::new().write(true).open(path)?;
     file.write_all(text.as_bytes())
 }
 
-/// Returns the response to `GET /` with its head.
+/// Sends `GET /` and returns the response with its head.
 fn get(address: &str) -> std::io::Result<String> {
     let mut stream = TcpStream::connect(address)?;
     write!(
@@ -62,7 +62,7 @@ fn get(address: &str) -> std::io::Result<String> {
     Ok(response)
 }
 
-/// Writes this line until nobody takes it any more.
+/// Writes a line until the write fails.
 fn repeat(line: &str) -> std::io::Result<()> {
     let mut stdout = std::io::stdout().lock();
     loop {
@@ -70,7 +70,7 @@ fn repeat(line: &str) -> std::io::Result<()> {
     }
 }
 
-/// Reports that it has started, and never awaits anything.
+/// Prints a line, and computes for ever without awaiting.
 fn compute_for_ever() -> ! {
     println!("looping");
     let mut number = 1_u64;
@@ -79,7 +79,7 @@ fn compute_for_ever() -> ! {
     }
 }
 
-/// Touches this much memory.
+/// Allocates memory and writes to all of it.
 fn allocate(mebibytes: usize) {
     let mut kept = Vec::new();
     for _ in 0..mebibytes {

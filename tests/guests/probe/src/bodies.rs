@@ -1,4 +1,4 @@
-//! Bodies in both directions, none of them ever whole in memory.
+//! Bodies in both directions. None is ever whole in memory.
 
 use crate::text;
 use anyhow::Result;
@@ -10,12 +10,12 @@ use std::convert::Infallible;
 
 const PIECE: usize = 64 << 10;
 
-/// Sends the request's body back while it comes in.
+/// Sends the request's body back while it arrives.
 pub(crate) fn echo(request: Request) -> Response<BoxBody> {
     Response::new(box_body(request.into_body()))
 }
 
-/// Reads the whole body and answers its length.
+/// Reads the whole body and responds with its length.
 pub(crate) async fn swallow(request: Request) -> Result<Response<BoxBody>> {
     let mut body = request.into_body();
     let mut length = 0;
@@ -25,7 +25,7 @@ pub(crate) async fn swallow(request: Request) -> Result<Response<BoxBody>> {
     Ok(text(format!("{length}\n")))
 }
 
-/// Reads the whole body, and answers its length with the request's trailers and a `grpc-status` as trailers.
+/// Reads the whole body and responds with its length. The trailers are the request's and a `grpc-status`.
 pub(crate) async fn trailers(request: Request) -> Result<Response<BoxBody>> {
     let collected = request.into_body().collect().await?;
     let mut trailers = collected.trailers().cloned().unwrap_or_default();
@@ -38,20 +38,22 @@ pub(crate) async fn trailers(request: Request) -> Result<Response<BoxBody>> {
         http_body::Frame::trailers(trailers),
     ];
     let frames = stream::iter(frames.map(Ok::<_, Infallible>));
-    let mut answer = Response::new(box_body(StreamBody::new(frames)));
-    // In HTTP/1 only trailers that are announced are sent.
-    answer.headers_mut().insert("trailer", names.parse()?);
-    Ok(answer)
+    let mut response = Response::new(box_body(StreamBody::new(frames)));
+    // HTTP/1 sends only trailers that are announced.
+    response.headers_mut().insert("trailer", names.parse()?);
+    Ok(response)
 }
 
-/// Answers with so many zeros, their number in the head.
+/// Responds with `count` zeros and a `content-length`.
 pub(crate) fn bytes(count: usize) -> Result<Response<BoxBody>> {
     let pieces = stream::unfold(count, |left| async move {
         let piece = left.min(PIECE);
         let frame = http_body::Frame::data(Bytes::from(vec![0; piece]));
         (piece > 0).then_some((Ok::<_, Infallible>(frame), left - piece))
     });
-    let mut answer = Response::new(box_body(StreamBody::new(pieces)));
-    answer.headers_mut().insert("content-length", count.into());
-    Ok(answer)
+    let mut response = Response::new(box_body(StreamBody::new(pieces)));
+    response
+        .headers_mut()
+        .insert("content-length", count.into());
+    Ok(response)
 }

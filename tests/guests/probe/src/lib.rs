@@ -1,9 +1,10 @@
-//! A component that misbehaves on request: each path provokes one thing that a host must bear.
+//! A component that misbehaves on request: each path causes one thing that a host must handle.
 //!
 //! - `misdeeds`: traps, endless loops, endless waits, endless memory
 //! - `bodies`: request bodies echoed, swallowed and ignored; long responses
-//! - `world`: what the component sees of the world around it
-#![cfg(target_family = "wasm")]
+//! - `world`: what the component sees of its environment
+//!
+//! It compiles natively, too, so that clippy and rust-analyzer see it. Only the component exports the handler.
 
 mod bodies;
 mod misdeeds;
@@ -11,10 +12,13 @@ mod world;
 
 use bytes::Bytes;
 use spin_sdk::http::{BoxBody, FullBody, Request, Response, box_body};
-use spin_sdk::http_service;
 
-#[http_service]
-async fn handle(request: Request) -> anyhow::Result<Response<BoxBody>> {
+/// Responds to one request by its path.
+///
+/// # Errors
+/// Returns the error of a misdeed that fails, or of a malformed parameter.
+#[cfg_attr(target_family = "wasm", spin_sdk::http_service)]
+pub async fn handle(request: Request) -> anyhow::Result<Response<BoxBody>> {
     let path = request.uri().path().to_owned();
     let query = request.uri().query().unwrap_or("").to_owned();
     match path.as_str() {
@@ -23,7 +27,7 @@ async fn handle(request: Request) -> anyhow::Result<Response<BoxBody>> {
         "/trap" => panic!("asked to"),
         "/trap-late" => Ok(misdeeds::trap_late()),
         "/loop" => misdeeds::compute_for_ever(),
-        "/loop-later" => Ok(misdeeds::compute_for_ever_after_the_answer()),
+        "/loop-later" => Ok(misdeeds::compute_for_ever_after_the_response()),
         "/hang" => misdeeds::wait_for_ever().await,
         "/allocate" => misdeeds::allocate_for_ever(),
         "/take" => Ok(misdeeds::take(parameter(&query, "mebibytes").parse()?)),
@@ -47,23 +51,25 @@ async fn handle(request: Request) -> anyhow::Result<Response<BoxBody>> {
         "/relay" => world::relay(parameter(&query, "url")).await,
         "/outbound" => world::outbound(parameter(&query, "url")).await,
         _ => {
-            let mut answer = text("no such misdeed\n");
-            *answer.status_mut() = spin_sdk::http::StatusCode::NOT_FOUND;
-            Ok(answer)
+            let mut response = text("no such misdeed\n");
+            *response.status_mut() = spin_sdk::http::StatusCode::NOT_FOUND;
+            Ok(response)
         }
     }
 }
 
-/// A text whose length is in the head.
+/// Returns a text response with a `content-length`.
 fn text(text: impl Into<String>) -> Response<BoxBody> {
     let text = text.into();
     let length = text.len();
-    let mut answer = Response::new(box_body(FullBody::new(Bytes::from(text))));
-    answer.headers_mut().insert("content-length", length.into());
-    answer
+    let mut response = Response::new(box_body(FullBody::new(Bytes::from(text))));
+    response
+        .headers_mut()
+        .insert("content-length", length.into());
+    response
 }
 
-/// A parameter of a query, as it is: the tests send nothing that needs decoding.
+/// Returns a parameter of a query without decoding it.
 fn parameter<'q>(query: &'q str, name: &str) -> &'q str {
     let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
     pairs

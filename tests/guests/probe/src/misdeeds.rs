@@ -1,4 +1,4 @@
-//! What no component should do.
+//! What a component should not do.
 
 use crate::text;
 use bytes::Bytes;
@@ -8,7 +8,7 @@ use spin_sdk::http::{BoxBody, Response, box_body};
 use std::convert::Infallible;
 use wasi::wit_bindgen;
 
-/// Computes and never awaits: only the host's clock can interrupt it.
+/// Computes and never awaits, so that only the host's clock can interrupt it.
 pub(crate) fn compute_for_ever() -> ! {
     let mut number = 1_u64;
     loop {
@@ -16,8 +16,8 @@ pub(crate) fn compute_for_ever() -> ! {
     }
 }
 
-/// Answers, and computes for ever once the answer is on its way.
-pub(crate) fn compute_for_ever_after_the_answer() -> Response<BoxBody> {
+/// Responds, and computes for ever while the response is being sent.
+pub(crate) fn compute_for_ever_after_the_response() -> Response<BoxBody> {
     wit_bindgen::spawn(async {
         wasi::clocks::monotonic_clock::wait_for(1_000_000).await;
         compute_for_ever()
@@ -25,16 +25,16 @@ pub(crate) fn compute_for_ever_after_the_answer() -> Response<BoxBody> {
     text("later\n")
 }
 
-/// Awaits what never comes.
+/// Awaits for ever.
 pub(crate) async fn wait_for_ever() -> ! {
-    // A stream whose writer is kept: to the host it looks like any other wait.
+    // The writer is kept, so the stream never ends. To the host this looks like any other wait.
     let (writer, mut reader) = wasi::wit_stream::new::<u8>();
     reader.next().await;
     drop(writer);
     unreachable!("nothing was written")
 }
 
-/// Grows its memory until the host says no.
+/// Grows its memory until the host refuses.
 pub(crate) fn allocate_for_ever() -> ! {
     let mut kept = Vec::new();
     loop {
@@ -42,7 +42,7 @@ pub(crate) fn allocate_for_ever() -> ! {
     }
 }
 
-/// Takes so much memory, writes to all of it, and gives it back to the allocator: the instance keeps it.
+/// Allocates memory, writes to all of it, and frees it. The instance keeps it.
 pub(crate) fn take(mebibytes: usize) -> Response<BoxBody> {
     let taken: Vec<Vec<u8>> = (0..mebibytes)
         .map(|_| std::hint::black_box(vec![1_u8; 1 << 20]))
@@ -50,7 +50,7 @@ pub(crate) fn take(mebibytes: usize) -> Response<BoxBody> {
     text(format!("{}\n", taken.len()))
 }
 
-/// Begins a response without a length, and traps in the middle of it.
+/// Begins a response without a length, and traps before its end.
 pub(crate) fn trap_late() -> Response<BoxBody> {
     let (mut pieces, body) = mpsc::channel(0);
     wit_bindgen::spawn(async move {
@@ -65,22 +65,22 @@ pub(crate) fn trap_late() -> Response<BoxBody> {
     Response::new(box_body(StreamBody::new(body)))
 }
 
-/// Answers after so many milliseconds.
+/// Responds after a time in milliseconds.
 pub(crate) async fn sleep(milliseconds: u64) -> Response<BoxBody> {
     wasi::clocks::monotonic_clock::wait_for(milliseconds * 1_000_000).await;
     text("slept\n")
 }
 
-/// A response that HTTP forbids.
+/// Returns a response that HTTP forbids.
 pub(crate) fn invalid(kind: &str) -> anyhow::Result<Response<BoxBody>> {
-    let mut answer = text("ten bytes\n");
-    let headers = answer.headers_mut();
+    let mut response = text("ten bytes\n");
+    let headers = response.headers_mut();
     match kind {
         "short" => drop(headers.insert("content-length", 5.into())),
         "long" => drop(headers.insert("content-length", 50.into())),
         "forbidden" => drop(headers.insert("connection", "close".parse()?)),
-        "status" => *answer.status_mut() = spin_sdk::http::StatusCode::EARLY_HINTS,
+        "status" => *response.status_mut() = spin_sdk::http::StatusCode::EARLY_HINTS,
         _ => anyhow::bail!("asked to fail: {kind}"),
     }
-    Ok(answer)
+    Ok(response)
 }

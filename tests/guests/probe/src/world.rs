@@ -1,4 +1,4 @@
-//! What the component sees of the world around it, and what it may do to it.
+//! What the component sees of its environment, and what it can do there.
 
 use crate::text;
 use anyhow::{Context, Result};
@@ -7,14 +7,14 @@ use spin_sdk::http::{BoxBody, Request, Response, box_body};
 use wasi::filesystem::preopens::get_directories;
 use wasi::filesystem::types::{DescriptorFlags, OpenFlags, PathFlags};
 
-/// The environment, a line each.
+/// Returns the environment, one line per variable.
 pub(crate) fn environment() -> String {
     std::env::vars()
         .map(|(name, value)| format!("{name}={value}\n"))
         .collect()
 }
 
-/// The headers of the request, a line each, in the order of their names.
+/// Returns the request's headers, one line each, sorted.
 pub(crate) fn headers(request: &Request) -> String {
     let line = |(name, value): (&spin_sdk::http::HeaderName, &spin_sdk::http::HeaderValue)| {
         format!("{name}: {}\n", String::from_utf8_lossy(value.as_bytes()))
@@ -24,12 +24,12 @@ pub(crate) fn headers(request: &Request) -> String {
     lines.concat()
 }
 
-/// A file's text, or why there is none.
+/// Returns a file's text, or the error.
 pub(crate) fn read(path: &str) -> String {
     std::fs::read_to_string(path).unwrap_or_else(|error| format!("{error}\n"))
 }
 
-/// The value of an application's variable, or why there is none.
+/// Returns the value of an application variable, or the error.
 pub(crate) async fn variable(name: &str) -> String {
     match spin_sdk::variables::get(name).await {
         Ok(value) => format!("{value}\n"),
@@ -37,7 +37,7 @@ pub(crate) async fn variable(name: &str) -> String {
     }
 }
 
-/// The preopened directories, a line each.
+/// Returns the preopened directories, one line each.
 pub(crate) fn directories() -> String {
     get_directories()
         .into_iter()
@@ -45,7 +45,7 @@ pub(crate) fn directories() -> String {
         .collect()
 }
 
-/// Writes a file in the first preopened directory, by the standard library, which blocks the whole instance.
+/// Writes a file in the first preopened directory with the standard library, which blocks the whole instance.
 pub(crate) fn write(name: &str) -> Result<Response<BoxBody>> {
     let (_, directory) = get_directories()
         .into_iter()
@@ -58,7 +58,7 @@ pub(crate) fn write(name: &str) -> Result<Response<BoxBody>> {
     })
 }
 
-/// Answers, and writes the file a moment after.
+/// Responds, and writes the file 300 ms later.
 pub(crate) fn write_later(name: String) -> Response<BoxBody> {
     wasi::wit_bindgen::spawn(async move {
         wasi::clocks::monotonic_clock::wait_for(300_000_000).await;
@@ -67,14 +67,14 @@ pub(crate) fn write_later(name: String) -> Response<BoxBody> {
     text("later\n")
 }
 
-/// One line on stdout and one on stderr.
+/// Prints one line on stdout and one on stderr.
 pub(crate) fn print() -> Response<BoxBody> {
     println!("the probe's stdout: {{\"a\": 1}}");
     eprintln!("the probe's stderr: \u{1b}[1mbold");
     text("printed\n")
 }
 
-/// Sends a request and answers with what became of it.
+/// Sends a request and responds with its status, or the error.
 pub(crate) async fn outbound(url: &str) -> Result<Response<BoxBody>> {
     Ok(match spin_sdk::http::get(url).await {
         Ok(response) => text(format!("{}\n", response.status().as_u16())),
@@ -82,7 +82,7 @@ pub(crate) async fn outbound(url: &str) -> Result<Response<BoxBody>> {
     })
 }
 
-/// Sends a request, reads the whole response, and answers with its length or the error.
+/// Sends a request, reads the whole response, and responds with its length, or the error.
 pub(crate) async fn fetch(url: &str) -> Result<Response<BoxBody>> {
     let response = match spin_sdk::http::get(url).await {
         Ok(response) => response,
@@ -94,7 +94,7 @@ pub(crate) async fn fetch(url: &str) -> Result<Response<BoxBody>> {
     })
 }
 
-/// Opens a file of the first preopened directory by WASI's own call, which does not block the instance, and answers.
+/// Opens a file of the first preopened directory with WASI's own call, which does not block the instance.
 pub(crate) async fn open(name: &str) -> Result<Response<BoxBody>> {
     let (directory, _) = get_directories()
         .into_iter()
@@ -114,7 +114,7 @@ pub(crate) async fn open(name: &str) -> Result<Response<BoxBody>> {
     })
 }
 
-/// Sends a request, and answers with its response's body while it comes in.
+/// Sends a request, and responds with the body of its response while it arrives.
 pub(crate) async fn relay(url: &str) -> Result<Response<BoxBody>> {
     let response = spin_sdk::http::get(url).await;
     let response = response.map_err(|error| anyhow::anyhow!("{error:?}"))?;
