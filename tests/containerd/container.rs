@@ -23,9 +23,6 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Where the counter's image has its volume.
-const VISITS_VOLUME: &str = "/app/persistent";
-
 /// The runtime of a container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Runtime {
@@ -82,7 +79,7 @@ impl Container {
 
     /// Describes a counter with its count in this directory of the node.
     pub(crate) fn visits(volume: &Path) -> ContainerBuilder {
-        Container::of(images::VISITS).volume(volume, VISITS_VOLUME)
+        Container::of(images::VISITS).volume(volume, images::VISITS_VOLUME)
     }
 }
 

@@ -5,7 +5,12 @@ use crate::cri::{Pod, Setup};
 use crate::images;
 use crate::node::{Node, PLANTED};
 use anyhow::{Result, ensure};
+use std::fs::File;
+use std::os::unix::fs::FileExt;
 use visits_tests::get;
+
+/// The bytes of memory that are searched at a time.
+const PIECE: u64 = 1 << 20;
 
 #[tokio::test]
 #[ignore = "needs root"]
@@ -69,8 +74,8 @@ async fn the_process_of_a_component_has_nothing_of_the_nodes_environment() -> Re
 /// Returns the writable mapping of a process that contains this text. An environment that was read and freed is still
 /// there.
 fn memory_that_holds(pid: i32, text: &str) -> Result<Option<String>> {
-    use std::os::unix::fs::FileExt;
-    let memory = std::fs::File::open(format!("/proc/{pid}/mem"))?;
+    let memory = File::open(format!("/proc/{pid}/mem"))?;
+    let pages = File::open(format!("/proc/{pid}/pagemap"))?;
     for line in std::fs::read_to_string(format!("/proc/{pid}/maps"))?.lines() {
         let mut words = line.split_whitespace();
         let (Some(range), Some(rights)) = (words.next(), words.next()) else {
@@ -79,22 +84,36 @@ fn memory_that_holds(pid: i32, text: &str) -> Result<Option<String>> {
         let Some((start, end)) = range.split_once('-') else {
             continue;
         };
-        let (start, end) = (
-            u64::from_str_radix(start, 16)?,
-            u64::from_str_radix(end, 16)?,
-        );
-        // A component's memory is reserved by the gigabyte. Pages that cannot be read were never written.
-        if !rights.starts_with("rw") || end - start > 256 << 20 {
+        let start = u64::from_str_radix(start, 16)?;
+        let end = u64::from_str_radix(end, 16)?;
+        if !rights.starts_with("rw") {
             continue;
         }
-        let mut bytes = vec![0; usize::try_from(end - start)?];
-        let read = memory.read_at(&mut bytes, start).unwrap_or(0);
-        let found = bytes[..read]
-            .windows(text.len())
-            .any(|window| window == text.as_bytes());
-        if found {
-            return Ok(Some(line.to_owned()));
+        for piece in (start..end).step_by(PIECE as usize) {
+            let length = PIECE.min(end - piece);
+            if is_touched(&pages, piece, length)? && holds(&memory, piece, length, text) {
+                return Ok(Some(line.to_owned()));
+            }
         }
     }
     Ok(None)
+}
+
+/// Whether the process has touched one of these pages. A component and the allocator reserve gigabytes that they do not use.
+fn is_touched(pages: &File, start: u64, length: u64) -> Result<bool> {
+    const PAGE: u64 = 4096;
+    let mut entries = vec![0; usize::try_from(length / PAGE * 8)?];
+    let read = pages.read_at(&mut entries, start / PAGE * 8)?;
+    // The highest bits of an entry: the page is in memory, or in swap.
+    let (entries, _) = entries[..read].as_chunks::<8>();
+    Ok(entries.iter().any(|entry| entry[7] & 0xc0 != 0))
+}
+
+/// Whether this piece of memory, with some bytes of the next one, contains this text.
+fn holds(memory: &File, start: u64, length: u64, text: &str) -> bool {
+    let mut bytes = vec![0; length as usize + text.len()];
+    let read = memory.read_at(&mut bytes, start).unwrap_or(0);
+    bytes[..read]
+        .windows(text.len())
+        .any(|window| window == text.as_bytes())
 }

@@ -135,19 +135,10 @@ async fn an_exec_runs_while_the_component_drains() -> Result<()> {
         .command(command)
         .start(&node)
         .await?;
-    let (address, pid) = (container.address(), container.pid().await?);
+    let address = container.address();
     // A request that keeps the component from ending.
     let hanging = tokio::spawn(async move { get(address, "/hang").await.map(drop) });
-    wait::until("the request is being served", DEADLINE, async || {
-        let mut sockets = std::fs::read_to_string(format!("/proc/{pid}/net/tcp"))?;
-        sockets += &std::fs::read_to_string(format!("/proc/{pid}/net/tcp6"))?;
-        // ESTABLISHED, on port 5000.
-        Ok(sockets
-            .lines()
-            .any(|line| line.contains(":1388 ") && line.contains(" 01 "))
-            .then_some(()))
-    })
-    .await?;
+    container.has_connection().await?;
     container.signal("SIGTERM").await?;
     container.logs("drain").await?;
     for _ in 0..3 {

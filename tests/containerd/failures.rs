@@ -8,39 +8,52 @@ use crate::cri::{HANDLER, Pod, Setup};
 use crate::leftovers::{Leftovers, cycles_leave_nothing};
 use crate::node::Node;
 use crate::{cgroup, images};
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use serde_json::json;
-use visits_tests::{DEADLINE, get, load, wait};
+use visits_tests::{DEADLINE, Signal, get, load, wait};
 
 /// A log to which nothing can be written.
 const FULL_LOG: [&str; 2] = ["--log-uri", "file:///dev/full"];
 
-/// Starts a container. Returns true if it serves; then it is stopped. Returns false if it ends or is refused, with a reason.
-async fn serves(node: &Node, builder: ContainerBuilder) -> Result<bool> {
+/// The result of a start.
+#[derive(Debug)]
+enum Start {
+    /// The container answers requests.
+    Serves,
+    /// `ctr` has ended with this exit code and this text on stderr.
+    Fails(i32, String),
+}
+
+/// Starts a container and waits until it serves or has ended. One that serves is stopped, which must succeed.
+async fn start(node: &Node, builder: ContainerBuilder) -> Result<Start> {
     let container = builder.spawn().await?;
     let address = container.address();
-    let served = wait::until("it answers or ends", DEADLINE, async || {
+    let serves = wait::until("the container answers or ends", DEADLINE, async || {
         if container.has_exited() {
             return Ok(Some(false));
         }
-        // It takes connections before it has all it needs.
+        // It accepts connections before it has everything that it needs.
         Ok(get(address, "/").await.ok().map(|_| true))
     })
-    .await
-    .map_err(|error| node.failed(&format!("{:#}", container.failed(&format!("{error:#}")))))?;
-    if served {
+    .await;
+    let start = if node.with_log(container.with_output(serves))? {
         assert_eq!(container.stop(node).await?.code, 0);
+        Start::Serves
     } else {
         let code = container.exited(node).await?;
-        let said = container.stderr().lines().concat();
-        ensure!(code != 0, "it ended with 0: {said}");
-        ensure!(
-            said.contains("error") || said.contains("ctr: ") || code > 128,
-            "{code}: {said:?}"
-        );
-    }
+        Start::Fails(code, container.stderr().lines().join("\n"))
+    };
     container.remove().await?;
-    Ok(served)
+    Ok(start)
+}
+
+/// Whether a message is that of libcontainer or of the host about a missing thread.
+fn lacks_threads(message: &str) -> bool {
+    let messages = [
+        "failed to clone process",
+        "Resource temporarily unavailable",
+    ];
+    messages.iter().any(|text| message.contains(text))
 }
 
 #[tokio::test]
@@ -53,9 +66,12 @@ async fn a_hundred_containers_without_enough_threads_end_with_a_message() -> Res
         // One thread more in each of ten cycles, until there are enough.
         cgroup::limit_processes(&parent, 1 + cycle % 10)?;
         let builder = Container::of(images::HELLO).cgroup(&format!("threads/{cycle}"));
-        match serves(&node, builder).await? {
-            true => served += 1,
-            false => refused += 1,
+        match start(&node, builder).await? {
+            Start::Serves => served += 1,
+            Start::Fails(code, stderr) => {
+                refused += 1;
+                ensure!(code == 1 && lacks_threads(&stderr), "{code}: {stderr}");
+            }
         }
         Ok(())
     })
@@ -71,17 +87,34 @@ async fn a_hundred_containers_without_enough_threads_end_with_a_message() -> Res
 #[ignore = "needs root"]
 async fn a_pod_whose_container_cannot_start_is_stopped_and_removed_in_time() -> Result<()> {
     let node = Node::shared().await?;
+    let mut starts = Vec::new();
     for limit in 1..=8 {
         let pod = Pod::start(&node, HANDLER).await?;
-        // As many as the pause container has, and so many more.
+        // The pause container has two; the rest is for the container.
         cgroup::limit_processes(pod.cgroup(), 2 + limit)?;
-        // What fails to be created or started tells so; what starts may end.
-        if let Ok(container) = pod.run(&node, Setup::of(images::HELLO)).await {
-            container.stop(10).await?;
-            container.ended(&node).await?;
-        }
+        starts.push(match pod.run(&node, Setup::of(images::HELLO)).await {
+            Err(error) => {
+                let error = format!("{error:#}");
+                ensure!(lacks_threads(&error), "limit {limit}: {error}");
+                "refused"
+            }
+            Ok(container) => {
+                container.stop(10).await?;
+                let status = container.ended(&node).await?;
+                let log = container.log().concat();
+                match status["exitCode"].as_i64() {
+                    Some(0) => "served",
+                    Some(1) if lacks_threads(&log) => "failed",
+                    _ => bail!("limit {limit}: {status}: {log}"),
+                }
+            }
+        });
         pod.stop().await?;
     }
+    ensure!(
+        starts[0] == "refused" && starts.contains(&"failed") && starts[7] == "served",
+        "{starts:?}"
+    );
     Ok(())
 }
 
@@ -112,37 +145,72 @@ async fn visits_are_counted_while_the_log_is_full() -> Result<()> {
     Ok(())
 }
 
-/// Sets of system calls, each of which is taken away alone.
-const SYSTEM_CALLS: &[&[&str]] = &[
-    &["clone", "clone3"],
-    &["epoll_create1"],
-    &["eventfd2"],
-    &["socket"],
-    &["bind"],
-    &["listen"],
-    &["accept4"],
-    &["openat", "openat2", "open"],
-    &["mmap"],
-    &["mprotect"],
-    &["futex"],
-    &["rt_sigaction"],
-    &["sigaltstack"],
-    &["execve", "execveat"],
-    &["close_range"],
-    &["prctl"],
-    &["getrandom"],
-    &["prlimit64", "getrlimit"],
+/// The start of a container that lacks a system call.
+#[derive(Clone, Copy, Debug)]
+enum Expected {
+    /// It does not make the call, or can do without it.
+    Serves,
+    /// It ends with 1 and this text on stderr.
+    Fails(&'static str),
+    /// A signal ends it, after this text on stderr.
+    Dies(&'static str),
+    /// The kernel kills it with SIGSYS.
+    IsKilled,
+}
+
+use Expected::{Dies, Fails, IsKilled, Serves};
+
+/// The host's message for a call that is denied.
+const DENIED: Expected = Fails("Operation not permitted");
+/// The refusal if the process ends before it has become the container.
+const REFUSED: Expected = Fails("ctr: failed to create shim task: ");
+
+/// Sets of system calls, and the start without each set if the calls fail and if they kill the process.
+const SYSTEM_CALLS: &[(&[&str], Expected, Expected)] = &[
+    (&["clone", "clone3"], DENIED, IsKilled),
+    (&["epoll_create1"], DENIED, IsKilled),
+    (&["eventfd2"], DENIED, IsKilled),
+    (&["socket"], DENIED, IsKilled),
+    (&["bind"], DENIED, IsKilled),
+    (&["listen"], DENIED, IsKilled),
+    (&["accept4"], REFUSED, REFUSED),
+    (&["openat", "openat2", "open"], DENIED, IsKilled),
+    (&["mmap"], DENIED, IsKilled),
+    (&["mprotect"], DENIED, IsKilled),
+    (&["futex"], Dies("The futex facility"), IsKilled),
+    (&["rt_sigaction"], DENIED, IsKilled),
+    (&["sigaltstack"], DENIED, IsKilled),
+    (&["execve", "execveat"], Serves, Serves),
+    (&["close_range"], Serves, IsKilled),
+    (&["prctl"], Serves, IsKilled),
+    (&["getrandom"], Serves, IsKilled),
+    (&["prlimit64", "getrlimit"], DENIED, IsKilled),
 ];
+
+impl Expected {
+    fn is(self, start: &Start) -> bool {
+        match (self, start) {
+            (Serves, Start::Serves) => true,
+            (Fails(text), Start::Fails(1, stderr)) => stderr.contains(text),
+            (Dies(text), Start::Fails(code, stderr)) => *code > 128 && stderr.contains(text),
+            (IsKilled, Start::Fails(code, _)) => *code == 128 + Signal::SYS.as_raw(),
+            _ => false,
+        }
+    }
+}
 
 #[tokio::test]
 #[ignore = "needs root"]
-async fn a_container_that_lacks_a_system_call_ends_with_a_message() -> Result<()> {
+async fn a_container_that_lacks_a_system_call_serves_or_ends_with_a_message() -> Result<()> {
     let node = Node::alone().await?;
     let before = Leftovers::now()?;
     let directory = tempfile::tempdir()?;
-    for action in ["SCMP_ACT_ERRNO", "SCMP_ACT_KILL_PROCESS"] {
-        for names in SYSTEM_CALLS {
-            let file = directory.path().join("seccomp.json");
+    let file = directory.path().join("seccomp.json");
+    for (names, denied, killed) in SYSTEM_CALLS {
+        for (action, expected) in [
+            ("SCMP_ACT_ERRNO", denied),
+            ("SCMP_ACT_KILL_PROCESS", killed),
+        ] {
             let profile = json!({
                 "defaultAction": "SCMP_ACT_ALLOW",
                 "syscalls": [{ "names": names, "action": action }],
@@ -150,8 +218,13 @@ async fn a_container_that_lacks_a_system_call_ends_with_a_message() -> Result<()
             std::fs::write(&file, profile.to_string())?;
             let builder = Container::of(images::HELLO).flag("--seccomp");
             let builder = builder.flag("--seccomp-profile").flag(&file);
-            let ended = serves(&node, builder).await;
-            ended.with_context(|| format!("without {names:?}, by {action}"))?;
+            let what = || format!("without {names:?}, by {action}");
+            let start = start(&node, builder).await.with_context(what)?;
+            ensure!(
+                expected.is(&start),
+                "{}: {expected:?}, not {start:?}",
+                what()
+            );
         }
     }
     before.nothing_added(&node).await
@@ -181,9 +254,13 @@ async fn a_component_that_hangs_does_not_keep_its_container_from_stopping() -> R
             .await?;
         let address = container.address();
         let hanging = tokio::spawn(async move { get(address, path).await.map(drop) });
-        container.logs("listening").await?;
+        container.has_connection().await?;
         let ended = container.stop(&node).await?;
-        ensure!(ended.code <= 1, "{path}: {ended:?}");
+        assert_eq!(ended.code, 1, "{path}: {ended:?}");
+        ensure!(
+            ended.stderr.concat().contains("--drain-timeout"),
+            "{path}: {ended:?}"
+        );
         hanging.abort();
     }
     Ok(())

@@ -8,6 +8,8 @@ use visits_tests::{artifacts, command, handwritten};
 
 /// The counter, laid out as in the project's image.
 pub(crate) const VISITS: &str = "localhost/visits:test";
+/// The path of the volume in the counter's image.
+pub(crate) const VISITS_VOLUME: &str = "/app/persistent";
 /// A component that misbehaves on request, with two volumes.
 pub(crate) const PROBE: &str = "localhost/probe:test";
 /// The smallest component: it answers `hello`.
@@ -76,9 +78,7 @@ pub(crate) fn manifest(lines: &str) -> String {
 pub(crate) fn visits() -> Result<Image> {
     let files = "files = [{ source = \"persistent\", destination = \"/app/persistent\" }]";
     let image = component(VISITS, &manifest(files), &read(&artifacts::visits_wasm()?)?);
-    Ok(image
-        .entrypoint(["/app/spin.toml", "--startup-check", "/healthz"])
-        .directory("/app/persistent", USER, USER, 0o755))
+    Ok(image.directory(VISITS_VOLUME, USER, USER, 0o755))
 }
 
 fn probe() -> Result<Image> {

@@ -133,11 +133,10 @@ async fn kubelets_memory_stats_are_those_of_the_cgroup() -> Result<()> {
         pod.cgroup()
     );
     assert_close(usage, cgroup::memory(&own)?);
-    let available = stats["memory"]["availableBytes"]["value"]
-        .as_str()
-        .unwrap_or("0");
+    let available = stats["memory"]["availableBytes"]["value"].as_str();
+    let available: u64 = available.with_context(|| stats.to_string())?.parse()?;
     ensure!(
-        available.parse::<u64>()? < LIMIT,
+        0 < available && available < LIMIT,
         "the available memory ignores the limit: {stats}"
     );
     Ok(())

@@ -165,6 +165,7 @@ async fn a_component_holds_no_descriptor_of_the_nodes() -> Result<()> {
     let node = Node::shared().await?;
     let (_pod, container) = Pod::serving(&node, Setup::of(images::VISITS)).await?;
     let pid = container.pid().await?;
+    let mut descriptors = 0;
     for entry in std::fs::read_dir(format!("/proc/{pid}/fd"))? {
         let entry = entry?;
         let number: u32 = entry.file_name().to_string_lossy().parse()?;
@@ -178,6 +179,9 @@ async fn a_component_holds_no_descriptor_of_the_nodes() -> Result<()> {
             // The component's code, on a mount of its own.
             || (target == "/" && is_read_only_file(&entry.path())?);
         ensure!(own, "descriptor {number} is {target}");
+        descriptors += 1;
     }
+    // Besides the standard streams there is at least the listening socket.
+    ensure!(descriptors > 3, "{descriptors} descriptors");
     Ok(())
 }

@@ -150,7 +150,10 @@ pub(crate) fn mounts(pid: i32) -> Result<Fields> {
             format!("{kind} {}", first.get(5)?),
         ))
     });
-    Ok(mounts.collect())
+    let mounts: Fields = mounts.collect();
+    // A container has more, and an empty list would be equal to another one.
+    ensure!(mounts.len() > 5, "{path} has {} mounts", mounts.len());
+    Ok(mounts)
 }
 
 /// Fails if the mount points differ from those under runc or have other restrictions (`ro`, `nosuid`, `nodev`, `noexec`).

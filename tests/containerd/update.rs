@@ -161,7 +161,7 @@ async fn a_limit_below_the_usage_is_refused_and_changes_nothing() -> Result<()> 
         .unwrap_or_default();
     // containerd passes on the shim's message.
     ensure!(
-        refused.contains("use") && refused.contains("memory"),
+        refused.contains("memory limit") && refused.contains(&(48 * MIB).to_string()),
         "not refused with a reason: {refused:?}"
     );
     assert_eq!(cgroup::limits(&probe.cgroup)?, before);

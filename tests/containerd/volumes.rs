@@ -60,7 +60,7 @@ async fn a_volume_mounted_read_only_is_read_only_for_the_component() -> Result<(
     load::visits(first.address(), 1, 7).await?;
     first.stop(&node).await?;
     let reader = Container::of(images::VISITS);
-    let reader = reader.read_only_volume(volume.path(), "/app/persistent");
+    let reader = reader.read_only_volume(volume.path(), images::VISITS_VOLUME);
     let reader = reader.start(&node).await?;
     for path in ["/", "/healthz"] {
         let reply = get(reader.address(), path).await?;

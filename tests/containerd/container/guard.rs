@@ -183,6 +183,21 @@ impl Container {
         node.with_log(self.with_output(listens.await))
     }
 
+    /// Waits until a client is connected to port 5000.
+    pub(crate) async fn has_connection(&self) -> Result<()> {
+        let pid = self.pid().await?;
+        wait::until("a client is connected", DEADLINE, async || {
+            let mut sockets = std::fs::read_to_string(format!("/proc/{pid}/net/tcp"))?;
+            sockets += &std::fs::read_to_string(format!("/proc/{pid}/net/tcp6"))?;
+            // 1388 is port 5000, and 01 is ESTABLISHED.
+            Ok(sockets
+                .lines()
+                .any(|line| line.contains(":1388 ") && line.contains(" 01 "))
+                .then_some(()))
+        })
+        .await
+    }
+
     /// Waits for a line on stderr that contains this text and returns it.
     pub(crate) async fn logs(&self, wanted: &str) -> Result<String> {
         let found = |line: &str| line.contains(wanted).then(|| line.to_owned());
@@ -261,7 +276,7 @@ impl Container {
     }
 
     /// Adds everything that the container has written to an error.
-    fn with_output<T>(&self, result: Result<T>) -> Result<T> {
+    pub(crate) fn with_output<T>(&self, result: Result<T>) -> Result<T> {
         result.map_err(|error| self.failed(&format!("{error:#}")))
     }
 

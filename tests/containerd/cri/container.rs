@@ -59,7 +59,7 @@ impl Setup {
 
     /// Configures a counter with its count in this directory of the node.
     pub(crate) fn visits(volume: &Path) -> Self {
-        Self::of(images::VISITS).volume(volume, "/app/persistent")
+        Self::of(images::VISITS).volume(volume, images::VISITS_VOLUME)
     }
 
     /// Replaces the image's entrypoint and command.
