@@ -78,7 +78,9 @@ pub(crate) fn manifest(lines: &str) -> String {
 pub(crate) fn visits() -> Result<Image> {
     let files = "files = [{ source = \"persistent\", destination = \"/app/persistent\" }]";
     let image = component(VISITS, &manifest(files), &read(&artifacts::visits_wasm()?)?);
-    Ok(image.directory(VISITS_VOLUME, USER, USER, 0o755))
+    Ok(image
+        .entrypoint(["/app/spin.toml", "--startup-check", "/healthz"])
+        .directory(VISITS_VOLUME, USER, USER, 0o755))
 }
 
 fn probe() -> Result<Image> {
