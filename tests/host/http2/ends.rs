@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 use visits_tests::client::stream;
 use visits_tests::load::{assert_exactly, visits_bin};
-use visits_tests::{DEADLINE, Host, Http2, Signal, get, wait};
+use visits_tests::{DEADLINE, Host, Http2, Reply, Signal, get, wait};
 
 #[tokio::test]
 async fn a_drain_answers_requests_in_flight_and_closes_idle_connections() -> Result<()> {
@@ -73,13 +73,11 @@ async fn a_drain_under_load_counts_exactly_the_answered_visits() -> Result<()> {
     Ok(())
 }
 
-async fn assert_answers_at_once(host: &Host, path: &str) -> Result<()> {
+async fn get_at_once(host: &Host, path: &str) -> Result<Reply> {
     let reply = tokio::time::timeout(Duration::from_secs(1), get(host.address(), path));
-    let reply = reply
+    reply
         .await
-        .map_err(|_| host.failed("no response within 1 s"))??;
-    ensure!(reply.status == 200, "{reply:?}");
-    Ok(())
+        .map_err(|_| host.failed("no response within 1 s"))?
 }
 
 #[tokio::test]
@@ -89,7 +87,7 @@ async fn an_idle_connection_is_closed_for_a_new_client() -> Result<()> {
     ensure!(first.get("/hello").await?.status == 200);
     let second = Http2::open(host.address()).await?;
     ensure!(second.get("/hello").await?.status == 200);
-    assert_answers_at_once(&host, "/hello").await?;
+    ensure!(get_at_once(&host, "/hello").await?.status == 200);
     first
         .closed(DEADLINE)
         .await
@@ -122,11 +120,16 @@ async fn connections_that_are_never_idle_make_room_and_lose_no_visit() -> Result
         numbers
     };
     let probes = async {
-        // The two visitors take both connections.
-        host.wait_log("all connections are taken").await?;
+        let mut answered = 0;
         for _ in 0..20 {
-            assert_answers_at_once(&host, "/visits").await?;
+            let reply = get_at_once(&host, "/visits").await?;
+            // The host holds twice --max-connections requests, half of them waiting, and refuses more.
+            let is_refused = reply.status == 503 && reply.text().starts_with("too many requests");
+            ensure!(reply.status == 200 || is_refused, "{reply:?}");
+            answered += usize::from(!is_refused);
         }
+        ensure!(answered >= 10, "only {answered} of 20 probes got the count");
+        host.wait_log("all connections are taken").await?;
         anyhow::Ok(())
     };
     let (first, second, probes) = tokio::join!(visitor(), visitor(), async {
