@@ -22,6 +22,9 @@ pub(super) const END_HEADERS: u8 = 4;
 /// A setting: bytes of a response that the server may send on a stream before it must wait.
 pub(super) const INITIAL_WINDOW_SIZE: u16 = 4;
 
+/// An error code: the peer violates the protocol.
+pub(super) const PROTOCOL_ERROR: u32 = 1;
+
 /// An error code: the peer causes excessive load.
 pub(super) const ENHANCE_YOUR_CALM: u32 = 11;
 
