@@ -16,7 +16,7 @@ use crate::component::Component;
 use crate::limits::Limits;
 use crate::memory::Budget;
 use crate::response::{self, Named};
-use crate::watch::{Death, GRACE, Progress, Watch};
+use crate::watch::{Cause, GRACE, Progress, Watch};
 use anyhow::Result;
 use futures::channel::oneshot;
 use http::StatusCode;
@@ -77,14 +77,14 @@ impl Guest {
     /// Returns the component's response to a request, or a response with the reason why there is none.
     pub(crate) async fn call(&self, head: http::request::Parts, body: Option<Incoming>) -> Answer {
         let named = Named::new(&head);
-        let ticket = self.watch.register();
-        let progress = ticket.progress().clone();
+        let watched = self.watch.register();
+        let progress = watched.progress().clone();
         let request = http::Request::from_parts(head, self.request_body(body, &progress));
         let (reply, replied) = oneshot::channel();
         let job = Job {
             request,
             reply,
-            ticket,
+            watched,
         };
         if self.jobs.try_send(job).is_err() {
             return unavailable("too many requests wait for the component");
@@ -110,7 +110,7 @@ impl Guest {
                 named.invalid(&format!("{error:#}"));
                 failed()
             }
-            Outcome::Lost => lost(life.death()),
+            Outcome::Lost => lost(life.cause()),
             Outcome::Overdue => {
                 named.overdue();
                 overdue()
@@ -155,11 +155,11 @@ impl Guest {
 }
 
 /// Returns the response to a request whose instance died.
-fn lost(death: Option<Death>) -> Answer {
-    match death {
-        Some(Death::Overdue) => overdue(),
-        Some(Death::Abandoned) => unavailable("the server stops"),
-        Some(Death::Failed) | None => failed(),
+fn lost(cause: Option<Cause>) -> Answer {
+    match cause {
+        Some(Cause::Overdue) => overdue(),
+        Some(Cause::Abandoned) => unavailable("the server stops"),
+        Some(Cause::Failed) | None => failed(),
     }
 }
 

@@ -150,7 +150,7 @@ impl ResponseBody {
     fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
             // The end of the instance is noted before its bodies are closed.
-            None if self.life.death().is_some() => {
+            None if self.life.cause().is_some() => {
                 Poll::Ready(Some(Err(Error::HttpResponseIncomplete)))
             }
             None if self.left.is_some_and(|left| left > 0) => {
@@ -185,7 +185,7 @@ impl Body for ResponseBody {
         let frame = ready!(self.poll_body(cx));
         // The end of the instance is logged elsewhere.
         if let Some(Err(error)) = &frame
-            && self.life.death().is_none()
+            && self.life.cause().is_none()
         {
             self.request.invalid(&format!("its body: {error}"));
         }
@@ -197,7 +197,7 @@ impl Body for ResponseBody {
             Some(first) => first.is_none(),
             None => {
                 let whole = self.left.is_none_or(|left| left == 0) && self.second.is_none();
-                whole && self.life.death().is_none() && self.body.is_end_stream()
+                whole && self.life.cause().is_none() && self.body.is_end_stream()
             }
         }
     }

@@ -22,8 +22,8 @@ mod progress;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use life::{Death, Life};
-pub(crate) use progress::{Progress, Ticket};
+pub(crate) use life::{Cause, Life};
+pub(crate) use progress::{Progress, Watched};
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -58,7 +58,7 @@ pub(crate) enum Verdict {
     /// The instance takes no more requests, and ends when it has answered the ones it holds.
     Retires,
     /// The instance ends, and its requests fail.
-    Dies(Death),
+    Ends(Cause),
 }
 
 impl Watch {
@@ -75,14 +75,14 @@ impl Watch {
         self.limit
     }
 
-    /// Watches a request until the returned ticket is dropped.
-    pub(crate) fn register(self: &Arc<Self>) -> Ticket {
+    /// Watches a request until the returned value is dropped.
+    pub(crate) fn register(self: &Arc<Self>) -> Watched {
         let progress = Arc::new(Progress::new(self.start, self.limit));
         let mut requests = self.requests();
         let id = requests.next;
         requests.next += 1;
         requests.watched.insert(id, progress.clone());
-        Ticket::new(self.clone(), id, progress)
+        Watched::new(self.clone(), id, progress)
     }
 
     fn forget(&self, id: u64) {
@@ -97,12 +97,12 @@ impl Watch {
     /// Checks an instance.
     pub(crate) fn judge(&self, life: &Arc<Life>, now: Instant) -> Verdict {
         if self.abandoned.load(Ordering::Relaxed) {
-            return Verdict::Dies(Death::Abandoned);
+            return Verdict::Ends(Cause::Abandoned);
         }
         let requests = self.requests();
         // A component that computes forever after its last response does no harm until the next request.
         if !requests.watched.is_empty() && now > life.moved() + self.limit + life.patience() {
-            return Verdict::Dies(Death::Overdue);
+            return Verdict::Ends(Cause::Overdue);
         }
         let (mut held, mut stuck, mut silent) = (0, 0, life.is_retiring());
         for progress in requests.watched.values().filter(|one| one.is_held_by(life)) {
@@ -115,7 +115,7 @@ impl Watch {
         }
         match silent || stuck >= MAX_STUCK {
             false => Verdict::Lives,
-            true if stuck == held => Verdict::Dies(Death::Overdue),
+            true if stuck == held => Verdict::Ends(Cause::Overdue),
             true => Verdict::Retires,
         }
     }
@@ -128,7 +128,7 @@ impl Watch {
     }
 
     /// Waits until an instance must end. Checks it every `tick`, and wakes its event loop between checks.
-    pub(crate) async fn death(&self, life: &Arc<Life>, tick: Duration) -> Death {
+    pub(crate) async fn end(&self, life: &Arc<Life>, tick: Duration) -> Cause {
         let mut ticks = tokio::time::interval(tick);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
@@ -136,7 +136,7 @@ impl Watch {
             match self.judge(life, Instant::now()) {
                 Verdict::Lives => {}
                 Verdict::Retires => life.retire(),
-                Verdict::Dies(death) => return death,
+                Verdict::Ends(cause) => return cause,
             }
             life.stir();
         }

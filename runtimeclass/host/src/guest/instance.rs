@@ -9,7 +9,7 @@ use super::job::{Job, Shared};
 use crate::engine;
 use crate::send::{Caller, Outbound};
 use crate::state::State;
-use crate::watch::{Death, Life, Verdict, Watch};
+use crate::watch::{Cause, Life, Verdict, Watch};
 use futures::stream::{FuturesUnordered, StreamExt};
 use std::future::{pending, poll_fn};
 use std::pin::{Pin, pin};
@@ -32,7 +32,7 @@ pub(super) enum End {
     /// Every request was answered, and no more can come.
     Drained,
     /// It was stopped with its requests.
-    Died(Death, wasmtime::Error),
+    Died(Cause, wasmtime::Error),
 }
 
 /// Runs one instance to its end. Calls `started` when the instance is ready for requests.
@@ -64,9 +64,9 @@ pub(super) async fn run(shared: &Shared, started: impl FnOnce()) -> End {
         .and_then(|result| result)
     {
         Ok(()) => End::Drained,
-        Err(error) => End::Died(life.dies(Death::Failed), error),
+        Err(error) => End::Died(life.end(Cause::Failed), error),
     }
-    // The store is dropped here, after the death is noted.
+    // The store is dropped here, after the end is noted.
 }
 
 /// Runs `work` until it ends, or the watch ends the instance.
@@ -78,9 +78,9 @@ pub(super) async fn until_death<T>(
     tokio::select! {
         biased;
         result = work => result,
-        // Outside of the event loop, because that stands still while the component is in a blocking call. The death is
+        // Outside of the event loop, because that stands still while the component is in a blocking call. The end is
         // noted before the requests are dropped, because it decides their responses.
-        death = watch.death(life, engine::tick(watch.limit())) => Err(stopped(life.dies(death))),
+        cause = watch.end(life, engine::tick(watch.limit())) => Err(stopped(life.end(cause))),
     }
 }
 
@@ -116,7 +116,7 @@ pub(super) async fn instantiate(
         let (watch, life) = (shared.watch.clone(), life.clone());
         move |_| match watch.judge(&life, Instant::now()) {
             Verdict::Lives | Verdict::Retires => Ok(UpdateDeadline::Continue(1)),
-            Verdict::Dies(death) => Err(stopped(life.dies(death))),
+            Verdict::Ends(cause) => Err(stopped(life.end(cause))),
         }
     });
     // Instantiation runs the component's code too, and has the time of one request.
@@ -132,13 +132,13 @@ pub(super) async fn instantiate(
     Ok((store, service))
 }
 
-fn stopped(death: Death) -> wasmtime::Error {
-    match death {
-        Death::Overdue => {
+fn stopped(cause: Cause) -> wasmtime::Error {
+    match cause {
+        Cause::Overdue => {
             format_err!("it did not react to the end of a request's time (--request-timeout)")
         }
-        Death::Abandoned => format_err!("the time to drain was over (--drain-timeout)"),
-        Death::Failed => format_err!("the component failed"),
+        Cause::Abandoned => format_err!("the time to drain was over (--drain-timeout)"),
+        Cause::Failed => format_err!("the component failed"),
     }
 }
 
@@ -222,13 +222,13 @@ impl Serving<'_> {
         let Job {
             request,
             reply,
-            ticket,
+            watched,
         } = job;
         if reply.is_canceled() {
             return None;
         }
-        ticket.progress().taken_by(self.life);
-        self.caller.next(ticket.progress());
+        watched.progress().taken_by(self.life);
+        self.caller.next(watched.progress());
         let prepared = accessor.with(|mut store| {
             Prepared::new(
                 store.as_context_mut(),
@@ -242,7 +242,7 @@ impl Serving<'_> {
             prepared?.run(accessor, pending()).await?;
             self.life.answers_at(Instant::now());
             // The request is watched until the head of its response is made, which is here.
-            drop(ticket);
+            drop(watched);
             Ok(())
         })
     }

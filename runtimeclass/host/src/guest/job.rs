@@ -3,7 +3,7 @@
 use crate::component::Component;
 use crate::limits::Limits;
 use crate::memory::Budget;
-use crate::watch::{Ticket, Watch};
+use crate::watch::{Watch, Watched};
 use futures::channel::oneshot;
 use std::sync::Arc;
 use tokio::sync::{Mutex, mpsc};
@@ -15,7 +15,7 @@ pub(super) struct Job {
     pub(super) request: Request,
     /// Dropped unanswered when the instance that took the job dies.
     pub(super) reply: oneshot::Sender<wasmtime::Result<Response>>,
-    pub(super) ticket: Ticket,
+    pub(super) watched: Watched,
 }
 
 impl Job {

@@ -7,7 +7,7 @@ use super::instance::{End, instantiate, until_death};
 use super::job::{Job, Shared, report_not_started};
 use crate::send::Caller;
 use crate::state::State;
-use crate::watch::{Death, GRACE, Life};
+use crate::watch::{Cause, GRACE, Life};
 use http::Uri;
 use http::uri::{Authority, PathAndQuery, Scheme};
 use std::future::{pending, poll_fn};
@@ -95,12 +95,12 @@ impl Instance {
         let Job {
             mut request,
             reply,
-            ticket,
+            watched,
         } = job;
         with_authority(request.uri_mut());
         let life = &self.life;
-        ticket.progress().taken_by(life);
-        self.caller.next(ticket.progress());
+        watched.progress().taken_by(life);
+        self.caller.next(watched.progress());
         let proxy = &self.proxy;
         let work = self.store.run_concurrent(async |accessor| {
             let prepared = accessor.with(|mut store| {
@@ -118,10 +118,10 @@ impl Instance {
         let ended = until_death(work, &shared.watch, life)
             .await
             .and_then(|result| result);
-        drop(ticket);
+        drop(watched);
         match ended {
             Ok(()) => End::Finished,
-            Err(error) => End::Died(life.dies(Death::Failed), error),
+            Err(error) => End::Died(life.end(Cause::Failed), error),
         }
     }
 }

@@ -16,7 +16,7 @@ use crate::component::Component;
 use crate::engine::{Ticker, tick};
 use crate::limits::{FILE_THREADS, Limits};
 use crate::memory::Budget;
-use crate::watch::{Death, Watch};
+use crate::watch::{Cause, Watch};
 use anyhow::{Context, Result};
 use futures::channel::oneshot;
 use std::sync::Arc;
@@ -90,7 +90,7 @@ impl Worker {
         loop {
             match self.one_instance(warm) {
                 End::Finished => {}
-                End::Drained | End::Died(Death::Abandoned, _) => return,
+                End::Drained | End::Died(Cause::Abandoned, _) => return,
                 End::Died(_, error) => report_death(&error),
                 End::NotStarted(error) => match self.started.take() {
                     Some(started) => return drop(started.send(Err(error))),

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 /// The reason why an instance ended before its requests did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Death {
+pub(crate) enum Cause {
     /// The instance trapped.
     Failed,
     /// The instance did not react to an overdue request.
@@ -30,7 +30,7 @@ pub(crate) struct Life {
     answered: AtomicU64,
     retiring: AtomicBool,
     waker: AtomicWaker,
-    death: OnceLock<Death>,
+    cause: OnceLock<Cause>,
 }
 
 impl Life {
@@ -42,7 +42,7 @@ impl Life {
             answered: AtomicU64::new(0),
             retiring: AtomicBool::new(false),
             waker: AtomicWaker::new(),
-            death: OnceLock::new(),
+            cause: OnceLock::new(),
         }
     }
 
@@ -93,13 +93,13 @@ impl Life {
     }
 
     /// Notes why the instance ends. Keeps the first reason, and returns it.
-    pub(crate) fn dies(&self, death: Death) -> Death {
-        *self.death.get_or_init(|| death)
+    pub(crate) fn end(&self, cause: Cause) -> Cause {
+        *self.cause.get_or_init(|| cause)
     }
 
     /// Returns why the instance ended. Returns `None` while it runs, and after an orderly end.
-    pub(crate) fn death(&self) -> Option<Death> {
-        self.death.get().copied()
+    pub(crate) fn cause(&self) -> Option<Cause> {
+        self.cause.get().copied()
     }
 
     fn millis(&self, time: Instant) -> u64 {

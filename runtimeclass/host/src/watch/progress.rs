@@ -86,13 +86,13 @@ impl Progress {
 
 /// Keeps a request watched until it is dropped.
 #[derive(Debug)]
-pub(crate) struct Ticket {
+pub(crate) struct Watched {
     watch: Arc<Watch>,
     id: u64,
     progress: Arc<Progress>,
 }
 
-impl Ticket {
+impl Watched {
     pub(super) fn new(watch: Arc<Watch>, id: u64, progress: Arc<Progress>) -> Self {
         Self {
             watch,
@@ -106,7 +106,7 @@ impl Ticket {
     }
 }
 
-impl Drop for Ticket {
+impl Drop for Watched {
     fn drop(&mut self) {
         self.progress.over.store(true, Ordering::Relaxed);
         self.watch.forget(self.id);

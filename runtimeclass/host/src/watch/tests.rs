@@ -3,7 +3,7 @@
 use super::*;
 
 const LIMIT: Duration = Duration::from_secs(10);
-const DEAD: Verdict = Verdict::Dies(Death::Overdue);
+const DEAD: Verdict = Verdict::Ends(Cause::Overdue);
 
 fn watch() -> (Arc<Watch>, Arc<Life>) {
     let life = Arc::new(Life::new(Duration::ZERO));
@@ -23,10 +23,10 @@ fn an_instance_that_stands_still_dies_after_the_limit_if_anybody_waits() {
         Verdict::Lives,
         "no request waits"
     );
-    let ticket = watch.register();
+    let watched = watch.register();
     assert_eq!(watch.judge(&life, Instant::now()), Verdict::Lives);
     assert_eq!(watch.judge(&life, later()), DEAD);
-    drop(ticket);
+    drop(watched);
     assert_eq!(watch.judge(&life, later()), Verdict::Lives, "answered");
 }
 
@@ -43,15 +43,15 @@ fn a_successor_is_not_blamed_for_what_waited_before_it_was_born() {
 #[test]
 fn time_spent_waiting_for_the_client_does_not_count() {
     let (watch, life) = watch();
-    let ticket = watch.register();
-    ticket.progress().taken_by(&life);
-    ticket.progress().excuse_until(later());
+    let watched = watch.register();
+    watched.progress().taken_by(&life);
+    watched.progress().excuse_until(later());
     assert_eq!(watch.judge(&life, later()), Verdict::Lives);
     assert_eq!(watch.judge(&life, later() + LIMIT + LIMIT), DEAD);
 }
 
 /// Returns two requests of an instance whose event loop runs. One is overdue at [`later`].
-fn overdue_and_innocent() -> (Arc<Watch>, Arc<Life>, Ticket, Ticket) {
+fn overdue_and_innocent() -> (Arc<Watch>, Arc<Life>, Watched, Watched) {
     let (watch, life) = watch();
     let (overdue, innocent) = (watch.register(), watch.register());
     overdue.progress().taken_by(&life);
@@ -134,14 +134,14 @@ fn an_instance_is_not_judged_by_the_requests_of_another() {
 #[test]
 fn outbound_requests_end_before_the_request_that_waits_for_them() {
     let (watch, life) = watch();
-    let ticket = watch.register();
-    ticket.progress().taken_by(&life);
-    let progress = ticket.progress().clone();
+    let watched = watch.register();
+    watched.progress().taken_by(&life);
+    let progress = watched.progress().clone();
     let deadline = progress
         .outbound_deadline()
         .expect("the request is not answered");
     assert!(deadline < progress.since() + LIMIT && deadline > progress.since() + LIMIT / 2);
-    drop(ticket);
+    drop(watched);
     assert_eq!(progress.outbound_deadline(), None);
 }
 
@@ -150,5 +150,5 @@ fn an_abandoned_component_ends_without_an_overdue_request() {
     let (watch, life) = watch();
     watch.abandon();
     let verdict = watch.judge(&life, Instant::now());
-    assert_eq!(verdict, Verdict::Dies(Death::Abandoned));
+    assert_eq!(verdict, Verdict::Ends(Cause::Abandoned));
 }
