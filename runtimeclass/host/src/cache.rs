@@ -10,7 +10,7 @@
 //! - [`turn`]: locks that limit concurrent compilations
 //! - `room`: removes entries to make room, and remembers failures for a while
 //!
-//! In a pod, the entry is opened on the node and mapped by the container's own process (see [`crate::code`]).
+//! In a pod, the entry is opened on the node and mapped by the container's own process (see `crate::code`).
 
 pub mod entry;
 pub mod key;

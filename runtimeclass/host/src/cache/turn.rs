@@ -35,7 +35,7 @@ pub struct Turn {
 
 impl Cache {
     /// Waits until no other process compiles the code with this key or other code of this owner, and fewer than
-    /// [`MAX_COMPILERS`] processes compile. Fails at the deadline. The caller must look for the code again, because
+    /// `MAX_COMPILERS` processes compile. Fails at the deadline. The caller must look for the code again, because
     /// another process may have compiled it in the meantime.
     ///
     /// # Errors
