@@ -4,7 +4,7 @@ use crate::container::{Container, Runtime};
 use crate::node::Node;
 use crate::process;
 use anyhow::{Result, ensure};
-use visits_tests::get;
+use visits_tests::{DEADLINE, get, wait};
 
 #[tokio::test]
 #[ignore = "needs root"]
@@ -68,7 +68,10 @@ async fn a_background_program_ends_with_its_container() -> Result<()> {
         let all = process::all()?;
         Ok(all.iter().any(|one| one.line == "sleep 31415"))
     };
-    ensure!(runs()?, "the background program has not started");
+    wait::until("the background program runs", DEADLINE, async || {
+        Ok(runs()?.then_some(()))
+    })
+    .await?;
     container.signal("SIGKILL").await?;
     assert_eq!(container.ended(&node).await?.code, 137);
     container.remove().await?;

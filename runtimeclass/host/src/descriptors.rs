@@ -8,8 +8,8 @@
 //! [`HostBuilder::keep_open_files_limit`](crate::HostBuilder::keep_open_files_limit).
 
 use crate::limits::{DEFAULT_CONNECTIONS, FILE_THREADS};
-use anyhow::{Result, ensure};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use anyhow::{Context, Result, ensure};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 /// Descriptors reserved for other uses than connections:
 /// - two for each thread that runs a component's file calls: the file and its directory
@@ -25,7 +25,7 @@ const RESERVE: u64 = 2 * FILE_THREADS as u64 + 64 + 64;
 /// The default limit is low because of programs that use `select`, which only handles descriptors below 1024. The host
 /// does not use it, and starts no program that would inherit the limit.
 pub(crate) fn make_room(wanted: Option<usize>) -> Result<usize> {
-    let limit = raise();
+    let limit = raise()?;
     if let Some(connections) = wanted {
         check(connections as u64, limit)?;
         return Ok(connections);
@@ -43,21 +43,18 @@ pub(crate) fn make_room(wanted: Option<usize>) -> Result<usize> {
     Ok(fewer)
 }
 
-/// Raises the limit, and returns it.
-fn raise() -> u64 {
-    let limit = getrlimit(Resource::Nofile);
-    let raised = Rlimit {
-        current: limit.maximum,
-        maximum: limit.maximum,
-    };
-    let now = match setrlimit(Resource::Nofile, raised) {
-        Ok(()) => raised.current,
+/// Raises the limit, and returns it. (rustix's `getrlimit` cannot fail, so it returns garbage if a seccomp profile denies
+/// the call.)
+fn raise() -> Result<u64> {
+    let limits = getrlimit(Resource::RLIMIT_NOFILE);
+    let (current, maximum) = limits.context("cannot read the limit of open files (ulimit -n)")?;
+    match setrlimit(Resource::RLIMIT_NOFILE, maximum, maximum) {
+        Ok(()) => Ok(maximum),
         Err(error) => {
             tracing::warn!(%error, "cannot raise the limit of open files (ulimit -n)");
-            limit.current
+            Ok(current)
         }
-    };
-    now.unwrap_or(u64::MAX)
+    }
 }
 
 fn check(connections: u64, limit: u64) -> Result<()> {

@@ -6,8 +6,8 @@
 use crate::error::{Error, OrError};
 use crate::limits::MemoryLimit;
 use crate::wasm::CORE_MODULE;
-use anyhow::{Result, anyhow};
-use rustix::process::{Resource, getrlimit};
+use anyhow::{Context, Result, anyhow};
+use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit};
 use std::sync::mpsc;
 use std::time::Duration;
 use wasmtime::Config;
@@ -36,7 +36,10 @@ impl Engine {
     /// would exist for a moment: possibly more than a container may have.
     pub(crate) fn for_memory(limit: MemoryLimit) -> Result<Self> {
         let mut config = config();
-        if getrlimit(Resource::As).current.is_some() {
+        let address_space = getrlimit(Resource::RLIMIT_AS);
+        let address_space =
+            address_space.context("cannot read the limit of address space (ulimit -v)")?;
+        if address_space.0 != RLIM_INFINITY {
             config.memory_reservation(0);
             config.memory_reservation_for_growth(limit.highest() as u64);
             config.memory_guard_size(GUARD);
