@@ -12,15 +12,31 @@ use std::io::Read;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Component, Path, PathBuf};
 
+/// The number of attempts to resolve a path.
+const MAX_ATTEMPTS: usize = 128;
+
 /// Finds the file at `path` below `root`. The descriptor (`O_PATH`) can neither read nor write.
 pub(crate) fn find(root: impl AsFd, path: &Path) -> Result<OwnedFd, Errno> {
-    rustix::fs::openat2(
-        root,
-        path,
-        OFlags::PATH | OFlags::CLOEXEC,
-        Mode::empty(),
-        ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS,
-    )
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
+    let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+    open_below(root, path, flags, resolve)
+}
+
+/// Opens `path` below `root`. If anything on the node is mounted or renamed while the kernel resolves a `..`, it cannot
+/// tell whether the path stayed below the root, and fails with `EAGAIN` (openat2(2)); the next attempt may succeed.
+fn open_below(
+    root: impl AsFd,
+    path: &Path,
+    flags: OFlags,
+    resolve: ResolveFlags,
+) -> Result<OwnedFd, Errno> {
+    let mut attempts = 0;
+    loop {
+        match rustix::fs::openat2(&root, path, flags, Mode::empty(), resolve) {
+            Err(Errno::AGAIN) if attempts < MAX_ATTEMPTS => attempts += 1,
+            result => return result,
+        }
+    }
 }
 
 /// Creates the directory at `path` below `root`, and its parents, as far as they are missing.
@@ -51,7 +67,7 @@ pub(crate) fn make_directories(root: impl AsFd, path: &Path) -> Result<()> {
 pub(crate) fn check_mount_point(root: impl AsFd, path: &Path) -> Result<()> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_SYMLINKS;
-    match rustix::fs::openat2(root, path, flags, Mode::empty(), resolve) {
+    match open_below(root, path, flags, resolve) {
         Ok(_) | Err(Errno::NOENT) => Ok(()),
         Err(error) => Err(error).with_context(|| {
             let path = path.display();
@@ -128,6 +144,30 @@ mod tests {
             super::read(&root, Path::new("/app/inside"), 7).is_err(),
             "too large"
         );
+    }
+
+    #[test]
+    fn a_path_is_found_while_others_rename_files() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let image = directory.path().join("image");
+        std::fs::create_dir_all(image.join("bin")).expect("it can be created");
+        std::fs::write(image.join("bin/busybox"), "").expect("it can be written");
+        symlink("../bin/busybox", image.join("bin/wc")).expect("it can be linked");
+        let root = File::open(&image).expect("it is there");
+        let (one, other) = (directory.path().join("one"), directory.path().join("other"));
+        std::fs::write(&one, "").expect("it can be written");
+        let done = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                    std::fs::rename(&one, &other).expect("it can be renamed");
+                    std::fs::rename(&other, &one).expect("it can be renamed");
+                }
+            });
+            let found = (0..50_000).try_for_each(|_| find(&root, Path::new("/bin/wc")).map(drop));
+            done.store(true, std::sync::atomic::Ordering::Relaxed);
+            found.expect("the file is there");
+        });
     }
 
     #[test]
