@@ -49,10 +49,11 @@ async fn a_body_that_ends_too_early_does_not_look_complete() -> Result<()> {
         .write("GET /invalid?kind=long HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n")
         .await?;
     let reply = connection.read_to_end(DEADLINE).await?;
-    // The host refuses the response if the body's end arrives before the head is sent, and tears it otherwise.
+    // The host refuses the response if it knows the body's end before it starts to send, and tears it otherwise. hyper
+    // drops what it has not sent by then.
     let refused = reply.starts_with("HTTP/1.1 500") && reply.ends_with("see the log\n");
     let torn = reply.contains("content-length: 50") && reply.ends_with("ten bytes\n");
-    ensure!(refused || torn, "{reply}");
+    ensure!(refused || torn || reply.is_empty(), "{reply:?}");
     host.wait_log("the component's response is invalid").await?;
     let mut next = Connection::open(host.address()).await?;
     ensure!(next.get("/hello").await?.status == 200);
