@@ -4,11 +4,16 @@
 
 use crate::response::{self, Response};
 use http::header::RETRY_AFTER;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderName, StatusCode};
 
 /// The headers that announce a prefetch: the Fetch standard's, then the older ones of Chromium and Safari, of Firefox, and
 /// of Safari.
-const HEADERS: [&str; 4] = ["sec-purpose", "purpose", "x-moz", "x-purpose"];
+pub const HEADERS: [HeaderName; 4] = [
+    HeaderName::from_static("sec-purpose"),
+    HeaderName::from_static("purpose"),
+    HeaderName::from_static("x-moz"),
+    HeaderName::from_static("x-purpose"),
+];
 
 /// The `Vary` of responses that depend on these headers and `accept`.
 pub const VARY: &str = "accept, sec-purpose, purpose, x-moz, x-purpose";
@@ -18,7 +23,7 @@ const TOKENS: [&str; 3] = ["prefetch", "prerender", "preview"];
 
 /// Returns whether a request is a prefetch.
 pub fn announced(headers: &HeaderMap) -> bool {
-    let values = HEADERS.iter().flat_map(|name| headers.get_all(*name));
+    let values = HEADERS.into_iter().flat_map(|name| headers.get_all(name));
     let mut members = values
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(','));
@@ -95,6 +100,7 @@ mod tests {
     #[test]
     fn vary_lists_accept_and_every_header_that_announces_a_prefetch() {
         let named: Vec<_> = VARY.split(", ").collect();
-        assert_eq!(named, [&["accept"], &HEADERS[..]].concat());
+        let names = HEADERS.each_ref().map(HeaderName::as_str);
+        assert_eq!(named, [&["accept"], &names[..]].concat());
     }
 }

@@ -13,11 +13,17 @@ use crate::protocol::{CountError, CountResult, Counter, Refusal, record};
 use crate::response::{self, Response, TEXT};
 use crate::route::Route;
 use http::header::{ACCEPT, CACHE_CONTROL, RETRY_AFTER, VARY};
-use http::{Method, StatusCode, request};
+use http::{HeaderName, Method, StatusCode, request};
 use serde::Serialize;
 use std::borrow::Borrow;
+use std::iter;
 use std::rc::Rc;
 use std::time::SystemTime;
+
+/// The request headers that [`Responder::respond`] reads.
+pub fn headers() -> impl Iterator<Item = HeaderName> {
+    iter::once(ACCEPT).chain(prefetch::HEADERS)
+}
 
 /// The counter, its measurements and its configuration, which live as long as the instance.
 pub struct Responder<P: Platform> {
