@@ -61,6 +61,30 @@ async fn each_route_reaches_its_component_and_a_private_one_is_not_loaded() -> R
 }
 
 #[tokio::test]
+async fn a_component_that_computes_stops_neither_the_others_nor_signals() -> Result<()> {
+    let app = app(TWO)?;
+    let host = Host::of(&app).arg("--request-timeout=60s").start().await?;
+    let mut computing = Raw::open(host.address()).await?;
+    computing
+        .write("GET /loop HTTP/1.1\r\nhost: a\r\n\r\n")
+        .await?;
+    let others = async {
+        for _ in 0..20 {
+            ensure!(text(&host, "/greetings/ann").await? == "hello\n");
+        }
+        host.signal(Signal::TERM)?;
+        host.wait_log("draining").await?;
+        host.signal(Signal::TERM)?;
+        host.wait_exit(DEADLINE).await
+    };
+    // Well below the time limit, after which the component no longer computes.
+    let exit = tokio::time::timeout(DEADLINE, others).await;
+    let exit = exit.map_err(|_| host.failed("the component that computes stops the host"))??;
+    ensure!(exit.code == Some(128 + 15), host.failed("the exit code"));
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_trap_of_one_component_does_not_affect_the_others() -> Result<()> {
     let host = Host::of(&app(TWO)?).start().await?;
     let mut other = Connection::open(host.address()).await?;

@@ -8,7 +8,8 @@ use crate::limits::MemoryLimit;
 use crate::wasm::CORE_MODULE;
 use anyhow::{Context, Result, anyhow};
 use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit};
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 use wasmtime::Config;
 
@@ -154,6 +155,9 @@ fn config() -> Config {
     config
 }
 
+/// The longest time that a computing component keeps the thread that it shares with the connections.
+const SLICE: Duration = Duration::from_millis(10);
+
 /// Returns the time between two checks of a time limit: a twentieth of the limit, within bounds. More often would cost
 /// processor time, less often would miss a short limit.
 pub(crate) fn tick(limit: Duration) -> Duration {
@@ -168,13 +172,23 @@ pub(crate) struct Ticker {
 }
 
 impl Ticker {
-    pub(crate) fn start(engine: &wasmtime::Engine, every: Duration) -> std::io::Result<Self> {
+    /// Starts the thread. It ticks at least every `every`, and every [`SLICE`] while `running` is set: then a component
+    /// may be computing.
+    pub(crate) fn start(
+        engine: &wasmtime::Engine,
+        every: Duration,
+        running: Arc<AtomicBool>,
+    ) -> std::io::Result<Self> {
         let (stop, stopped) = mpsc::channel::<()>();
         let engine = engine.clone();
+        let pause = move || match running.load(Ordering::Relaxed) {
+            true => SLICE.min(every),
+            false => every,
+        };
         std::thread::Builder::new()
             .name("epoch".into())
             .spawn(move || {
-                while stopped.recv_timeout(every) == Err(mpsc::RecvTimeoutError::Timeout) {
+                while stopped.recv_timeout(pause()) == Err(mpsc::RecvTimeoutError::Timeout) {
                     engine.increment_epoch();
                 }
             })?;

@@ -1,10 +1,14 @@
 //! A component as the server sees it: requests go in, and responses come out. An instance that dies is replaced.
 //!
 //! - [`job`]: a request on its way to an instance
-//! - [`worker`]: the threads that run instances, one instance after the other on each
-//! - [`instance`]: one instance of WASI 0.3, answering everything it is sent at once
+//! - [`worker`]: what runs instances, one after the other
+//! - [`concurrent`]: one instance of WASI 0.3, which answers everything it is sent at once
 //! - [`single`]: instances of WASI 0.2, one for each request
+//! - [`instance`]: how instances of both are made, and how they end
+//! - [`files`]: the threads for the file calls of one instance
 
+mod concurrent;
+mod files;
 mod instance;
 mod job;
 mod single;

@@ -1,7 +1,6 @@
 //! Serves an application over HTTP/1.1 and HTTP/2 until the caller's shutdown future resolves, then drains.
 //!
-//! The server runs on the caller's runtime and needs one thread of it. The component runs on a thread of its own and is by
-//! far the slower half.
+//! The server and the components of WASI 0.3 run on the caller's runtime, and need one thread of it.
 
 use crate::app::App;
 use crate::connection::Connections;
@@ -64,7 +63,7 @@ impl Serving {
             () = connections.accept(&listener, answer) => {}
             () = shutdown => {}
             () = one(&mut ended) => {
-                let stopped = Err(anyhow!("a component's thread ended unexpectedly"));
+                let stopped = Err(anyhow!("a component's worker ended unexpectedly"));
                 return stopped.or_error(Error::Stopped);
             }
         }

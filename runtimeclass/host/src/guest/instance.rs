@@ -1,27 +1,14 @@
-//! One instance of a WASI 0.3 component, from instantiation to its end. It answers many requests at once.
-//!
-//! It runs in one `run_concurrent` loop on one thread. Requests come over a channel that outlives the instance, so its
-//! successor gets the requests that it has not taken. wasmtime's own `ProxyHandler` starts another instance whenever the
-//! first is busy for a moment. Instances that share a volume then contend for it; one instance that commits for all
-//! waiting requests is several times faster.
+//! What instances of every version of WASI have in common: how they are made and how they end.
 
-use super::job::{Job, Shared};
+use super::job::Shared;
 use crate::engine;
 use crate::send::{Caller, Outbound};
 use crate::state::State;
 use crate::watch::{Cause, Life, Verdict, Watch};
-use futures::stream::{FuturesUnordered, StreamExt};
-use std::future::{pending, poll_fn};
-use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::task::Poll;
-use std::time::{Duration, Instant};
-use tokio::sync::mpsc;
-use wasmtime::component::Accessor;
-use wasmtime::{AsContextMut, Store, UpdateDeadline, format_err};
-use wasmtime_wasi_http::WasiHttpView;
-use wasmtime_wasi_http::handler::{Prepared, Proxy};
+use std::time::Instant;
+use wasmtime::{Store, UpdateDeadline, format_err};
+use wasmtime_wasi_http::handler::Proxy;
 
 /// How an instance ended.
 pub(super) enum End {
@@ -33,40 +20,6 @@ pub(super) enum End {
     Drained,
     /// It was stopped with its requests.
     Died(Cause, wasmtime::Error),
-}
-
-/// Runs one instance to its end. Calls `started` when the instance is ready for requests.
-pub(super) async fn run(shared: &Shared, started: impl FnOnce()) -> End {
-    let life = Arc::new(Life::new(Duration::ZERO));
-    let caller = Caller::default();
-    let (mut store, proxy) = match instantiate(shared, &life, &caller).await {
-        Ok(instance) => instance,
-        Err(error) => return End::NotStarted(error),
-    };
-    started();
-    // One thread has one instance at a time, so nothing else waits for this lock.
-    let mut jobs = shared.jobs.lock().await;
-    let (max_calls, idle) = (shared.limits.max_connections(), AtomicBool::new(true));
-    let watch = &shared.watch;
-    let serving = Serving {
-        proxy: &proxy,
-        watch,
-        life: &life,
-        caller: &caller,
-        max_calls,
-        idle: &idle,
-    };
-    let work = store.run_concurrent(async |accessor| serving.serve(accessor, &mut jobs).await);
-    let mut work = pin!(work);
-    let work = noting_idleness(work.as_mut(), &idle);
-    match until_death(work, watch, &life)
-        .await
-        .and_then(|result| result)
-    {
-        Ok(()) => End::Drained,
-        Err(error) => End::Died(life.end(Cause::Failed), error),
-    }
-    // The store is dropped here, after the end is noted.
 }
 
 /// Runs `work` until it ends, or the watch ends the instance.
@@ -84,28 +37,21 @@ pub(super) async fn until_death<T>(
     }
 }
 
-/// Runs the event loop, and sets `idle` whenever the loop can only wait.
-async fn noting_idleness<F: Future>(mut work: Pin<&mut F>, idle: &AtomicBool) -> F::Output {
-    poll_fn(|cx| {
-        let poll = work.as_mut().poll(cx);
-        // Polls again if the loop was busy before, because a request may be waiting.
-        if poll.is_pending() && !idle.swap(true, Relaxed) {
-            return work.as_mut().poll(cx);
-        }
-        poll
-    })
-    .await
+/// Opens what an instance may use. Waits for the file systems of its directories.
+pub(super) fn open(shared: &Shared, caller: &Caller) -> anyhow::Result<State> {
+    let grants = &shared.component.grants;
+    let outbound = Outbound::new(grants, shared.watch.limit(), caller.clone());
+    State::new(grants, &shared.budget, outbound)
 }
 
 /// Makes an instance whose calls to the host `caller` attributes to requests.
 pub(super) async fn instantiate(
     shared: &Shared,
+    state: State,
     life: &Arc<Life>,
     caller: &Caller,
 ) -> anyhow::Result<(Store<State>, Proxy)> {
     let component = &shared.component;
-    let outbound = Outbound::new(&component.grants, shared.watch.limit(), caller.clone());
-    let state = State::new(&component.grants, &shared.budget, outbound)?;
     let mut store = Store::new(&component.engine, state);
     store.limiter(|state| &mut state.memory);
     if !component.grants.outbound.is_empty() {
@@ -115,7 +61,11 @@ pub(super) async fn instantiate(
     store.epoch_deadline_callback({
         let (watch, life) = (shared.watch.clone(), life.clone());
         move |_| match watch.judge(&life, Instant::now()) {
-            Verdict::Lives | Verdict::Retires => Ok(UpdateDeadline::Continue(1)),
+            // While a component computes, the connections and the other components have their turns.
+            Verdict::Lives | Verdict::Retires => {
+                let others = Box::pin(tokio::task::yield_now());
+                Ok(UpdateDeadline::YieldCustom(1, others))
+            }
             Verdict::Ends(cause) => Err(stopped(life.end(cause))),
         }
     });
@@ -139,111 +89,5 @@ fn stopped(cause: Cause) -> wasmtime::Error {
         }
         Cause::Abandoned => format_err!("the time to drain was over (--drain-timeout)"),
         Cause::Failed => format_err!("the component failed"),
-    }
-}
-
-/// The event loop of an instance.
-struct Serving<'a> {
-    proxy: &'a Proxy,
-    watch: &'a Arc<Watch>,
-    life: &'a Arc<Life>,
-    caller: &'a Caller,
-    /// Requests at once.
-    max_calls: usize,
-    idle: &'a AtomicBool,
-}
-
-impl Serving<'_> {
-    /// Takes requests while more can come. Ends when all are answered and the component's work after its answers is done.
-    /// It does not wait for overdue requests, because their clients have got a response.
-    ///
-    /// A request is taken only when the event loop is `idle`. The loop runs ready work in the order it came. If requests
-    /// were taken as fast as they come, the work that is left of answered requests, and file calls that have ended, would
-    /// fall further and further behind.
-    async fn serve(
-        &self,
-        accessor: &Accessor<State>,
-        jobs: &mut mpsc::Receiver<Job>,
-    ) -> wasmtime::Result<()> {
-        let Proxy::P3(service) = self.proxy else {
-            return Err(format_err!("not a WASI 0.3 component"));
-        };
-        let handle = *service.wasi_http_handler().func_handle().func();
-        let mut calls = FuturesUnordered::new();
-        let mut more_to_come = true;
-        poll_fn(|cx| {
-            self.life.moves(cx);
-            while let Poll::Ready(Some(finished)) = calls.poll_next_unpin(cx) {
-                if let Err(error) = finished {
-                    return Poll::Ready(Err(error));
-                }
-            }
-            let room = more_to_come
-                && calls.len() < self.max_calls
-                && self.idle.load(Relaxed)
-                && !self.life.is_retiring();
-            if room
-                && accessor
-                    .poll_ready_for_concurrent_call(handle, cx)
-                    .is_ready()
-            {
-                match jobs.poll_recv(cx) {
-                    Poll::Ready(Some(job)) => {
-                        self.idle.store(false, Relaxed);
-                        calls.extend(self.call(accessor, job));
-                        // So that the new call is polled.
-                        cx.waker().wake_by_ref();
-                        return Poll::Pending;
-                    }
-                    Poll::Ready(None) => more_to_come = false,
-                    Poll::Pending => {}
-                }
-            }
-            if more_to_come {
-                return Poll::Pending;
-            }
-            if calls.is_empty() {
-                return accessor.poll_no_interesting_tasks(cx).map(Ok);
-            }
-            match calls.len() == self.watch.overdue(self.life, Instant::now()) {
-                true => Poll::Ready(Ok(())),
-                false => Poll::Pending,
-            }
-        })
-        .await
-    }
-
-    /// Starts one call. Returns `None` if the client has left already.
-    fn call<'a>(
-        &'a self,
-        accessor: &'a Accessor<State>,
-        job: Job,
-    ) -> Option<impl Future<Output = wasmtime::Result<()>> + 'a> {
-        let Job {
-            request,
-            reply,
-            watched,
-        } = job;
-        if reply.is_canceled() {
-            return None;
-        }
-        watched.progress().taken_by(self.life);
-        self.caller.next(watched.progress());
-        let prepared = accessor.with(|mut store| {
-            Prepared::new(
-                store.as_context_mut(),
-                self.proxy,
-                request,
-                State::http,
-                reply,
-            )
-        });
-        Some(async move {
-            prepared?.run(accessor, pending()).await?;
-            self.life.answers_at(Instant::now());
-            // The request is watched until the head of its response is made, which is here.
-            drop(watched);
-            Ok(())
-        })
     }
 }

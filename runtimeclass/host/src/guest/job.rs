@@ -6,6 +6,7 @@ use crate::memory::Budget;
 use crate::watch::{Watch, Watched};
 use futures::channel::oneshot;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use tokio::sync::{Mutex, mpsc};
 use wasmtime::format_err;
 use wasmtime_wasi_http::handler::{Request, Response};
@@ -33,7 +34,9 @@ pub(super) struct Shared {
     pub(super) limits: Limits,
     pub(super) budget: Arc<Budget>,
     pub(super) watch: Arc<Watch>,
-    /// Locked by the thread that waits for a request.
+    /// Whether an instance of WASI 0.3 has its turn on the server's thread.
+    pub(super) running: Arc<AtomicBool>,
+    /// Locked by the instance that waits for a request.
     pub(super) jobs: Arc<Mutex<mpsc::Receiver<Job>>>,
 }
 

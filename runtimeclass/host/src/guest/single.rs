@@ -3,7 +3,7 @@
 //! Such an instance runs one call at a time, and stands still while the call waits. Its toolchains also expect a fresh
 //! instance for each request, as Spin and `wasmtime serve` provide it.
 
-use super::instance::{End, instantiate, until_death};
+use super::instance::{End, instantiate, open, until_death};
 use super::job::{Job, Shared, report_not_started};
 use crate::send::Caller;
 use crate::state::State;
@@ -82,7 +82,8 @@ impl Instance {
         // It stands still while it waits, so it gets the grace period to react that others have anyway.
         let life = Arc::new(Life::new(GRACE));
         let caller = Caller::default();
-        let (store, proxy) = instantiate(shared, &life, &caller).await?;
+        let state = open(shared, &caller)?;
+        let (store, proxy) = instantiate(shared, state, &life, &caller).await?;
         Ok(Self {
             store,
             proxy,

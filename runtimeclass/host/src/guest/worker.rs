@@ -1,15 +1,15 @@
-//! The threads that run instances of a component, one instance after the other on each.
+//! The workers that run instances of a component, one instance after the other each.
 //!
-//! A component of WASI 0.3 has one thread with one instance, which answers all requests at once ([`super::instance`]).
-//! A component of WASI 0.2 has [`WORKERS`] threads, because each of its instances answers one request
-//! ([`super::single`]).
+//! A component of WASI 0.3 has one worker with one instance, which answers all requests at once ([`super::concurrent`]). It
+//! is a task of the server's runtime.
 //!
-//! Every instance has a tokio runtime of its own, with threads of its own for file calls. When the instance ends, its store
-//! is dropped first. Then the runtime is dropped, which waits until the file calls that have started are done. So a late
-//! write of an instance never lands after its successor on the thread has started. The price: while a file call hangs,
-//! there is no successor, and requests get 503 when their time runs out.
+//! A component of WASI 0.2 has [`THREADS`] workers, because each of its instances answers one request
+//! ([`super::single`]), and stands still while it waits. Each worker is a thread, and every instance has a tokio runtime of
+//! its own, with threads of its own for file calls. When the instance ends, its store is dropped first, then the runtime.
+//! That waits until the file calls that have started are done, for the reason that [`super::files`] gives.
 
-use super::instance::{self, End};
+use super::concurrent;
+use super::instance::End;
 use super::job::{Job, Shared, report_not_started};
 use super::single;
 use crate::component::Component;
@@ -19,6 +19,7 @@ use crate::memory::Budget;
 use crate::watch::{Cause, Watch};
 use anyhow::{Context, Result};
 use futures::channel::oneshot;
+use std::iter;
 use std::sync::Arc;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{Mutex, mpsc};
@@ -26,12 +27,12 @@ use wasmtime::WasmBacktrace;
 use wasmtime_wasi_http::handler::ProxyPre;
 
 /// Threads of a component of WASI 0.2, and so the requests that it answers at once.
-const WORKERS: usize = 8;
+const THREADS: usize = 8;
 
-/// Resolves when the component's threads have ended.
+/// Resolves when the component's workers have ended.
 pub(crate) type Ended = oneshot::Receiver<()>;
 
-/// Starts the threads. Fails if the first instance does not start.
+/// Starts the workers. Fails if the first instance does not start.
 pub(super) async fn start(
     component: Arc<Component>,
     limits: &Limits,
@@ -39,98 +40,151 @@ pub(super) async fn start(
     watch: &Arc<Watch>,
     jobs: mpsc::Receiver<Job>,
 ) -> Result<Ended> {
-    let ticker = Ticker::start(&component.engine, tick(limits.request_timeout));
-    let ticker = Arc::new(ticker.context("cannot start the thread for time limits")?);
-    let workers = match component.service {
-        ProxyPre::P2(_) => WORKERS,
-        ProxyPre::P3(_) => 1,
-    };
+    let running = Arc::default();
+    let every = tick(limits.request_timeout);
+    let ticker = Ticker::start(&component.engine, every, Arc::clone(&running));
+    let ticker = ticker.context("cannot start the thread for time limits")?;
     let shared = Shared {
         component,
         limits: limits.clone(),
         budget,
         watch: watch.clone(),
+        running,
         jobs: Arc::new(Mutex::new(jobs)),
     };
     let (end, ended) = oneshot::channel::<()>();
-    // Dropped by the last thread that ends.
-    let end = Arc::new(end);
+    // Dropped by the last worker that ends.
+    let held = Arc::new((ticker, end));
     let (started, has_started) = oneshot::channel();
-    let mut started = Some(started);
-    for _ in 0..workers {
-        let (shared, ticker, end) = (shared.clone(), ticker.clone(), end.clone());
-        let started = started.take();
-        std::thread::Builder::new()
-            .name("guest".into())
-            .spawn(move || {
-                let worker = Worker { shared, started };
-                worker.run();
-                drop((ticker, end));
-            })
-            .context("cannot start the component's thread")?;
+    let first = Worker {
+        shared,
+        started: Some(started),
+    };
+    match first.shared.component.service {
+        ProxyPre::P3(_) => drop(tokio::spawn(async move {
+            first.run_concurrent().await;
+            drop(held);
+        })),
+        ProxyPre::P2(_) => {
+            let another = || Worker {
+                shared: first.shared.clone(),
+                started: None,
+            };
+            let others: Vec<_> = iter::repeat_with(another).take(THREADS - 1).collect();
+            for worker in iter::once(first).chain(others) {
+                let held = held.clone();
+                std::thread::Builder::new()
+                    .name("guest".into())
+                    .spawn(move || {
+                        worker.run_single();
+                        drop(held);
+                    })
+                    .context("cannot start the component's thread")?;
+            }
+        }
     }
     has_started
         .await
-        .context("the component's thread ended")??;
+        .context("the component's first instance ended at once")??;
     Ok(ended)
 }
 
-/// One of the threads.
+/// One of the workers.
 struct Worker {
     shared: Shared,
-    /// In the first thread until its first instance has started, which happens before any request comes.
-    started: Option<oneshot::Sender<Result<()>>>,
+    /// In the first worker until its first instance has started, which happens before any request comes.
+    started: Option<Started>,
+}
+
+/// Reports whether the first instance has started.
+type Started = oneshot::Sender<Result<()>>;
+
+/// What a worker does after the end of an instance.
+enum Next {
+    Instance,
+    /// Answers a request with the reason why no instance has started.
+    Refusal(anyhow::Error),
+    Nothing,
 }
 
 impl Worker {
-    /// Runs one instance after the other until no more requests can come.
-    fn run(mut self) {
-        // One of the component's threads has an instance before a request comes.
-        let warm = self.started.is_some();
+    /// Runs instances of WASI 0.3 until no more requests can come.
+    async fn run_concurrent(mut self) {
         loop {
-            match self.one_instance(warm) {
-                End::Finished => {}
-                End::Drained | End::Died(Cause::Abandoned, _) => return,
-                End::Died(_, error) => report_death(&error),
-                End::NotStarted(error) => match self.started.take() {
-                    Some(started) => return drop(started.send(Err(error))),
-                    None if self.refuse_one(&error).is_none() => return,
-                    None => {}
-                },
+            let started = &mut self.started;
+            let end = concurrent::run(&self.shared, || report_started(started)).await;
+            match self.after(end) {
+                Next::Instance => {}
+                Next::Refusal(error) => {
+                    let job = self.shared.jobs.lock().await.recv().await;
+                    let Some(job) = job else { return };
+                    report_not_started(&error);
+                    job.refuse();
+                }
+                Next::Nothing => return,
             }
         }
     }
 
-    fn one_instance(&mut self, warm: bool) -> End {
+    /// Runs instances of WASI 0.2 until no more requests can come.
+    fn run_single(mut self) {
+        // One of the component's threads has an instance before a request comes.
+        let warm = self.started.is_some();
+        loop {
+            let end = self.one_single(warm);
+            match self.after(end) {
+                Next::Instance => {}
+                Next::Refusal(error) => {
+                    let job = self.shared.jobs.blocking_lock().blocking_recv();
+                    let Some(job) = job else { return };
+                    report_not_started(&error);
+                    job.refuse();
+                }
+                Next::Nothing => return,
+            }
+        }
+    }
+
+    fn one_single(&mut self, warm: bool) -> End {
         let runtime = match runtime() {
             Ok(runtime) => runtime,
             Err(error) => return End::NotStarted(error),
         };
         let initial = self.started.is_some();
         let started = &mut self.started;
-        let has_started = || {
-            if let Some(started) = started.take() {
-                let _ = started.send(Ok(()));
-            }
-        };
-        let end = match self.shared.component.service {
-            ProxyPre::P2(_) if warm => {
-                runtime.block_on(single::run_warm(&self.shared, initial, has_started))
-            }
-            ProxyPre::P2(_) => runtime.block_on(single::run(&self.shared)),
-            ProxyPre::P3(_) => runtime.block_on(instance::run(&self.shared, has_started)),
+        let end = match warm {
+            true => runtime.block_on(single::run_warm(&self.shared, initial, || {
+                report_started(started)
+            })),
+            false => runtime.block_on(single::run(&self.shared)),
         };
         // Waits for the file calls that have started.
         drop(runtime);
         end
     }
 
-    /// Answers the next request with an error. Returns `None` if no more requests can come.
-    fn refuse_one(&self, error: &anyhow::Error) -> Option<()> {
-        report_not_started(error);
-        let job = self.shared.jobs.blocking_lock().blocking_recv()?;
-        job.refuse();
-        Some(())
+    fn after(&mut self, end: End) -> Next {
+        match end {
+            End::Finished => Next::Instance,
+            End::Drained | End::Died(Cause::Abandoned, _) => Next::Nothing,
+            End::Died(_, error) => {
+                report_death(&error);
+                Next::Instance
+            }
+            End::NotStarted(error) => match self.started.take() {
+                Some(started) => {
+                    let _ = started.send(Err(error));
+                    Next::Nothing
+                }
+                None => Next::Refusal(error),
+            },
+        }
+    }
+}
+
+fn report_started(started: &mut Option<Started>) {
+    if let Some(started) = started.take() {
+        let _ = started.send(Ok(()));
     }
 }
 
