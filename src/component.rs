@@ -28,10 +28,10 @@ fn config() -> Config {
 }
 
 /// The handler that the component exports.
-struct Handler;
+pub struct Handler;
 
-// Native linkers refuse the names of WASI's exports.
-#[cfg(target_family = "wasm")]
+// Only the component exports this: native linkers refuse the names of WASI's exports.
+#[cfg(all(target_family = "wasm", feature = "export"))]
 spin_sdk::wasip3::http::service::export!(Handler);
 
 impl Guest for Handler {

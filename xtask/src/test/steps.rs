@@ -20,6 +20,9 @@ use visits_support::process::is_root;
 /// The packages that are components. Each is built and linted for its own target.
 pub(super) const GUESTS: [&str; 4] = ["visits", "probe", "command", "hello"];
 
+/// The components that only the benchmark runs.
+pub(super) const MEASURED_GUESTS: [&str; 2] = ["naive", "visits-sdk"];
+
 /// Adds the installation of the shim's C library if it is missing. It decides whether any build includes the shim.
 /// Returns whether the shim can be linked.
 pub(super) fn shim_library(plan: &mut Plan) -> bool {

@@ -1,6 +1,6 @@
 //! The lints: formatting, clippy, shell scripts, the documentation's build, and the dependencies.
 
-use super::GUESTS;
+use super::{GUESTS, MEASURED_GUESTS};
 use crate::setup::SHELLCHECK;
 use crate::test::plan::Plan;
 use crate::{audit, cargo, command, doc, workspace};
@@ -36,7 +36,8 @@ pub(in crate::test) fn clippy(plan: &mut Plan) {
 /// Adds all other lints.
 pub(in crate::test) fn others(plan: &mut Plan) {
     plan.check("cargo clippy, the guests", &[], |_| {
-        deny_warnings(cargo::guests("clippy", &GUESTS)?)
+        let guests = [&GUESTS[..], &MEASURED_GUESTS].concat();
+        deny_warnings(cargo::guests("clippy", &guests)?)
     });
     plan.check("cargo clippy, the toolbox", &[], |_| {
         deny_warnings(cargo::toolbox("clippy")?)
