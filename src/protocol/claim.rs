@@ -29,8 +29,6 @@ pub(super) struct Claims<P: Platform> {
     observer: Rc<dyn Observer>,
     /// The ticket that this instance left last. It is a guess, and the rename decides.
     known: Cell<Option<Ticket>>,
-    /// Whether the last claim lost to another instance before it won.
-    contended: Cell<bool>,
 }
 
 /// A claim of the numbers above `before`, up to the new ticket's. The record is open to publish them.
@@ -69,13 +67,7 @@ impl<P: Platform> Claims<P> {
             publisher,
             observer,
             known: Cell::new(None),
-            contended: Cell::new(false),
         }
-    }
-
-    /// Returns whether the last claim lost to another instance before it won.
-    pub(super) fn contended(&self) -> bool {
-        self.contended.get()
     }
 
     /// Claims the next `visits` numbers, at least 1. They are not durable yet. No number is given away twice, whatever
@@ -100,8 +92,8 @@ impl<P: Platform> Claims<P> {
             let (from, to) = (found.ticket.name(), ticket.name());
             match found.dir.rename(&from, &to).await {
                 Ok(()) => {
+                    self.publisher.renamed(found.ticket);
                     self.known.set(Some(ticket));
-                    self.contended.set(attempt > 0);
                     return Ok(Claim {
                         before,
                         found: Found { ticket, ..found },

@@ -3,15 +3,17 @@
 //! A batch is claimed, made durable, published and answered, in this order. Batches overlap: while the disk syncs one, the
 //! batch before it is published and answered, so that the disk's time is not lost. The order within a batch does not
 //! change. `visits.bin` may already show the numbers of a batch that is being synced, as it may show another instance's.
+//! The next claim also confirms what was written for the batch before it (`publish`).
 //!
 //! A batch is never claimed twice, because its visitors would be counted twice. After its claim it is finished, or answered
 //! with an error: also if the leader is dropped (`Batch`'s `Drop`), and if the volume does not respond.
 
 use super::claim::{Claim, Opened};
-use super::error::CountError;
+use super::error::{CountError, CountResult};
 use super::inner::Inner;
 use super::platform::Platform;
 use super::queue::{Outcome, Waiting};
+use super::record;
 use super::stall::{Deadline, STALL_LIMIT, stalled};
 use futures::future::{Either, join, select};
 use std::cell::RefCell;
@@ -60,7 +62,7 @@ impl<P: Platform> Leader<P> {
         let (mut durable, mut kept) = (None, None);
         loop {
             let next = Batch::new(&self.inner);
-            if next.size == 0 && durable.is_none() {
+            if next.size == 0 && durable.is_none() && !self.inner.publisher.is_unsettled() {
                 break;
             }
             durable = self.step(durable, next, &mut kept, &mut deadline).await;
@@ -105,11 +107,6 @@ impl<P: Platform> Leader<P> {
         kept: &mut Option<Kept<P>>,
     ) -> Option<Claim<P>> {
         let inner = &self.inner;
-        let mut to_publish = durable;
-        // If others claim, too, the claim may take long. The durable batch does not wait for it.
-        if inner.claims.contended() {
-            self.publish(to_publish.take(), None).await;
-        }
         let claim = self.claim(next, kept).await;
         let sync = async {
             match &claim {
@@ -117,7 +114,7 @@ impl<P: Platform> Leader<P> {
                 None => Ok(()),
             }
         };
-        let publish = self.publish(to_publish, claim.as_ref());
+        let publish = self.publish(durable, claim.as_ref());
         let ((), synced) = join(publish, sync).await;
         match synced {
             Ok(()) => claim,
@@ -154,23 +151,35 @@ impl<P: Platform> Leader<P> {
         }
     }
 
-    /// Publishes and answers a batch. `newest` is the claim that has moved the ticket since.
+    /// Publishes and answers a batch. `newest` is the claim that has moved the ticket since. Without one, no claim follows
+    /// what is written.
     async fn publish(&self, durable: Option<&Durable<P>>, newest: Option<&Claim<P>>) {
+        let publisher = &self.inner.publisher;
         let Some(Durable { batch, claim }) = durable else {
+            if newest.is_none()
+                && let Err(error) = publisher.settle().await
+            {
+                self.inner
+                    .platform
+                    .log(&format!("{} not mended: {error}", record::FILE));
+            }
             return;
         };
-        let Inner {
-            publisher, volume, ..
-        } = &*self.inner;
-        let published = match newest {
-            Some(newest) => {
-                let claimed = publisher.publish_claimed(&newest.record, &newest.found);
-                claimed.await
+        let published = async {
+            let Claim { found, record, .. } = newest.unwrap_or(claim);
+            publisher.write_claimed(record, found).await?;
+            match newest {
+                Some(_) => Ok(()),
+                None => publisher.settle().await,
             }
-            None => publisher.publish(&claim.record, &claim.found).await,
         };
+        self.answer(batch, claim, published.await);
+    }
+
+    /// Answers a batch that is claimed and durable.
+    fn answer(&self, batch: &Batch<P>, claim: &Claim<P>, published: CountResult<()>) {
         // The disk reports a failure once, perhaps to another sync than this batch's.
-        match published.and_then(|()| volume.refuse_if_poisoned()) {
+        match published.and_then(|()| self.inner.volume.refuse_if_poisoned()) {
             Ok(()) => batch.answer(claim.before),
             Err(error) => batch.fail(error),
         }

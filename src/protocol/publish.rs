@@ -1,8 +1,13 @@
 //! `visits.bin`: open before a claim, written before any visitor gets a number, and mended by any request.
 //!
-//! Rules 4 and 7 of [`super`]. Publishers of several instances race, and may die. Each one writes the ticket that it has
-//! just read, reads it again, and repeats this until both agree. If a publisher dies before it has finished,
-//! [`Publisher::current`] mends `visits.bin`; every request that does not count calls it.
+//! Rules 4 and 7 of [`super`]. Publishers of several instances race, and may die. A write may land late, after another
+//! instance has moved the ticket and published it, and would leave `visits.bin` behind. So every writer makes sure
+//! afterwards that the ticket was still the one that it wrote:
+//! - It renames the ticket that it wrote, for its next claim. This succeeds only if nobody has moved it, because no name
+//!   comes back.
+//! - If no claim follows, it reads the ticket again, and repeats both until they agree ([`Publisher::settle`]).
+//!
+//! If a publisher dies before that, [`Publisher::current`] mends `visits.bin`; every request that does not count calls it.
 
 use super::directory::{Directory, FsError, FsErrorKind, OpenFile};
 use super::error::{CountError, CountResult};
@@ -11,7 +16,7 @@ use super::record;
 use super::ticket::{PRIVATE, Ticket};
 use super::volume::{Found, Volume};
 use anyhow::anyhow;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
@@ -26,8 +31,32 @@ pub(super) struct Publisher<P: Platform> {
     /// Whether this instance last published successfully. If not, or before the first time, it publishes the present
     /// ticket before the next claim, because opening the file does not show every obstacle.
     writable: Cell<bool>,
+    /// What the leader wrote last, until it is known that the ticket was there when it was written.
+    unsettled: RefCell<Option<Written<P>>>,
     /// When counting on this volume began, once that is known.
     since: Cell<Option<SystemTime>>,
+}
+
+/// A ticket that is written to a file, and the directory in which it was found.
+struct Written<P: Platform> {
+    file: Rc<File<P>>,
+    dir: P::Dir,
+    ticket: Ticket,
+}
+
+impl<P: Platform> Written<P> {
+    fn new(file: &Rc<File<P>>, found: &Found<P::Dir>) -> Self {
+        Written {
+            file: file.clone(),
+            dir: found.dir.clone(),
+            ticket: found.ticket,
+        }
+    }
+
+    async fn write(&self) -> CountResult<()> {
+        let written = self.file.write(&record::encode(self.ticket.0)).await;
+        written.map_err(cannot_write)
+    }
 }
 
 impl<P: Platform> Publisher<P> {
@@ -36,6 +65,7 @@ impl<P: Platform> Publisher<P> {
         Publisher {
             volume,
             writable: Cell::new(false),
+            unsettled: RefCell::new(None),
             since: Cell::new(None),
         }
     }
@@ -63,23 +93,58 @@ impl<P: Platform> Publisher<P> {
         Ok(file)
     }
 
-    /// Writes the present ticket, which is the found one or a higher one.
-    pub(super) async fn publish(&self, file: &File<P>, found: &Found<P::Dir>) -> CountResult<()> {
-        let written = async {
-            let ticket = self.latest(&found.dir, found.ticket).await?;
-            self.write_ticket(file, &found.dir, ticket).await
+    /// Writes the present ticket, which is the found one or a higher one, until it is the one that is read afterwards.
+    async fn publish(&self, file: &Rc<File<P>>, found: &Found<P::Dir>) -> CountResult<()> {
+        let published = async {
+            // Until the private directory is sure to survive, the file may be the only count that a power cut leaves.
+            self.volume.anchor().await?;
+            let present = Written {
+                ticket: self.latest(&found.dir, found.ticket).await?,
+                ..Written::new(file, found)
+            };
+            present.write().await?;
+            self.write_until_read(present).await
         };
-        self.tried(written.await)
+        self.tried(published.await)
     }
 
-    /// Writes a ticket that was claimed a moment ago, which is as good as having read it.
-    pub(super) async fn publish_claimed(
+    /// Writes a ticket that the leader has claimed. The leader's next claim or [`Publisher::settle`] must follow.
+    pub(super) async fn write_claimed(
         &self,
-        file: &File<P>,
+        file: &Rc<File<P>>,
         claimed: &Found<P::Dir>,
     ) -> CountResult<()> {
-        let written = self.write_ticket(file, &claimed.dir, claimed.ticket);
-        self.tried(written.await)
+        let written = async {
+            self.volume.anchor().await?;
+            // Recorded first, because the write may take effect even if the leader is dropped.
+            *self.unsettled.borrow_mut() = Some(Written::new(file, claimed));
+            Written::<P>::new(file, claimed).write().await
+        };
+        let written = written.await;
+        if written.is_err() {
+            // The next claim begins with writing again.
+            self.unsettled.take();
+        }
+        self.tried(written)
+    }
+
+    /// Records that the leader has renamed `ticket`, which was there until then.
+    pub(super) fn renamed(&self, ticket: Ticket) {
+        let mut unsettled = self.unsettled.borrow_mut();
+        unsettled.take_if(|written| written.ticket == ticket);
+    }
+
+    /// Returns whether the leader must call [`Publisher::settle`] before it ends.
+    pub(super) fn is_unsettled(&self) -> bool {
+        self.unsettled.borrow().is_some()
+    }
+
+    /// Makes sure that what the leader wrote last is the present ticket.
+    pub(super) async fn settle(&self) -> CountResult<()> {
+        let Some(written) = self.unsettled.take() else {
+            return Ok(());
+        };
+        self.tried(self.write_until_read(written).await)
     }
 
     /// Passes on the result of publishing, and remembers whether it succeeded.
@@ -88,28 +153,21 @@ impl<P: Platform> Publisher<P> {
         published
     }
 
-    /// Writes the ticket, and repeats this until it is the one that is read afterwards.
-    async fn write_ticket(
-        &self,
-        file: &File<P>,
-        dir: &P::Dir,
-        mut ticket: Ticket,
-    ) -> CountResult<()> {
-        // Until the private directory is sure to survive, the file may be the only count that a power cut leaves.
-        self.volume.anchor().await?;
+    /// Reads the ticket, and repeats writing and reading it until both agree.
+    async fn write_until_read(&self, mut written: Written<P>) -> CountResult<()> {
         let platform = &self.volume.platform;
-        let deadline = platform.now() + PUBLISH_LIMIT;
-        for attempt in 0.. {
-            let written = file.write(&record::encode(ticket.0)).await;
-            written.map_err(cannot_write)?;
-            let after = self.latest(dir, ticket).await?;
-            if after == ticket {
+        let mut deadline = None;
+        for attempt in 1.. {
+            let ticket = self.latest(&written.dir, written.ticket).await?;
+            if ticket == written.ticket {
                 return Ok(());
             }
-            if attempt >= MAX_WRITES && platform.now() > deadline {
+            let now = platform.now();
+            if attempt > MAX_WRITES && now > *deadline.get_or_insert(now + PUBLISH_LIMIT) {
                 break;
             }
-            ticket = after;
+            written.ticket = ticket;
+            written.write().await?;
         }
         Err(CountError::unavailable(anyhow!(
             "{ROOT}/{PRIVATE} is claimed by others faster than {} can be written, for {PUBLISH_LIMIT:?}",

@@ -6,10 +6,12 @@
 //! - [`takeovers`]: what was on the volume before.
 //! - [`races`]: many schedules of races, kills, power cuts, and leaders that are cancelled or stalled.
 //! - [`mixed`]: the same with take-overs, requests that do not count, and processes killed one by one.
+//! - [`publishing`]: instances that write `visits.bin` at the same time.
 //! - [`seeds`]: which seeds run, and how to replay a failure. README.md lists the faults found so far.
 
 mod mixed;
 mod obvious;
+mod publishing;
 mod races;
 mod refusals;
 mod rules;
