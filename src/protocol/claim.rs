@@ -79,7 +79,7 @@ impl<P: Platform> Claims<P> {
     ) -> CountResult<Claim<P>> {
         self.volume.refuse_if_poisoned()?;
         let platform = &*self.volume.platform;
-        let deadline = platform.now() + CLAIM_LIMIT;
+        let mut deadline = None;
         let (mut dir, mut record) = opened.map(|it| (it.dir, it.record)).unzip();
         for attempt in 0.. {
             let found = self.found_or_started(dir.take()).await?;
@@ -106,7 +106,8 @@ impl<P: Platform> Claims<P> {
                     return Err(CountError::refused(&what, e));
                 }
             }
-            if platform.now() > deadline {
+            let now = platform.now();
+            if now > *deadline.get_or_insert(now + CLAIM_LIMIT) {
                 break;
             }
             jitter(platform, attempt).await;

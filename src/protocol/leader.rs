@@ -79,9 +79,11 @@ impl<P: Platform> Leader<P> {
         kept: &mut Option<Kept<P>>,
         deadline: &mut Deadline<P>,
     ) -> Option<Durable<P>> {
+        // One reading for the whole step, because each is a call to the host.
+        let now = self.inner.platform.now();
         let claim = {
-            let mut work = pin!(self.work(durable.as_ref(), &next, kept));
-            let limit = pin!(deadline.after(STALL_LIMIT));
+            let mut work = pin!(self.work(durable.as_ref(), &next, kept, now));
+            let limit = pin!(deadline.after(now, STALL_LIMIT));
             match select(work.as_mut(), limit).await {
                 Either::Left((claim, _)) => claim,
                 Either::Right(((), _)) => {
@@ -105,9 +107,10 @@ impl<P: Platform> Leader<P> {
         durable: Option<&Durable<P>>,
         next: &Batch<P>,
         kept: &mut Option<Kept<P>>,
+        now: Duration,
     ) -> Option<Claim<P>> {
         let inner = &self.inner;
-        let claim = self.claim(next, kept).await;
+        let claim = self.claim(next, kept, now).await;
         let sync = async {
             match &claim {
                 Some(claim) => inner.volume.make_durable(&claim.found.dir).await,
@@ -126,12 +129,16 @@ impl<P: Platform> Leader<P> {
     }
 
     /// Claims for a batch, unless it is empty.
-    async fn claim(&self, batch: &Batch<P>, kept: &mut Option<Kept<P>>) -> Option<Claim<P>> {
+    async fn claim(
+        &self,
+        batch: &Batch<P>,
+        kept: &mut Option<Kept<P>>,
+        now: Duration,
+    ) -> Option<Claim<P>> {
         if batch.size == 0 {
             return None;
         }
         let inner = &self.inner;
-        let now = inner.platform.now();
         // After a failed write, `visits.bin` is opened and written again before the next claim.
         let fresh = kept
             .take()

@@ -95,20 +95,17 @@ impl<P: Platform> Deadline<P> {
         }
     }
 
-    /// Waits until `limit` has passed from now on.
-    pub(super) async fn after(&mut self, limit: Duration) {
-        let end = self.platform.now() + limit;
-        loop {
-            let now = self.platform.now();
-            if now >= end {
-                return;
-            }
+    /// Waits until `limit` has passed. `now` is the present time.
+    pub(super) async fn after(&mut self, mut now: Duration, limit: Duration) {
+        let end = now + limit;
+        while now < end {
             let timer = self.timer.get_or_insert_with(|| {
                 let platform = self.platform.clone();
                 Box::pin(async move { platform.pause(end - now).await })
             });
             timer.await;
             self.timer = None;
+            now = self.platform.now();
         }
     }
 }
