@@ -8,5 +8,10 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    // With huge pages the host takes three times the memory, because its threads touch little of each page. The
+    // allocator requests none (its feature `no_thp`), but the kernel may give some unasked. An error means that the
+    // kernel has no such setting.
+    #[cfg(target_os = "linux")]
+    let _ = rustix::thread::disable_transparent_huge_pages(true);
     preopen_host::cli::main()
 }
