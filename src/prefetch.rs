@@ -100,7 +100,8 @@ mod tests {
     #[test]
     fn vary_lists_accept_and_every_header_that_announces_a_prefetch() {
         let named: Vec<_> = VARY.split(", ").collect();
-        let names = HEADERS.each_ref().map(HeaderName::as_str);
+        let headers = HEADERS;
+        let names = headers.each_ref().map(HeaderName::as_str);
         assert_eq!(named, [&["accept"], &names[..]].concat());
     }
 }
