@@ -33,7 +33,7 @@ cluster: toolchain ## start a Kubernetes of one node, built from source, with th
 cluster-down: toolchain ## stop that Kubernetes and remove everything that belongs to it, including its volumes
 	@cargo xtask cluster down
 
-bench: toolchain ## measure visits per second, beside a hello-world component
+bench: toolchain ## measure the counter beside its peers, and print what was reached of each goal (ARGS=--quick: only try it)
 	@cargo xtask bench $(ARGS)
 
 audit: toolchain ## check the dependencies: licenses, sources and, from GitHub, known vulnerabilities

@@ -1,100 +1,126 @@
-//! `cargo xtask bench`: measures visits per second, durable and exact, and compares them with a hello-world component
-//! on the same host. Also prints the time that the disk takes to sync.
+//! `cargo xtask bench`: measures the counter beside its peers, in one run, and prints what was reached of each goal.
 //!
-//! Machines drift, so the two components are loaded in turn, and each round has its own ratio. A row shows the median
-//! ratio and all of them. The load comes from `wrk`, which uses little of the machine.
+//! Machines drift. So all servers run at once, each round loads every one of them in turn, and ratios are those of one
+//! round. A row shows the median of the rounds. The load comes from `wrk`, which uses little of the machine.
 //!
-//! - [`disk`]: the disk's sync time
-//! - [`wrk`]: a load
+//! - [`peer`]: the servers; [`plan`]: which of them are measured, and with how many connections
+//! - [`process`], [`running`]: a process, and a server with its volume; [`volume`]: what it counted
+//! - [`load`]: the load generators; [`disk`]: the disk's sync time
+//! - [`rounds`]: the rounds; [`progress`]: their steps on the terminal
+//! - [`sample`], [`mod@row`], [`statistics`]: the figures
+//! - [`targets`]: the goals
+//! - [`results`], [`machine`], [`report`]: JSON, and tables
 
 mod disk;
-mod wrk;
+mod load;
+mod machine;
+mod peer;
+mod plan;
+mod process;
+mod progress;
+mod report;
+mod results;
+mod rounds;
+mod row;
+mod running;
+mod sample;
+mod statistics;
+mod targets;
+mod volume;
 
 use anyhow::{Result, ensure};
 use clap::Parser;
+use plan::Choice;
+use progress::Progress;
+use results::Results;
+use rounds::Schedule;
+use std::path::PathBuf;
 use std::time::Duration;
-use visits_tests::{App, Host, artifacts, get};
 
-/// Measure visits per second and compare them with a hello-world component.
+/// Measure the counter beside its peers.
 #[derive(Parser)]
+#[command(bin_name = "make bench")]
 struct Options {
-    /// Number of loads of each component, for each number of connections
+    /// Number of loads of each row
     #[arg(long, default_value_t = 5)]
     rounds: usize,
     /// Duration of each load, in seconds
-    #[arg(long, default_value_t = 5)]
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u64).range(1..))]
     seconds: u64,
     /// Numbers of connections
-    #[arg(long, value_delimiter = ',', default_values_t = [32, 128])]
+    #[arg(long, value_delimiter = ',', default_values_t = plan::CONNECTIONS)]
     connections: Vec<usize>,
+    /// Measure only these: servers such as `visits`, rows such as `visits.32`, or other parts of a run
+    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
+    only: Vec<String>,
+    /// Two rounds of 2 seconds: shows that everything runs, not how fast it is
+    #[arg(long)]
+    quick: bool,
+    #[command(flatten)]
+    other: peer::Other,
+    /// The directory for the results of this run
+    #[arg(long, env = "BENCH_TARGET", hide = true, default_value = "target")]
+    target: PathBuf,
 }
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<()> {
-    let options = Options::parse();
-    wrk::require()?;
-    let hello = App::new(&artifacts::hello_wasm()?)?;
-    let visits = App::new(&artifacts::visits_wasm()?)?;
-    println!(
-        "the disk syncs a rename in {:.3} ms (median of {}), in {}",
-        milliseconds(disk::sync_time(visits.directory())?),
-        disk::SYNCS,
-        visits.directory().display()
-    );
-    let hello_host = Host::of(&hello).start().await?;
-    let visits_host = Host::of(&visits).start().await?;
-    let length = Duration::from_secs(options.seconds);
-    for host in [&hello_host, &visits_host] {
-        wrk::load(host, 32, Duration::from_secs(1)).await?;
-    }
-    println!("connections   hello/s  visits/s  visits:hello (median; all rounds)");
-    for connections in options.connections {
-        let (mut hellos, mut counts, mut ratios) = (vec![], vec![], vec![]);
-        for _ in 0..options.rounds {
-            let hello = wrk::load(&hello_host, connections, length).await?;
-            let count = wrk::load(&visits_host, connections, length).await?;
-            hellos.push(hello);
-            counts.push(count);
-            ratios.push(count / hello);
+impl Options {
+    fn schedule(&self) -> Schedule {
+        let (rounds, seconds) = if self.quick {
+            (2, 2)
+        } else {
+            (self.rounds, self.seconds)
+        };
+        Schedule {
+            rounds,
+            length: Duration::from_secs(seconds),
         }
-        let rounds: Vec<_> = ratios.iter().map(|ratio| format!("{ratio:.2}")).collect();
-        println!(
-            "{connections:11} {:9.0} {:9.0}  {:.2} ({})",
-            median(&mut hellos),
-            median(&mut counts),
-            median(&mut ratios),
-            rounds.join(" ")
-        );
     }
-    report(&visits_host).await
 }
 
-/// Prints the counter's own metrics of the run. Fails if any visit failed.
-async fn report(host: &Host) -> Result<()> {
-    let metrics = get(host.address(), "/metrics").await?;
-    let value = |name: &str| -> f64 {
-        let line = metrics.text().lines().find_map(|l| l.strip_prefix(name));
-        line.and_then(|value| value.trim().parse().ok())
-            .unwrap_or(f64::NAN)
+fn main() -> Result<()> {
+    let options = Options::parse();
+    let schedule = options.schedule();
+    let choice = Choice {
+        only: options.only.clone(),
+        connections: options.connections.clone(),
     };
-    let (visits, commits) = (value("visits_total "), value("visits_commits_total "));
+    let peers = peer::all(&options.other);
+    let (servers, skipped) = available(&peers, &choice);
+    let rows = choice.rows(&servers);
     ensure!(
-        value("visits_failed_total ") == 0.0,
-        host.failed("visits failed")
+        !rows.is_empty(),
+        "nothing to measure: --only names no server"
     );
-    println!(
-        "{visits} visits in {commits} commits, {:.1} visits per commit, {:.3} ms per sync under load",
-        visits / commits,
-        value("visits_sync_seconds_sum ") / value("visits_sync_seconds_count ") * 1000.0
+    let mut progress = Progress::new(
+        rounds::steps(rows.len(), &schedule),
+        schedule.estimate(rows.len()),
     );
+    let rows = rounds::run(&peers, &rows, &schedule, &mut progress)?;
+    let singles = vec![];
+    let targets = targets::reached(&rows, &singles);
+    let run = (schedule.rounds, schedule.length.as_secs());
+    let results = Results::new(run, &rows, singles, targets, skipped)?;
+    results.write_flat(&options.target.join("bench.json"))?;
+    report::print(&results);
+    println!("took {}", progress.elapsed());
     Ok(())
 }
 
-fn median(values: &mut [f64]) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
-}
-
-fn milliseconds(duration: Duration) -> f64 {
-    duration.as_secs_f64() * 1000.0
+/// Returns the names of the servers that can be started here, and why others cannot.
+fn available(peers: &[peer::Peer], choice: &Choice) -> (Vec<&'static str>, Vec<String>) {
+    let (mut servers, mut skipped) = (vec![], vec![]);
+    for peer in peers {
+        match peer.missing() {
+            None => servers.push(peer.id),
+            Some(reason) if choice.has(peer.id) => {
+                println!("skipped: {reason}");
+                skipped.push(reason);
+            }
+            Some(_) => {}
+        }
+        if peer.id == "visits" {
+            servers.push(plan::DISK);
+        }
+    }
+    (servers, skipped)
 }

@@ -51,6 +51,7 @@ const CONTAINERD: &str = "`make test ARGS=containerd`";
 const NODE: &str = "`make test ARGS=containerd` or `make cluster`";
 const CLUSTER: &str = "`make cluster`";
 const CLUSTER_TEST: &str = "`make test ARGS=cluster`";
+const BENCH: &str = "`make bench`";
 const FOREIGN: &str = "`cargo xtask test cluster --kubeconfig FILE --load COMMAND`";
 
 variables! {
@@ -59,6 +60,12 @@ variables! {
     PROBE = "PROBE_WASM", File, "the component that misbehaves on request", TEST;
     COMMAND = "COMMAND_WASM", File, "the WASI command that does what its arguments name", TEST;
     HELLO = "HELLO_WASM", File, "the hello-world component", TEST;
+    NAIVE = "NAIVE_WASM", File, "the component that counts without claims", BENCH;
+    SDK_COUNTER = "VISITS_SDK_WASM", File, "the counter behind spin-sdk's macro", BENCH;
+    NATIVE_PEER = "NATIVE_PEER_BIN", File, "the native server that the counter is compared with", BENCH;
+    PYTHON_PEER = "PYTHON_PEER", File, "the Python app that the counter is compared with", BENCH;
+    WASMTIME = "WASMTIME_BIN", File, "wasmtime", BENCH;
+    OHA = "OHA_BIN", File, "the load generator oha", BENCH;
     SDKS = "SDKS_DIR", Directory, "the components of other SDKs", TEST;
     HOST_CACHE = "PREOPEN_TEST_CACHE", Text, "the directory of compiled components that all hosts of one run share", TEST;
     H2SPEC = "H2SPEC_BIN", File, "the conformance tests for HTTP/2 servers", TEST;

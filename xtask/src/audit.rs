@@ -4,7 +4,8 @@
 //! from a database on GitHub that changes every day, so a failure there is not caused by a change here: that check is
 //! part of this command alone, which CI also runs on a schedule.
 
-use crate::{cache, cargo, command, workspace};
+use crate::installed::Program;
+use crate::{command, workspace};
 use anyhow::Result;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -29,21 +30,14 @@ pub(crate) fn run_offline() -> Result<()> {
 
 /// Builds cargo-deny from source if no earlier run on this machine has, and returns its path.
 pub(crate) fn install() -> Result<PathBuf> {
-    let directory = cache::directory()?
-        .join("cargo")
-        .join(format!("cargo-deny-{VERSION}"));
-    let directory = cache::filled(directory, |partial| {
-        eprintln!("building cargo-deny {VERSION} from source: some three minutes the first time");
-        let mut install = cargo::command("install")?;
-        install
-            .args(["--quiet", "--no-track", "--version", VERSION, "--root"])
-            .arg(partial)
-            .arg("cargo-deny")
-            // Otherwise its build artifacts would stay in this repository's target directory.
-            .env_remove("CARGO_TARGET_DIR");
-        command::run(install)
-    })?;
-    Ok(directory.join("bin/cargo-deny"))
+    let program = Program {
+        package: "cargo-deny",
+        version: VERSION,
+        name: "cargo-deny",
+        features: None,
+        duration: "some three minutes",
+    };
+    program.install()
 }
 
 /// Returns the command that runs these checks on every package of the workspace.

@@ -5,6 +5,7 @@
 //! - [`cargo`]: calls of cargo, with options that let all of them share the compiled crates
 //! - [`command`]: runs any program
 //! - [`cache`]: builds that are kept for all clones on a machine
+//! - [`installed`]: programs of crates.io, built once for all clones
 //! - [`output`]: the directory to write to, as an option
 //! - [`go`]: programs of a Kubernetes node and of a cluster, which the tests run
 //! - [`sdks`]: components of other SDKs, which the tests run
@@ -23,6 +24,7 @@ mod dist;
 mod doc;
 mod go;
 mod image;
+mod installed;
 mod output;
 mod screenshots;
 mod sdks;
@@ -72,7 +74,7 @@ enum Command {
     Audit,
     /// Take the README's pictures of the page into docs/
     Screenshots,
-    /// Measure visits per second, beside a hello-world component
+    /// Measure the counter beside its peers, such as `wasmtime serve` and a native server
     Bench(bench::Options),
     /// Install the packages that the tests need beside Rust (Debian, as root)
     Setup,

@@ -90,7 +90,33 @@ pub(crate) const SHELLCHECK: Packages = Packages {
     here: || all_found(&["shellcheck"]),
 };
 
-/// All of them.
+/// The load generator of `cargo xtask bench`.
+pub(crate) const LOAD: Packages = Packages {
+    what: "the load generator",
+    names: &["wrk"],
+    here: || all_found(&["wrk"]),
+};
+
+/// The counter of instructions of `cargo xtask bench`.
+pub(crate) const INSTRUCTIONS: Packages = Packages {
+    what: "the counter of instructions",
+    names: &["valgrind"],
+    here: || all_found(&["valgrind"]),
+};
+
+/// The requirements of the Python app that `cargo xtask bench` measures.
+pub(crate) const PYTHON_PEER: Packages = Packages {
+    what: "the requirements of the Python app",
+    names: &["python3-fastapi", "python3-uvicorn"],
+    here: || {
+        let import = Command::new("/usr/bin/python3")
+            .args(["-c", "import fastapi, uvicorn"])
+            .output();
+        import.is_ok_and(|output| output.status.success())
+    },
+};
+
+/// All that the tests need.
 const ALL: [&Packages; 7] = [
     &BROWSER,
     &PROXIES,

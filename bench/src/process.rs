@@ -1,0 +1,180 @@
+//! One process of a server: its start, its end, the CPU time that it used, and its memory.
+
+use anyhow::{Context, Result, ensure};
+use procfs::process::Process as Entry;
+use rustix::process::{Pid, Signal, kill_process, set_parent_process_death_signal};
+use std::fs::File;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+use visits_support::command::line;
+use visits_support::wait;
+
+/// How long a server may take to end. The host waits 25 seconds for requests in flight.
+const END: Duration = Duration::from_secs(30);
+
+/// A running process. It is killed on drop, and when this program ends.
+#[derive(Debug)]
+pub(crate) struct Process {
+    child: Child,
+    line: String,
+    log: PathBuf,
+}
+
+/// The memory of a process and its children.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Memory {
+    /// All resident pages, in MiB.
+    pub(crate) resident: f64,
+    /// The resident pages that belong to no file, in MiB.
+    pub(crate) anonymous: f64,
+}
+
+impl Process {
+    /// Starts a command. Its stdout and stderr go to the file `log`.
+    pub(crate) fn start(mut command: Command, log: &Path) -> Result<Self> {
+        let line = line(&command);
+        let output =
+            File::create(log).with_context(|| format!("cannot create {}", log.display()))?;
+        command
+            .stdin(Stdio::null())
+            .stdout(output.try_clone()?)
+            .stderr(output);
+        // SAFETY: the closure makes one system call, and allocates only for an error that ends the child.
+        unsafe {
+            command.pre_exec(|| Ok(set_parent_process_death_signal(Some(Signal::KILL))?));
+        }
+        let child = command
+            .spawn()
+            .with_context(|| format!("cannot start {line}"))?;
+        let log = log.to_owned();
+        Ok(Self { child, line, log })
+    }
+
+    /// Returns an error if the process has ended.
+    pub(crate) fn check(&mut self) -> Result<()> {
+        let ended = self.child.try_wait()?;
+        ensure!(
+            ended.is_none(),
+            "`{}` ended: {}; its output: {}",
+            self.line,
+            ended.unwrap_or_default(),
+            self.output()
+        );
+        Ok(())
+    }
+
+    /// Returns the CPU time, user and system, that the process and its children have used.
+    pub(crate) fn cpu(&self) -> Result<Duration> {
+        let mut ticks = 0;
+        for entry in self.tree()? {
+            let stat = entry.stat()?;
+            let ended_children = stat.cutime + stat.cstime;
+            ticks += stat.utime + stat.stime + u64::try_from(ended_children).unwrap_or(0);
+        }
+        let per_second = procfs::ticks_per_second();
+        Ok(Duration::from_secs_f64(ticks as f64 / per_second as f64))
+    }
+
+    /// Returns the memory that the process and its children have now.
+    pub(crate) fn memory(&self) -> Result<Memory> {
+        let mut memory = Memory::default();
+        for entry in self.tree()? {
+            let status = entry.status()?;
+            let mebibytes = |kibibytes: Option<u64>| kibibytes.unwrap_or(0) as f64 / 1024.0;
+            memory.resident += mebibytes(status.vmrss);
+            memory.anonymous += mebibytes(status.rssanon);
+        }
+        Ok(memory)
+    }
+
+    /// Ends the process with SIGTERM and waits for its end.
+    pub(crate) fn stop(mut self) -> Result<()> {
+        self.check()?;
+        kill_process(Pid::from_child(&self.child), Signal::TERM)
+            .with_context(|| format!("cannot send `{}` SIGTERM", self.line))?;
+        let what = format!("the end of `{}`", self.line);
+        let child = &mut self.child;
+        wait::until(&what, END, || Ok(child.try_wait()?))?;
+        Ok(())
+    }
+
+    /// Returns the process and its children, and theirs.
+    fn tree(&self) -> Result<Vec<Entry>> {
+        let id = i32::try_from(self.child.id())?;
+        let mut tree = vec![Entry::new(id).with_context(|| format!("`{}` ended", self.line))?];
+        let mut next = 0;
+        while let Some(parent) = tree.get(next) {
+            // Without CONFIG_PROC_CHILDREN only the process itself is measured.
+            let tasks = parent.tasks()?.flatten();
+            let children: Vec<u32> = tasks
+                .filter_map(|task| task.children().ok())
+                .flatten()
+                .collect();
+            for child in children {
+                tree.extend(Entry::new(i32::try_from(child)?).ok());
+            }
+            next += 1;
+        }
+        Ok(tree)
+    }
+
+    /// Returns the last lines of its output.
+    fn output(&self) -> String {
+        let text = std::fs::read(&self.log).unwrap_or_default();
+        let text = String::from_utf8_lossy(&text);
+        let lines: Vec<_> = text.lines().collect();
+        lines[lines.len().saturating_sub(5)..].join("; ")
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Fails if the process has ended, which is fine.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(script: &str) -> (Process, tempfile::TempDir) {
+        let directory = tempfile::tempdir().expect("a directory");
+        let mut command = Command::new("sh");
+        command.args(["-c", script]);
+        let process = Process::start(command, &directory.path().join("log"));
+        (process.expect("sh starts"), directory)
+    }
+
+    #[test]
+    fn the_cpu_time_of_children_counts() {
+        let (process, _directory) = shell("while :; do :; done & wait");
+        let cpu = wait::until("CPU time of a busy child", END, || {
+            let cpu = process.cpu()?;
+            Ok((cpu > Duration::from_millis(50)).then_some(cpu))
+        });
+        assert!(cpu.expect("the child is busy") < END);
+        assert!(process.memory().expect("it runs").anonymous > 0.0);
+        let children = process.tree().expect("it runs");
+        for child in &children[1..] {
+            let child = Pid::from_raw(child.pid).expect("a process id");
+            kill_process(child, Signal::KILL).expect("it runs");
+        }
+        assert_eq!(children.len(), 2);
+    }
+
+    #[test]
+    fn the_error_of_an_ended_process_has_its_output() {
+        let (mut process, _directory) = shell("echo the reason; exit 3");
+        let error = wait::until("the end", END, || Ok(process.check().err()));
+        let error = error.expect("it ends").to_string();
+        assert!(
+            error.ends_with("exit status: 3; its output: the reason"),
+            "{error}"
+        );
+        process.stop().expect_err("it has ended");
+    }
+}

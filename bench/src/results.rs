@@ -1,0 +1,176 @@
+//! The results of a run as JSON: a whole one for people and charts, and a flat one for scripts.
+
+use crate::machine::{Machine, Versions};
+use crate::row::{Row, Rows};
+use crate::sample::{Metric, Sample};
+use crate::targets::{Reached, Single};
+use anyhow::{Context, Result};
+use serde::Serialize;
+use serde_json::{Map, Value};
+use std::path::Path;
+use visits_support::files;
+
+/// The number of the JSON's layout. It changes when a field changes its meaning or goes.
+const SCHEMA: u32 = 1;
+
+/// A whole run.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(crate) struct Results {
+    schema: u32,
+    /// The day, in UTC.
+    pub(crate) date: String,
+    pub(crate) machine: Machine,
+    pub(crate) versions: Versions,
+    pub(crate) rounds: usize,
+    pub(crate) seconds: u64,
+    pub(crate) rows: Vec<Entry>,
+    pub(crate) singles: Vec<Single>,
+    pub(crate) targets: Vec<Reached>,
+    /// What was not measured, and why.
+    pub(crate) skipped: Vec<String>,
+}
+
+/// A row with its medians.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(crate) struct Entry {
+    pub(crate) server: String,
+    pub(crate) title: String,
+    pub(crate) connections: usize,
+    pub(crate) median: Map<String, Value>,
+    pub(crate) answered: u64,
+    pub(crate) counted: Option<u64>,
+    pub(crate) lost: Option<u64>,
+    pub(crate) errors: u64,
+    pub(crate) samples: Vec<Sample>,
+}
+
+impl Results {
+    /// Collects a run.
+    pub(crate) fn new(
+        (rounds, seconds): (usize, u64),
+        rows: &Rows,
+        singles: Vec<Single>,
+        targets: Vec<Reached>,
+        skipped: Vec<String>,
+    ) -> Result<Self> {
+        let day = time::macros::format_description!("[year]-[month]-[day]");
+        Ok(Self {
+            schema: SCHEMA,
+            date: time::OffsetDateTime::now_utc().format(day)?,
+            machine: Machine::here(),
+            versions: Versions::here(),
+            rounds,
+            seconds,
+            rows: rows.0.iter().map(Entry::of).collect(),
+            singles,
+            targets,
+            skipped,
+        })
+    }
+
+    /// Writes all of it.
+    pub(crate) fn write(&self, path: &Path) -> Result<()> {
+        let mut json = serde_json::to_string_pretty(self).context("the results as JSON")?;
+        json.push('\n');
+        files::replace(path, json.as_bytes())
+    }
+
+    /// Writes one key for each figure, such as `visits.32.rate`.
+    pub(crate) fn write_flat(&self, path: &Path) -> Result<()> {
+        let mut json = serde_json::to_string_pretty(&self.flat()).context("the results as JSON")?;
+        json.push('\n');
+        files::replace(path, json.as_bytes())
+    }
+
+    fn flat(&self) -> Map<String, Value> {
+        let mut flat = Map::new();
+        for entry in &self.rows {
+            let mut set = |name: &str, value: Value| {
+                let key = format!("{}.{}.{name}", entry.server, entry.connections);
+                flat.insert(key, value);
+            };
+            for (name, value) in &entry.median {
+                set(name, value.clone());
+            }
+            set("errors", entry.errors.into());
+            set("answered", entry.answered.into());
+            set("counted", entry.counted.into());
+            set("lost", entry.lost.into());
+        }
+        for single in &self.singles {
+            flat.insert(single.id.to_owned(), single.value.into());
+        }
+        for target in &self.targets {
+            flat.insert(format!("target.{}.value", target.id), target.value.into());
+            flat.insert(format!("target.{}.met", target.id), target.met.into());
+        }
+        flat.insert("date".into(), self.date.clone().into());
+        flat.insert("commit".into(), self.versions.commit.clone().into());
+        flat
+    }
+}
+
+impl Entry {
+    fn of(row: &Row) -> Self {
+        let medians = Metric::ALL.iter().filter_map(|metric| {
+            let median = row.median(*metric)?;
+            Some((metric.name().to_owned(), Value::from(median)))
+        });
+        Self {
+            server: row.id.clone(),
+            title: row.title.clone(),
+            connections: row.connections,
+            median: medians.collect(),
+            answered: row.account.answered,
+            counted: row.account.counted,
+            lost: row.account.lost(),
+            errors: row.account.errors,
+            samples: row.samples.clone(),
+        }
+    }
+
+    /// Returns the median of a figure.
+    pub(crate) fn figure(&self, metric: Metric) -> Option<f64> {
+        self.median.get(metric.name())?.as_f64()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::running::Account;
+
+    #[test]
+    fn the_flat_results_have_a_key_for_each_figure() {
+        let sample = |rate| Sample {
+            rate,
+            cpu_us: Some(70.0),
+            ..Sample::default()
+        };
+        let row = Row {
+            id: "visits".into(),
+            connections: 32,
+            samples: vec![sample(1.0), sample(3.0)],
+            account: Account {
+                answered: 4,
+                counted: Some(3),
+                errors: 0,
+            },
+            ..Row::default()
+        };
+        let start = Single {
+            id: "start",
+            what: String::new(),
+            unit: "ms",
+            value: 11.0,
+            rounds: vec![11.0],
+        };
+        let results = Results::new((2, 1), &Rows(vec![row]), vec![start], vec![], vec![]);
+        let flat = results.expect("results").flat();
+        assert_eq!(flat["visits.32.rate"], 2.0);
+        assert_eq!(flat["visits.32.cpu_us"], 70.0);
+        assert_eq!(flat["visits.32.lost"], 1);
+        assert_eq!(flat["start"], 11.0);
+        assert!(!flat.contains_key("visits.32.p99_ms"));
+    }
+}

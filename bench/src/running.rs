@@ -1,0 +1,220 @@
+//! A running server with a volume of its own.
+
+use crate::load::{redis, wrk};
+use crate::peer::{Count, Peer, Protocol};
+use crate::process::{Memory, Process};
+use crate::sample::{Load, Sample};
+use crate::volume;
+use anyhow::{Context, Result, anyhow, ensure};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::process::Command;
+use std::thread;
+use std::time::Duration;
+use tempfile::TempDir;
+use visits_support::{command, wait};
+
+/// How long a server may take to answer its first request. A component may have to be compiled.
+const START: Duration = Duration::from_secs(60);
+
+/// One process of a server, and the address that it listens on.
+struct Member {
+    process: Process,
+    address: SocketAddr,
+}
+
+/// A server that runs.
+pub(crate) struct Running<'a> {
+    peer: &'a Peer,
+    // Before the directory, so that the processes end first.
+    members: Vec<Member>,
+    directory: TempDir,
+    answered: u64,
+    errors: u64,
+}
+
+/// What a server answered and counted while it ran.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Account {
+    /// Visits that were answered.
+    pub(crate) answered: u64,
+    /// Visits that it counted, if it counts.
+    pub(crate) counted: Option<u64>,
+    /// Responses that were no success, and connections that failed.
+    pub(crate) errors: u64,
+}
+
+impl Account {
+    /// Returns the visits that were answered and not counted.
+    pub(crate) fn lost(&self) -> Option<u64> {
+        self.counted
+            .map(|counted| self.answered.saturating_sub(counted))
+    }
+}
+
+impl<'a> Running<'a> {
+    /// Starts a server and waits until each of its processes has answered a request.
+    pub(crate) fn start(peer: &'a Peer) -> Result<Self> {
+        let directory = TempDir::new().context("cannot create a directory for a server")?;
+        std::fs::create_dir(volume::of(directory.path()))?;
+        let mut running = Self {
+            peer,
+            members: Vec::new(),
+            directory,
+            answered: 0,
+            errors: 0,
+        };
+        for number in 0..peer.processes {
+            let member = running.member(number)?;
+            running.members.push(member);
+        }
+        Ok(running)
+    }
+
+    fn member(&mut self, number: usize) -> Result<Member> {
+        let address = free_address()?;
+        let command = self.peer.command(address, self.directory.path())?;
+        let log = self.directory.path().join(format!("log.{number}"));
+        let mut process = Process::start(command, &log)?;
+        let (what, protocol) = (format!("an answer of {}", self.peer.id), self.peer.protocol);
+        wait::until(&what, START, || {
+            process.check()?;
+            Ok(answers(protocol, address).ok())
+        })?;
+        self.answered += u64::from(protocol == Protocol::Http);
+        Ok(Member { process, address })
+    }
+
+    /// Returns the address of the first process.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.members[0].address
+    }
+
+    /// Loads all processes together with this number of connections for this time.
+    pub(crate) fn load(&mut self, connections: usize, length: Duration) -> Result<Sample> {
+        let (protocol, each) = (self.peer.protocol, connections.div_ceil(self.members.len()));
+        let addresses: Vec<_> = self.members.iter().map(|member| member.address).collect();
+        self.sample(|| {
+            let one = |address: SocketAddr| match protocol {
+                Protocol::Http => wrk::load(address, each, length),
+                Protocol::Redis => redis::load(address, each, length),
+            };
+            let loads: Result<Vec<Load>> = thread::scope(|scope| {
+                let threads = addresses
+                    .iter()
+                    .map(|address| scope.spawn(|| one(*address)));
+                let threads: Vec<_> = threads.collect();
+                let ended = threads.into_iter().map(|thread| thread.join());
+                ended
+                    .map(|load| load.map_err(|_| anyhow!("a load panicked"))?)
+                    .collect()
+            });
+            Ok(Load::together(&loads?))
+        })
+    }
+
+    /// Measures any load.
+    pub(crate) fn sample(&mut self, load: impl FnOnce() -> Result<Load>) -> Result<Sample> {
+        let before = self.cpu()?;
+        let load = load().with_context(|| format!("a load of {}", self.peer.id))?;
+        let cpu = self.cpu()?.saturating_sub(before);
+        self.answered += load.answered;
+        self.errors += load.errors;
+        for member in &mut self.members {
+            member.process.check()?;
+        }
+        Ok(Sample::new(&load, cpu, self.memory()?))
+    }
+
+    /// Returns the CPU time that the server has used.
+    fn cpu(&self) -> Result<Duration> {
+        self.members.iter().map(|member| member.process.cpu()).sum()
+    }
+
+    fn memory(&self) -> Result<Memory> {
+        let mut all = Memory::default();
+        for member in &self.members {
+            let memory = member.process.memory()?;
+            all.resident += memory.resident;
+            all.anonymous += memory.anonymous;
+        }
+        Ok(all)
+    }
+
+    /// Ends the server and compares what it answered with what it counted.
+    pub(crate) fn finish(self) -> Result<Account> {
+        let redis = match self.peer.count {
+            Count::Redis => Some(redis_count(self.address())?),
+            _ => None,
+        };
+        for member in self.members {
+            member.process.stop()?;
+        }
+        let counted = match self.peer.count {
+            Count::File => Some(volume::count(self.directory.path())?),
+            _ => redis,
+        };
+        Ok(Account {
+            answered: self.answered,
+            counted,
+            errors: self.errors,
+        })
+    }
+}
+
+/// Returns an address of this machine on a port that nothing listens on.
+pub(crate) fn free_address() -> Result<SocketAddr> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no free port")?;
+    Ok(listener.local_addr()?)
+}
+
+/// Fails unless the server answers one request.
+fn answers(protocol: Protocol, address: SocketAddr) -> Result<()> {
+    if protocol == Protocol::Redis {
+        return redis_count(address).map(drop);
+    }
+    let response = ureq::get(format!("http://{address}/")).call()?;
+    ensure!(response.status() == 200, "status {}", response.status());
+    Ok(())
+}
+
+fn redis_count(address: SocketAddr) -> Result<u64> {
+    let mut get = Command::new("redis-cli");
+    get.args([
+        "-h",
+        &address.ip().to_string(),
+        "-p",
+        &address.port().to_string(),
+    ]);
+    get.args(["GET", redis::KEY]);
+    let count = command::run(get)?;
+    match count.trim() {
+        "" => Ok(0),
+        count => count
+            .parse()
+            .with_context(|| format!("Redis counted {count:?}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_answered_visits_that_were_not_counted_are_lost() {
+        let account = |answered, counted| Account {
+            answered,
+            counted,
+            errors: 0,
+        };
+        assert_eq!(account(10, Some(7)).lost(), Some(3));
+        // Clients that went away before the response.
+        assert_eq!(account(10, Some(12)).lost(), Some(0));
+        assert_eq!(account(10, None).lost(), None);
+    }
+
+    #[test]
+    fn free_addresses_can_be_listened_on() {
+        let address = free_address().expect("a free port");
+        TcpListener::bind(address).expect("nothing else listens");
+    }
+}
