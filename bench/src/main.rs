@@ -7,13 +7,17 @@
 //! - [`process`], [`running`]: a process, and a server with its volume; [`volume`]: what it counted
 //! - [`load`]: the load generators; [`disk`]: the disk's sync time
 //! - [`rounds`]: the rounds; [`progress`]: their steps on the terminal
+//! - [`parts`]: what is measured apart from the rounds: [`open_loop`], [`mod@start`], [`instructions`], [`sizes`]
 //! - [`sample`], [`mod@row`], [`statistics`]: the figures
 //! - [`targets`]: the goals
 //! - [`results`], [`machine`], [`report`]: JSON, and tables
 
 mod disk;
+mod instructions;
 mod load;
 mod machine;
+mod open_loop;
+mod parts;
 mod peer;
 mod plan;
 mod process;
@@ -24,18 +28,23 @@ mod rounds;
 mod row;
 mod running;
 mod sample;
+mod sizes;
+mod start;
 mod statistics;
 mod targets;
 mod volume;
 
 use anyhow::{Result, ensure};
 use clap::Parser;
+use parts::Parts;
 use plan::Choice;
 use progress::Progress;
 use results::Results;
 use rounds::Schedule;
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::time::Duration;
+use visits_support::process::exit_code;
 
 /// Measure the counter beside its peers.
 #[derive(Parser)]
@@ -77,26 +86,30 @@ impl Options {
     }
 }
 
-fn main() -> Result<()> {
-    let options = Options::parse();
+fn main() -> ExitCode {
+    exit_code(run(&Options::parse()))
+}
+
+fn run(options: &Options) -> Result<()> {
     let schedule = options.schedule();
     let choice = Choice {
         only: options.only.clone(),
         connections: options.connections.clone(),
     };
     let peers = peer::all(&options.other);
-    let (servers, skipped) = available(&peers, &choice);
+    let (servers, mut skipped) = available(&peers, &choice);
     let rows = choice.rows(&servers);
+    let parts = Parts::of(&choice, &peers, &mut skipped);
+    let steps = rounds::steps(rows.len(), &schedule) + parts.steps(&schedule);
     ensure!(
-        !rows.is_empty(),
-        "nothing to measure: --only names no server"
+        steps > 0,
+        "nothing to measure: --only names nothing that can be measured here"
     );
-    let mut progress = Progress::new(
-        rounds::steps(rows.len(), &schedule),
-        schedule.estimate(rows.len()),
-    );
+    let estimate = schedule.estimate(rows.len()) + parts.estimate(&schedule);
+    let mut progress = Progress::new(steps, estimate);
     let rows = rounds::run(&peers, &rows, &schedule, &mut progress)?;
-    let singles = vec![];
+    let mut singles = parts.run(&rows, &schedule, &mut progress)?;
+    singles.extend(sizes::measure(&options.target));
     let targets = targets::reached(&rows, &singles);
     let run = (schedule.rounds, schedule.length.as_secs());
     let results = Results::new(run, &rows, singles, targets, skipped)?;

@@ -104,6 +104,10 @@ impl<'a> Lane<'a> {
         let peer = peer.with_context(|| format!("no server {id}"))?;
         row.title = peer.title.to_owned();
         let start = || {
+            if peer.caches {
+                // A process that has compiled keeps the memory that the compiler used.
+                drop(Running::start(peer)?);
+            }
             let mut server = Running::start(peer)?;
             let sample = server.load(connections, WARM_UP)?;
             anyhow::Ok((server, sample))
@@ -142,7 +146,7 @@ fn disk_sample(length: Duration) -> Result<Sample> {
 }
 
 /// Returns a sample in a few words.
-fn summary(sample: &Sample) -> String {
+pub(crate) fn summary(sample: &Sample) -> String {
     let mut text = format!("{:8.0}/s", sample.rate);
     if let Some(cpu) = sample.cpu_us {
         text += &format!("  {cpu:6.1} us");

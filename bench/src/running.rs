@@ -13,8 +13,8 @@ use std::time::Duration;
 use tempfile::TempDir;
 use visits_support::{command, wait};
 
-/// How long a server may take to answer its first request. A component may have to be compiled.
-const START: Duration = Duration::from_secs(60);
+/// How long a server may take to answer its first request. A component may have to be compiled, under valgrind too.
+const START: Duration = Duration::from_secs(180);
 
 /// One process of a server, and the address that it listens on.
 struct Member {
@@ -75,12 +75,8 @@ impl<'a> Running<'a> {
         let command = self.peer.command(address, self.directory.path())?;
         let log = self.directory.path().join(format!("log.{number}"));
         let mut process = Process::start(command, &log)?;
-        let (what, protocol) = (format!("an answer of {}", self.peer.id), self.peer.protocol);
-        wait::until(&what, START, || {
-            process.check()?;
-            Ok(answers(protocol, address).ok())
-        })?;
-        self.answered += u64::from(protocol == Protocol::Http);
+        wait_for_answer(self.peer, &mut process, address)?;
+        self.answered += u64::from(self.peer.protocol == Protocol::Http);
         Ok(Member { process, address })
     }
 
@@ -165,6 +161,19 @@ impl<'a> Running<'a> {
 pub(crate) fn free_address() -> Result<SocketAddr> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no free port")?;
     Ok(listener.local_addr()?)
+}
+
+/// Waits until a process of a server has answered one request.
+pub(crate) fn wait_for_answer(
+    peer: &Peer,
+    process: &mut Process,
+    address: SocketAddr,
+) -> Result<()> {
+    let what = format!("an answer of {}", peer.id);
+    wait::until(&what, START, || {
+        process.check()?;
+        Ok(answers(peer.protocol, address).ok())
+    })
 }
 
 /// Fails unless the server answers one request.

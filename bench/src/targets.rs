@@ -204,8 +204,13 @@ const TARGETS: &[Target] = &[
         value: Value::Median(Metric::Anonymous, "visits.32"),
         limit: at_most(9.0),
     },
-    single("image", "size of the counter's image", "kB", 229.0),
-    single("shim", "size of the shim", "MB", 36.0),
+    single("image", "size of the counter's image", "KiB", 229.0),
+    single(
+        "shim",
+        "size of the shim without its tools for kubectl exec",
+        "MB",
+        36.0,
+    ),
 ];
 
 impl Limit {

@@ -5,7 +5,7 @@
 
 use crate::installed::Program;
 use crate::setup::{self, Packages};
-use crate::test::Session;
+use crate::test::{Session, create_private};
 use crate::{cargo, command, component, workspace};
 use anyhow::{Context, Result, bail};
 use std::ffi::OsString;
@@ -17,13 +17,14 @@ use visits_support::environment::{self, Environment, Variable};
 const OHA: &str = "1.16.0";
 
 /// The features of wasmtime's command that `wasmtime serve` needs for WASI 0.2 and 0.3, and those that make it fast: a
-/// pool of instances and a compiler on all cores. `threads` and `gc` are proposals that our host compiles in, too. The
+/// pool of instances and a compiler on all cores. `threads`, `gc` and its collector are compiled into our host, too. The
 /// others (a cache, profiling, other compilers) would make the build longer.
 const WASMTIME_FEATURES: &[&str] = &[
     "component-model",
     "component-model-async",
     "cranelift",
     "gc",
+    "gc-null",
     "parallel-compilation",
     "pooling-allocator",
     "run",
@@ -62,13 +63,19 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             Err(error) => eprintln!("note: measuring without {}: {error:#}", variable.name()),
         }
     }
+    let target = workspace::target()?;
     let session = Session::new()?;
     // On the repository's disk: a temporary directory may be in memory, where a sync costs nothing.
-    let volumes = workspace::target()?.join("bench");
+    let volumes = target.join("bench");
     std::fs::create_dir_all(&volumes)
         .with_context(|| format!("cannot create {}", volumes.display()))?;
+    // Kept for later runs, because compiling takes a minute under valgrind.
+    let code = target.join("bench-code");
+    create_private(&code)?;
+    environment.set(environment::HOST_CACHE, code);
     let mut bench = Command::new(workspace::program("visits-bench")?);
     bench.args(&options.arguments).env("TMPDIR", volumes);
+    bench.env("BENCH_TARGET", &target);
     bench.current_dir(workspace::root());
     session.apply(&mut bench);
     environment.apply(&mut bench);

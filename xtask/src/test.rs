@@ -26,7 +26,7 @@ mod steps;
 mod suites;
 mod test_cluster;
 
-pub(crate) use session::Session;
+pub(crate) use session::{Session, create_private};
 
 use anyhow::Result;
 use clap::ValueEnum;

@@ -51,6 +51,8 @@ pub(crate) struct Peer {
     pub(crate) processes: usize,
     pub(crate) protocol: Protocol,
     pub(crate) count: Count,
+    /// Whether its first start compiles the component, and later ones find the code in a cache.
+    pub(crate) caches: bool,
     launch: Launch,
 }
 
@@ -76,6 +78,7 @@ impl Peer {
             processes: 1,
             protocol: Protocol::Http,
             count,
+            caches: false,
             launch: Box::new(launch),
         }
     }
@@ -95,6 +98,17 @@ impl Peer {
         Some(format!("{error:#}"))
     }
 
+    /// Returns a counter or another component on our host.
+    fn ours<L>(id: &'static str, title: &'static str, count: Count, launch: L) -> Self
+    where
+        L: Fn(SocketAddr, &Path) -> Result<Command> + 'static,
+    {
+        Self {
+            caches: true,
+            ..Self::new(id, title, count, launch)
+        }
+    }
+
     fn together(mut self, processes: usize) -> Self {
         self.processes = processes;
         self
@@ -111,12 +125,12 @@ pub(crate) fn all(other: &Other) -> Vec<Peer> {
             None,
             wasmtime::hello,
         ),
-        Peer::new("hello", "preopen, hello", None, preopen::hello),
-        Peer::new("visits", "preopen, visits", File, preopen::visits),
+        Peer::ours("hello", "preopen, hello", None, preopen::hello),
+        Peer::ours("visits", "preopen, visits", File, preopen::visits),
     ];
     if other.other_host.is_some() || other.other_counter.is_some() {
         let (host, counter) = (other.other_host.clone(), other.other_counter.clone());
-        peers.push(Peer::new(
+        peers.push(Peer::ours(
             "other",
             "the other build, visits",
             File,
@@ -126,7 +140,7 @@ pub(crate) fn all(other: &Other) -> Vec<Peer> {
         ));
     }
     peers.extend([
-        Peer::new(
+        Peer::ours(
             "sdk-visits",
             "preopen, visits behind spin-sdk's macro",
             File,
@@ -145,14 +159,14 @@ pub(crate) fn all(other: &Other) -> Vec<Peer> {
             File,
             native::fsync,
         ),
-        Peer::new(
+        Peer::ours(
             "visits-2-hosts",
             "preopen, visits, 2 hosts on one volume",
             File,
             preopen::visits,
         )
         .together(2),
-        Peer::new(
+        Peer::ours(
             "visits-4-hosts",
             "preopen, visits, 4 hosts on one volume",
             File,
@@ -165,7 +179,7 @@ pub(crate) fn all(other: &Other) -> Vec<Peer> {
             File,
             wasmtime::visits,
         ),
-        Peer::new("naive", "preopen, naive handler", File, preopen::naive),
+        Peer::ours("naive", "preopen, naive handler", File, preopen::naive),
         Peer::new(
             "wasmtime-naive",
             "wasmtime serve, naive handler",

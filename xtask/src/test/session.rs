@@ -117,7 +117,7 @@ impl Drop for Session {
 }
 
 /// Creates a directory that nobody else can write to, because the host runs the machine code in it.
-fn create_private(directory: &Path) -> Result<()> {
+pub(crate) fn create_private(directory: &Path) -> Result<()> {
     use std::os::unix::fs::DirBuilderExt;
     std::fs::DirBuilder::new()
         .recursive(true)
