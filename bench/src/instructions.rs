@@ -7,8 +7,7 @@
 use crate::peer::Peer;
 use crate::process::Process;
 use crate::running::{free_address, wait_for_answer};
-use crate::statistics::median;
-use crate::targets::Single;
+use crate::single::Single;
 use crate::volume;
 use anyhow::{Context, Result, ensure};
 use futures::future::try_join_all;
@@ -56,14 +55,9 @@ pub(crate) fn count(peer: &Peer) -> Result<f64> {
 }
 
 /// Returns the figure of several counts.
-pub(crate) fn figure(id: &'static str, peer: &Peer, counts: Vec<f64>) -> Option<Single> {
-    Some(Single {
-        id,
-        what: format!("instructions per request: {}", peer.title),
-        unit: "instructions",
-        value: median(counts.iter().copied())?,
-        rounds: counts,
-    })
+pub(crate) fn figure(id: &str, peer: &Peer, counts: Vec<f64>) -> Option<Single> {
+    let what = format!("instructions per request: {}", peer.title);
+    Single::of(id, what, "instructions", counts)
 }
 
 /// Returns all instructions of a server that answers this many requests to each client.

@@ -1,7 +1,7 @@
 //! The machine of a run, and the versions of what ran on it.
 
 use procfs::{CpuInfo, Current};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -9,7 +9,7 @@ use std::thread;
 use visits_support::environment;
 
 /// The machine, as far as it decides how fast a server is.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Machine {
     pub(crate) cpu: String,
     pub(crate) cores: usize,
@@ -40,7 +40,7 @@ impl Machine {
 }
 
 /// The versions of everything that was measured or that measured.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Versions {
     /// The commit of this repository, with `-dirty` at the end if files differ from it.
     pub(crate) commit: String,

@@ -8,11 +8,12 @@
 //! - [`load`]: the load generators; [`disk`]: the disk's sync time
 //! - [`rounds`]: the rounds; [`progress`]: their steps on the terminal
 //! - [`parts`]: what is measured apart from the rounds: [`open_loop`], [`mod@start`], [`instructions`], [`sizes`]
-//! - [`sample`], [`mod@row`], [`statistics`]: the figures
-//! - [`targets`]: the goals
+//! - [`sample`], [`mod@single`], [`mod@row`], [`statistics`]: the figures
+//! - [`goals`], [`targets`]: the goals, and what was reached of them
 //! - [`results`], [`machine`], [`report`]: JSON, and tables
 
 mod disk;
+mod goals;
 mod instructions;
 mod load;
 mod machine;
@@ -28,6 +29,7 @@ mod rounds;
 mod row;
 mod running;
 mod sample;
+mod single;
 mod sizes;
 mod start;
 mod statistics;

@@ -7,8 +7,7 @@ use crate::rounds::WARM_UP;
 use crate::row::Rows;
 use crate::running::{Account, Running};
 use crate::sample::{Metric, Sample};
-use crate::statistics::median;
-use crate::targets::Single;
+use crate::single::Single;
 use anyhow::Result;
 use std::time::Duration;
 use visits_support::environment;
@@ -80,20 +79,12 @@ impl<'a> OpenLoop<'a> {
                 .iter()
                 .filter_map(|sample| metric.of(sample))
                 .collect();
-            let value = median(values.iter().copied())?;
             let what = format!(
                 "{what} at {:.0} visits/s, {:.0} % of the peak",
                 self.rate,
                 SHARE * 100.0
             );
-            let unit = "ms";
-            Some(Single {
-                id,
-                what,
-                unit,
-                value,
-                rounds: values,
-            })
+            Single::of(id, what, "ms", values)
         };
         let figures = [
             figure("open-p50", "p50", Metric::P50),

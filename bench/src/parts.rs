@@ -6,7 +6,7 @@ use crate::plan::Choice;
 use crate::progress::Progress;
 use crate::rounds::{Schedule, summary};
 use crate::row::Rows;
-use crate::targets::Single;
+use crate::single::Single;
 use crate::{instructions, start};
 use anyhow::{Result, ensure};
 use std::time::Duration;

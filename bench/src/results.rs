@@ -3,9 +3,10 @@
 use crate::machine::{Machine, Versions};
 use crate::row::{Row, Rows};
 use crate::sample::{Metric, Sample};
-use crate::targets::{Reached, Single};
-use anyhow::{Context, Result};
-use serde::Serialize;
+use crate::single::Single;
+use crate::targets::Reached;
+use anyhow::{Context, Result, ensure};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::path::Path;
 use visits_support::files;
@@ -14,7 +15,7 @@ use visits_support::files;
 const SCHEMA: u32 = 1;
 
 /// A whole run.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Results {
     schema: u32,
     /// The day, in UTC.
@@ -31,7 +32,7 @@ pub(crate) struct Results {
 }
 
 /// A row with its medians.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Entry {
     pub(crate) server: String,
     pub(crate) title: String,
@@ -82,6 +83,24 @@ impl Results {
         files::replace(path, json.as_bytes())
     }
 
+    /// Reads what [`Results::write`] wrote, or returns nothing if there is no such file.
+    pub(crate) fn read(path: &Path) -> Result<Option<Self>> {
+        if !path.exists() {
+            return Ok(None);
+        }
+        let json =
+            std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let results: Self = serde_json::from_slice(&json)
+            .with_context(|| format!("{} holds no results", path.display()))?;
+        ensure!(
+            results.schema == SCHEMA,
+            "{}: layout {} instead of {SCHEMA}",
+            path.display(),
+            results.schema
+        );
+        Ok(Some(results))
+    }
+
     fn flat(&self) -> Map<String, Value> {
         let mut flat = Map::new();
         for entry in &self.rows {
@@ -98,7 +117,7 @@ impl Results {
             set("lost", entry.lost.into());
         }
         for single in &self.singles {
-            flat.insert(single.id.to_owned(), single.value.into());
+            flat.insert(single.id.clone(), single.value.into());
         }
         for target in &self.targets {
             flat.insert(format!("target.{}.value", target.id), target.value.into());
@@ -158,14 +177,14 @@ mod tests {
             },
             ..Row::default()
         };
-        let start = Single {
-            id: "start",
-            what: String::new(),
-            unit: "ms",
-            value: 11.0,
-            rounds: vec![11.0],
-        };
-        let results = Results::new((2, 1), &Rows(vec![row]), vec![start], vec![], vec![]);
+        let start = Single::of("start", "", "ms", vec![11.0]);
+        let results = Results::new(
+            (2, 1),
+            &Rows(vec![row]),
+            start.into_iter().collect(),
+            vec![],
+            vec![],
+        );
         let flat = results.expect("results").flat();
         assert_eq!(flat["visits.32.rate"], 2.0);
         assert_eq!(flat["visits.32.cpu_us"], 70.0);

@@ -1,7 +1,7 @@
 //! What one load of one server showed.
 
 use crate::process::Memory;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// The responses of one load, as its client counted them.
@@ -45,7 +45,7 @@ impl Load {
 }
 
 /// One load of one server. The names of the fields are those of the results' JSON.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Sample {
     /// Successful responses per second.
     pub(crate) rate: f64,

@@ -1,6 +1,6 @@
 //! The sizes of what is released, if it was built.
 
-use crate::targets::Single;
+use crate::single::Single;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -9,14 +9,7 @@ use visits_support::command;
 /// Returns the sizes of the counter's image, which `make image` writes, and of the shim, which `make dist` builds.
 pub(crate) fn measure(target: &Path) -> Vec<Single> {
     let single = |id, what: &str, unit, bytes: Option<u64>, per: f64| {
-        let value = bytes? as f64 / per;
-        Some(Single {
-            id,
-            what: what.to_owned(),
-            unit,
-            value,
-            rounds: vec![value],
-        })
+        Single::of(id, what, unit, vec![bytes? as f64 / per])
     };
     let toolbox = fs::metadata(target.join("toolbox.xz")).map_or(0, |file| file.len());
     let shim = shim(&target.join("dist")).map(|size| size.saturating_sub(toolbox));
@@ -84,6 +77,6 @@ mod tests {
         fs::write(blobs.join("layer"), [0; 2048]).expect("it is written");
         let sizes = measure(target.path());
         assert_eq!(sizes.len(), 1);
-        assert_eq!((sizes[0].id, sizes[0].value), ("image", 2.0));
+        assert_eq!((sizes[0].id.as_str(), sizes[0].value), ("image", 2.0));
     }
 }

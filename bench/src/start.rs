@@ -1,7 +1,6 @@
 //! The time from the start of a host to its first response, with the component's code in its cache.
 
-use crate::statistics::median;
-use crate::targets::Single;
+use crate::single::Single;
 use anyhow::{Result, ensure};
 use std::time::{Duration, Instant};
 use visits_tests::{App, Connection, DEADLINE, Host, Signal};
@@ -30,12 +29,6 @@ pub(crate) async fn measure() -> Result<Option<Single>> {
         host.wait_exit(DEADLINE).await?;
     }
     let times = times.split_off(1);
-    let value = median(times.iter().copied());
-    Ok(value.map(|value| Single {
-        id: "start",
-        what: format!("start of a host to its first 200, warm cache (median of {STARTS})"),
-        unit: "ms",
-        value,
-        rounds: times,
-    }))
+    let what = format!("start of a host to its first 200, warm cache (median of {STARTS})");
+    Ok(Single::of("start", what, "ms", times))
 }
