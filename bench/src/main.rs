@@ -10,14 +10,16 @@
 //! - [`parts`]: what is measured apart from the rounds: [`open_loop`], [`mod@start`], [`instructions`], [`sizes`]
 //! - [`sample`], [`mod@single`], [`mod@row`], [`statistics`]: the figures
 //! - [`goals`], [`targets`]: the goals, and what was reached of them
-//! - [`results`], [`machine`], [`report`]: JSON, and tables
+//! - [`results`], [`machine`]: JSON; [`report`]: tables on the terminal; [`page`], [`chart`]: docs/performance.md
 
+mod chart;
 mod disk;
 mod goals;
 mod instructions;
 mod load;
 mod machine;
 mod open_loop;
+mod page;
 mod parts;
 mod peer;
 mod plan;
@@ -43,7 +45,7 @@ use plan::Choice;
 use progress::Progress;
 use results::Results;
 use rounds::Schedule;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 use visits_support::process::exit_code;
@@ -67,6 +69,12 @@ struct Options {
     /// Two rounds of 2 seconds: shows that everything runs, not how fast it is
     #[arg(long)]
     quick: bool,
+    /// Keep the results in the repository: bench/results, and the tables and charts of docs/performance.md
+    #[arg(long, conflicts_with_all = ["only", "quick"])]
+    save: bool,
+    /// Measure nothing: write the tables and charts of docs/performance.md again
+    #[arg(long)]
+    render: bool,
     #[command(flatten)]
     other: peer::Other,
     /// The directory for the results of this run
@@ -93,6 +101,11 @@ fn main() -> ExitCode {
 }
 
 fn run(options: &Options) -> Result<()> {
+    // The current directory is the repository's top.
+    let repository = Path::new(".");
+    if options.render {
+        return page::render(repository);
+    }
     let schedule = options.schedule();
     let choice = Choice {
         only: options.only.clone(),
@@ -118,6 +131,15 @@ fn run(options: &Options) -> Result<()> {
     results.write_flat(&options.target.join("bench.json"))?;
     report::print(&results);
     println!("took {}", progress.elapsed());
+    if options.save {
+        page::save(repository, &results)?;
+    }
+    let failed = results.failures();
+    ensure!(
+        failed.is_empty(),
+        "the counter failed visits: {}",
+        failed.join(", ")
+    );
     Ok(())
 }
 

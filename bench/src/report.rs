@@ -1,4 +1,4 @@
-//! The results as text: two tables on the terminal.
+//! The results as text on the terminal: a table of the rows, and one of the goals.
 
 use crate::results::Results;
 use crate::sample::Metric;
@@ -6,6 +6,18 @@ use crate::sample::Metric;
 /// Prints every row and every goal.
 pub(crate) fn print(results: &Results) {
     println!("\n{}", results.machine.line());
+    rows(results);
+    for single in &results.singles {
+        let figure = text(Some(single.value), 1);
+        println!("{}: {figure} {}", single.what, single.unit);
+    }
+    goals(results);
+    for skipped in &results.skipped {
+        println!("not measured: {skipped}");
+    }
+}
+
+fn rows(results: &Results) {
     println!(
         "\n{:44} {:>5} {:>9} {:>8} {:>8} {:>8} {:>8} {:>8} {:>7} {:>9}",
         "server (medians)",
@@ -38,41 +50,43 @@ pub(crate) fn print(results: &Results) {
         );
     }
     println!();
-    for single in &results.singles {
-        println!(
-            "{}: {} {}",
-            single.what,
-            text(Some(single.value), 1),
-            single.unit
-        );
-    }
+}
+
+/// The most rounds that a line shows.
+const SHOWN: usize = 9;
+
+fn goals(results: &Results) {
     println!(
-        "\n{:72} {:>9} {:>9}  met  rounds",
-        "target", "goal", "reached"
+        "\n{:72} {:>8} {:>8}  met  rounds",
+        "goal", "target", "reached"
     );
-    for target in &results.targets {
+    let (measured, others): (Vec<_>, Vec<_>) = results
+        .targets
+        .iter()
+        .partition(|target| target.value.is_some());
+    for target in measured {
         let met = match target.met {
             Some(true) => "yes",
             Some(false) => "no",
             None => "-",
         };
-        let rounds: Vec<_> = target
-            .rounds
-            .iter()
-            .take(10)
-            .map(|round| text(Some(*round), 2))
-            .collect();
-        let what = format!("{} ({})", target.what, target.unit);
+        let rounds = target.rounds.iter().take(SHOWN);
+        let rounds: Vec<_> = rounds.map(|round| text(Some(*round), 2)).collect();
         println!(
-            "{what:72} {:>9} {:>9}  {met:3}  {}",
+            "{:72} {:>8} {:>8}  {met:3}  {}",
+            format!("{} ({})", target.what, target.unit),
             target.target,
             text(target.value, 2),
             rounds.join(" ")
         );
     }
-    for skipped in &results.skipped {
-        println!("not measured: {skipped}");
+    let others: Vec<_> = others.iter().map(|target| target.id.as_str()).collect();
+    if !others.is_empty() {
+        println!("goals that this run did not measure: {}", others.join(", "));
     }
+    println!(
+        "memory of one more pod: `make test ARGS=containerd` measures it (tests/containerd/density.rs)"
+    );
 }
 
 /// Returns a figure with this many digits after the point, or a dash if there is none.

@@ -101,6 +101,23 @@ impl Results {
         Ok(Some(results))
     }
 
+    /// Returns the rows in which the counter lost visits or answered some with errors, which it must never do.
+    pub(crate) fn failures(&self) -> Vec<String> {
+        let ours = self
+            .rows
+            .iter()
+            .filter(|row| row.server.starts_with("visits"));
+        let failed = ours.filter(|row| row.errors > 0 || row.lost.is_some_and(|lost| lost > 0));
+        let line = |row: &Entry| {
+            let (lost, errors) = (row.lost.unwrap_or(0), row.errors);
+            format!(
+                "{} with {} connections: {lost} lost, {errors} errors",
+                row.title, row.connections
+            )
+        };
+        failed.map(line).collect()
+    }
+
     fn flat(&self) -> Map<String, Value> {
         let mut flat = Map::new();
         for entry in &self.rows {
@@ -185,11 +202,16 @@ mod tests {
             vec![],
             vec![],
         );
-        let flat = results.expect("results").flat();
+        let results = results.expect("results");
+        let flat = results.flat();
         assert_eq!(flat["visits.32.rate"], 2.0);
         assert_eq!(flat["visits.32.cpu_us"], 70.0);
         assert_eq!(flat["visits.32.lost"], 1);
         assert_eq!(flat["start"], 11.0);
         assert!(!flat.contains_key("visits.32.p99_ms"));
+        assert_eq!(
+            results.failures(),
+            [" with 32 connections: 1 lost, 0 errors"]
+        );
     }
 }
