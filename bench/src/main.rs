@@ -5,7 +5,7 @@
 //!
 //! - [`peer`]: the servers; [`plan`]: which of them are measured, and with how many connections
 //! - [`process`], [`running`]: a process, and a server with its volume; [`volume`]: what it counted
-//! - [`load`]: the load generators; [`disk`]: the disk's sync time
+//! - [`load`]: the load generators; [`others`]: programs that disturb a load; [`disk`]: the disk's sync time
 //! - [`rounds`]: the rounds; [`progress`]: their steps on the terminal
 //! - [`parts`]: what is measured apart from the rounds: [`open_loop`], [`mod@start`], [`instructions`], [`sizes`]
 //! - [`sample`], [`mod@single`], [`mod@row`], [`statistics`]: the figures
@@ -19,6 +19,7 @@ mod instructions;
 mod load;
 mod machine;
 mod open_loop;
+mod others;
 mod page;
 mod parts;
 mod peer;
@@ -128,6 +129,7 @@ fn run(options: &Options) -> Result<()> {
     let targets = targets::reached(&rows, &singles);
     let run = (schedule.rounds, schedule.length.as_secs());
     let results = Results::new(run, &rows, singles, targets, skipped)?;
+    results.write(&options.target.join("bench-results.json"))?;
     results.write_flat(&options.target.join("bench.json"))?;
     report::print(&results);
     println!("took {}", progress.elapsed());

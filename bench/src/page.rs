@@ -81,6 +81,12 @@ fn tables(results: &Results) -> String {
         results.versions.rustc,
         results.versions.wasmtime
     );
+    if let Some(others) = results.others() {
+        let _ = write!(
+            text,
+            "Other programs used {others:.0} % of the machine meanwhile (median of all loads).\n\n"
+        );
+    }
     text += "| goal | target | reached | met |\n|---|---:|---:|---|\n";
     for target in &results.targets {
         let reached = target

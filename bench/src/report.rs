@@ -7,6 +7,9 @@ use crate::sample::Metric;
 pub(crate) fn print(results: &Results) {
     println!("\n{}", results.machine.line());
     rows(results);
+    if let Some(others) = results.others() {
+        println!("other programs used {others:.0} % of this machine during the loads (median)");
+    }
     for single in &results.singles {
         let figure = text(Some(single.value), 1);
         println!("{}: {figure} {}", single.what, single.unit);

@@ -4,6 +4,7 @@ use crate::machine::{Machine, Versions};
 use crate::row::{Row, Rows};
 use crate::sample::{Metric, Sample};
 use crate::single::Single;
+use crate::statistics::median;
 use crate::targets::Reached;
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
@@ -99,6 +100,13 @@ impl Results {
             results.schema
         );
         Ok(Some(results))
+    }
+
+    /// Returns the median share of the machine that other programs used during the loads, in percent.
+    pub(crate) fn others(&self) -> Option<f64> {
+        let samples = self.rows.iter().flat_map(|row| &row.samples);
+        let share = median(samples.filter_map(|sample| Metric::Others.of(sample)))?;
+        Some(share * 100.0)
     }
 
     /// Returns the rows in which the counter lost visits or answered some with errors, which it must never do.

@@ -1,6 +1,7 @@
 //! A running server with a volume of its own.
 
 use crate::load::{redis, wrk};
+use crate::others::Mark;
 use crate::peer::{Count, Peer, Protocol};
 use crate::process::{Memory, Process};
 use crate::sample::{Load, Sample};
@@ -110,15 +111,16 @@ impl<'a> Running<'a> {
 
     /// Measures any load.
     pub(crate) fn sample(&mut self, load: impl FnOnce() -> Result<Load>) -> Result<Sample> {
-        let before = self.cpu()?;
+        let (before, mark) = (self.cpu()?, Mark::now()?);
         let load = load().with_context(|| format!("a load of {}", self.peer.id))?;
         let cpu = self.cpu()?.saturating_sub(before);
+        let others = mark.share_since(cpu)?;
         self.answered += load.answered;
         self.errors += load.errors;
         for member in &mut self.members {
             member.process.check()?;
         }
-        Ok(Sample::new(&load, cpu, self.memory()?))
+        Ok(Sample::new(&load, cpu, self.memory()?, others))
     }
 
     /// Returns the CPU time that the server has used.

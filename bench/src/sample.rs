@@ -61,13 +61,15 @@ pub(crate) struct Sample {
     pub(crate) rss_mib: Option<f64>,
     /// Anonymous memory after the load.
     pub(crate) anon_mib: Option<f64>,
+    /// The share of the machine that other programs used meanwhile, between 0 and 1.
+    pub(crate) others: Option<f64>,
     /// Responses that were no success, and connections that failed.
     pub(crate) errors: u64,
 }
 
 impl Sample {
     /// Returns the sample of a load during which the server used this CPU time.
-    pub(crate) fn new(load: &Load, cpu: Duration, memory: Memory) -> Self {
+    pub(crate) fn new(load: &Load, cpu: Duration, memory: Memory, others: f64) -> Self {
         let answered = load.answered as f64;
         let cpu_us = (load.answered > 0).then(|| cpu.as_secs_f64() * 1e6 / answered);
         Self {
@@ -78,6 +80,7 @@ impl Sample {
             p999_ms: load.p999,
             rss_mib: Some(memory.resident),
             anon_mib: Some(memory.anonymous),
+            others: Some(others),
             errors: load.errors,
         }
     }
@@ -100,11 +103,13 @@ pub(crate) enum Metric {
     Resident,
     /// [`Sample::anon_mib`]
     Anonymous,
+    /// [`Sample::others`]
+    Others,
 }
 
 impl Metric {
     /// All of them.
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::Rate,
         Self::Cpu,
         Self::P50,
@@ -112,6 +117,7 @@ impl Metric {
         Self::P999,
         Self::Resident,
         Self::Anonymous,
+        Self::Others,
     ];
 
     /// Returns its name in the results' JSON.
@@ -124,6 +130,7 @@ impl Metric {
             Self::P999 => "p999_ms",
             Self::Resident => "rss_mib",
             Self::Anonymous => "anon_mib",
+            Self::Others => "others",
         }
     }
 
@@ -137,6 +144,7 @@ impl Metric {
             Self::P999 => sample.p999_ms,
             Self::Resident => sample.rss_mib,
             Self::Anonymous => sample.anon_mib,
+            Self::Others => sample.others,
         }
     }
 }
@@ -153,7 +161,7 @@ mod tests {
             errors: 500,
             ..Load::default()
         };
-        let sample = Sample::new(&load, Duration::from_millis(100), Memory::default());
+        let sample = Sample::new(&load, Duration::from_millis(100), Memory::default(), 0.0);
         assert_eq!(sample.rate, 500.0);
         assert_eq!(sample.cpu_us, Some(100.0));
         assert_eq!(sample.errors, 500);
