@@ -115,6 +115,22 @@ pub(crate) const TARGETS: &[Target] = &[
         None,
     ),
     ratio(
+        "rate-other",
+        "visits/s of the other build beside this one",
+        Metric::Rate,
+        "other.32",
+        "visits.32",
+        None,
+    ),
+    ratio(
+        "cpu-other",
+        "CPU per visit of the other build beside this one",
+        Metric::Cpu,
+        "other.32",
+        "visits.32",
+        None,
+    ),
+    ratio(
         "p99-32",
         "p99 of a visit beside wasmtime serve's hello, 32 connections",
         Metric::P99,

@@ -131,7 +131,7 @@ fn run(options: &Options) -> Result<()> {
     let results = Results::new(run, &rows, singles, targets, skipped)?;
     results.write(&options.target.join("bench-results.json"))?;
     results.write_flat(&options.target.join("bench.json"))?;
-    report::print(&results);
+    report::print(&results, page::committed(repository)?.as_ref());
     println!("took {}", progress.elapsed());
     if options.save {
         page::save(repository, &results)?;

@@ -32,6 +32,11 @@ pub(crate) fn save(repository: &Path, results: &Results) -> Result<()> {
     render(repository)
 }
 
+/// Returns the results that are committed, if there are any.
+pub(crate) fn committed(repository: &Path) -> Result<Option<Results>> {
+    Results::read(&repository.join(JSON))
+}
+
 /// Writes the tables and the charts of the committed results.
 pub(crate) fn render(repository: &Path) -> Result<()> {
     for (path, text) in rendered(repository)? {
@@ -43,7 +48,7 @@ pub(crate) fn render(repository: &Path) -> Result<()> {
 
 /// Returns each file that is made of the committed results, and its text.
 fn rendered(repository: &Path) -> Result<Vec<(PathBuf, String)>> {
-    let results = Results::read(&repository.join(JSON))?;
+    let results = committed(repository)?;
     let page = repository.join(PAGE);
     let text = std::fs::read_to_string(&page)
         .with_context(|| format!("cannot read {}", page.display()))?;

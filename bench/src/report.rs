@@ -2,9 +2,13 @@
 
 use crate::results::Results;
 use crate::sample::Metric;
+use crate::single::Single;
 
-/// Prints every row and every goal.
-pub(crate) fn print(results: &Results) {
+/// The change of a count of instructions, in percent, that is a regression: several times what two runs differ by.
+const REGRESSION: f64 = 5.0;
+
+/// Prints every row and every goal, and the change of the instructions since the committed run.
+pub(crate) fn print(results: &Results, committed: Option<&Results>) {
     println!("\n{}", results.machine.line());
     rows(results);
     if let Some(others) = results.others() {
@@ -13,6 +17,12 @@ pub(crate) fn print(results: &Results) {
     for single in &results.singles {
         let figure = text(Some(single.value), 1);
         println!("{}: {figure} {}", single.what, single.unit);
+    }
+    for line in committed
+        .iter()
+        .flat_map(|committed| changes(results, committed))
+    {
+        println!("{line}");
     }
     goals(results);
     for skipped in &results.skipped {
@@ -92,7 +102,62 @@ fn goals(results: &Results) {
     );
 }
 
+/// Returns how the counts of instructions differ from those of another run.
+fn changes(results: &Results, committed: &Results) -> Vec<String> {
+    let counts = results
+        .singles
+        .iter()
+        .filter(|single| single.unit == "instructions");
+    let change = |now: &Single| {
+        let before = committed
+            .singles
+            .iter()
+            .find(|single| single.id == now.id)?;
+        let percent = (now.value / before.value - 1.0) * 100.0;
+        let note = if percent >= REGRESSION {
+            ": a regression"
+        } else {
+            ""
+        };
+        let commit = &committed.versions.commit;
+        Some(format!(
+            "{percent:+.1} % since {commit}, {}{note}",
+            now.what
+        ))
+    };
+    counts.filter_map(change).collect()
+}
+
 /// Returns a figure with this many digits after the point, or a dash if there is none.
 fn text(value: Option<f64>, digits: usize) -> String {
     value.map_or_else(|| "-".into(), |value| format!("{value:.digits$}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::row::Rows;
+
+    #[test]
+    fn more_instructions_than_two_runs_differ_by_are_a_regression() {
+        let results = |count| {
+            let singles = Single::of("instructions", "a visit", "instructions", vec![count]);
+            let singles = singles.into_iter().collect();
+            Results::new((1, 1), &Rows::default(), singles, vec![], vec![]).expect("results")
+        };
+        let before = results(1000.0);
+        let line = |count| changes(&results(count), &before).join("");
+        assert!(
+            line(1060.0).starts_with("+6.0 % since "),
+            "{}",
+            line(1060.0)
+        );
+        assert!(
+            line(1060.0).ends_with(", a visit: a regression"),
+            "{}",
+            line(1060.0)
+        );
+        assert!(line(1020.0).ends_with(", a visit"), "{}", line(1020.0));
+        assert!(line(900.0).starts_with("-10.0 % since "), "{}", line(900.0));
+    }
 }

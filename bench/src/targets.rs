@@ -6,6 +6,9 @@ use crate::single::Single;
 use crate::statistics::median;
 use serde::{Deserialize, Serialize};
 
+/// The limit of a value that is only stated.
+const STATED: &str = "stated";
+
 /// What a run reached of one goal.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Reached {
@@ -20,7 +23,7 @@ pub(crate) struct Reached {
     pub(crate) met: Option<bool>,
 }
 
-/// Returns what a run reached of each goal.
+/// Returns what a run reached of each goal. Values without a limit are left out if the run did not measure them.
 pub(crate) fn reached(rows: &Rows, singles: &[Single]) -> Vec<Reached> {
     let reached = TARGETS.iter().map(|target| {
         let rounds = rounds(target.value, rows, singles);
@@ -28,7 +31,7 @@ pub(crate) fn reached(rows: &Rows, singles: &[Single]) -> Vec<Reached> {
         Reached {
             id: target.id.to_owned(),
             what: target.what.to_owned(),
-            target: target.limit.map_or_else(|| "stated".into(), Limit::text),
+            target: target.limit.map_or_else(|| STATED.into(), Limit::text),
             unit: target.unit.to_owned(),
             value,
             met: value
@@ -37,7 +40,8 @@ pub(crate) fn reached(rows: &Rows, singles: &[Single]) -> Vec<Reached> {
             rounds,
         }
     });
-    reached.collect()
+    let all = reached.filter(|reached| reached.target != STATED || reached.value.is_some());
+    all.collect()
 }
 
 /// Returns a value in each round, or nothing if the run did not measure it.
@@ -97,6 +101,7 @@ mod tests {
         let start = Single::of("start", "", "ms", vec![13.0]);
         let reached = reached(&Rows::default(), &[start.expect("a figure")]);
         assert_eq!(find(&reached, "memory").met, None);
+        assert!(!reached.iter().any(|reached| reached.id == "cpu-other"));
         assert_eq!(find(&reached, "start").met, Some(false));
     }
 }

@@ -1,10 +1,10 @@
 //! `cargo xtask bench`: builds what is measured, and runs `bench/` on it.
 //!
-//! Only the counter, the hello-world component, our host and wrk are required. What cannot be built or installed here is
-//! left out of the run, with a line that states why.
+//! What cannot be built or installed here is left out of the run, with a line that states why. Only wrk and what is part of
+//! this repository are required.
 
 use crate::installed::Program;
-use crate::setup::{self, Packages};
+use crate::setup;
 use crate::test::{Session, create_private};
 use crate::{cargo, command, component, workspace};
 use anyhow::{Context, Result, bail};
@@ -32,10 +32,11 @@ const WASMTIME_FEATURES: &[&str] = &[
     "threads",
 ];
 
-/// The guests that only the benchmark measures: their packages, files and variables.
-const GUESTS: [(&str, &str, Variable); 2] = [
-    ("naive", "bench/naive", environment::NAIVE),
-    ("visits-sdk", "bench/sdk", environment::SDK_COUNTER),
+/// The guests beside the counter: their packages and variables.
+const GUESTS: [(&str, Variable); 3] = [
+    ("hello", environment::HELLO),
+    ("naive", environment::NAIVE),
+    ("visits-sdk", environment::SDK_COUNTER),
 ];
 
 /// The options of `bench`.
@@ -46,25 +47,32 @@ pub(crate) struct Options {
     arguments: Vec<OsString>,
 }
 
-/// Builds everything and measures.
+/// Builds everything that these options need, and measures.
 pub(crate) fn run(options: &Options) -> Result<()> {
+    let wanted = |part: &str| is_wanted(&options.arguments, part);
     setup::LOAD.prepare()?;
-    for packages in [&setup::PYTHON_PEER, &setup::INSTRUCTIONS] {
-        optional(packages);
+    let optional = [
+        ("python", &setup::PYTHON_PEER),
+        ("instructions", &setup::INSTRUCTIONS),
+    ];
+    for (_, packages) in optional.iter().filter(|(part, _)| wanted(part)) {
+        if let Err(error) = packages.prepare() {
+            eprintln!("note: {error:#}");
+        }
     }
     let mut environment = Environment::default();
     build(&mut environment)?;
-    for (variable, program) in [
-        (environment::OHA, oha()),
-        (environment::WASMTIME, wasmtime()),
-    ] {
-        match program {
-            Ok(path) => environment.set(variable, path),
-            Err(error) => eprintln!("note: measuring without {}: {error:#}", variable.name()),
+    let programs: [(_, _, fn() -> _); 2] = [
+        ("open", environment::OHA, oha),
+        ("wasmtime", environment::WASMTIME, wasmtime),
+    ];
+    for (_, variable, install) in programs.iter().filter(|(part, ..)| wanted(part)) {
+        match install() {
+            Ok(path) => environment.set(*variable, path),
+            Err(error) => eprintln!("note: {error:#}"),
         }
     }
     let target = workspace::target()?;
-    let session = Session::new()?;
     // On the repository's disk: a temporary directory may be in memory, where a sync costs nothing.
     let volumes = target.join("bench");
     std::fs::create_dir_all(&volumes)
@@ -73,41 +81,45 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let code = target.join("bench-code");
     create_private(&code)?;
     environment.set(environment::HOST_CACHE, code);
+    let session = Session::new()?;
     let mut bench = Command::new(workspace::program("visits-bench")?);
-    bench.args(&options.arguments).env("TMPDIR", volumes);
-    bench.env("BENCH_TARGET", &target);
-    bench.current_dir(workspace::root());
+    bench
+        .args(&options.arguments)
+        .env("TMPDIR", volumes)
+        .env("BENCH_TARGET", target)
+        .current_dir(workspace::root());
     session.apply(&mut bench);
     environment.apply(&mut bench);
     command::run(bench)
 }
 
-/// Installs packages if that is possible. Otherwise it prints what the run lacks.
-fn optional(packages: &Packages) {
-    if let Err(error) = packages.prepare() {
-        eprintln!("note: {error:#}");
-    }
+/// Returns whether the benchmark's options choose a part of it, such as `open`, or servers whose names begin so.
+fn is_wanted(arguments: &[OsString], part: &str) -> bool {
+    let words: Vec<_> = arguments
+        .iter()
+        .map(|word| word.to_string_lossy())
+        .collect();
+    let words = words.join("=");
+    let Some((_, only)) = words.split_once("--only=") else {
+        return !words.contains("--render");
+    };
+    let names = only.split('=').next().unwrap_or_default();
+    names.split(',').any(|name| name.starts_with(part))
 }
 
 /// Builds what is part of this repository.
 fn build(environment: &mut Environment) -> Result<()> {
     eprintln!("==> building the components");
     component::run()?;
-    let mut guests = vec!["hello"];
-    for (package, directory, variable) in GUESTS {
-        if workspace::root().join(directory).is_dir() {
-            guests.push(package);
-            environment.set(variable, workspace::guest(&package.replace('-', "_"))?);
-        }
+    let packages = GUESTS.map(|(package, _)| package);
+    command::run(cargo::guests("build", &packages)?)?;
+    for (package, variable) in GUESTS {
+        environment.set(variable, workspace::guest(&package.replace('-', "_"))?);
     }
-    command::run(cargo::guests("build", &guests)?)?;
     eprintln!("==> building the host, the native peer and the benchmark");
-    let mut programs = vec!["preopen", "visits-bench"];
-    if workspace::root().join("bench/native").is_dir() {
-        programs.push("peer-native");
-        environment.set(environment::NATIVE_PEER, workspace::program("peer-native")?);
-    }
+    let programs = ["preopen", "peer-native", "visits-bench"];
     command::run(cargo::programs(&programs)?)?;
+    environment.set(environment::NATIVE_PEER, workspace::program("peer-native")?);
     environment.set(
         environment::PYTHON_PEER,
         workspace::root().join("bench/app-py/app.py"),
@@ -159,6 +171,20 @@ fn version<'a>(lock: &'a str, package: &str) -> Option<&'a str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn options_choose_what_is_built() {
+        let wanted = |line: &str, part| {
+            let words: Vec<_> = line.split_whitespace().map(OsString::from).collect();
+            is_wanted(&words, part)
+        };
+        assert!(wanted("--quick", "wasmtime"));
+        assert!(wanted("--only visits,wasmtime-hello --quick", "wasmtime"));
+        assert!(wanted("--only=open", "open"));
+        assert!(!wanted("--rounds 3 --only visits", "wasmtime"));
+        assert!(!wanted("--only hello --other-host wasmtime", "wasmtime"));
+        assert!(!wanted("--render", "wasmtime"));
+    }
 
     #[test]
     fn the_locked_version_is_that_of_the_package_with_exactly_this_name() {
