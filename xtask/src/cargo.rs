@@ -19,6 +19,14 @@ pub(crate) fn command(subcommand: &str) -> Result<Command> {
     command.arg(subcommand).current_dir(workspace::root());
     // Absolute, because the current directory changes.
     command.env("CARGO_TARGET_DIR", workspace::target()?);
+    // `cargo run` describes xtask in these. A build script that reads them (ring's) would run again, and everything above
+    // it compile again, whenever a build through xtask follows one by cargo alone.
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
+            command.env_remove(name);
+        }
+    }
     if subcommand != "fmt" {
         command.arg("--locked");
     }
