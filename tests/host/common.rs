@@ -66,9 +66,19 @@ pub(crate) fn has_logged(host: &Host, text: &str) -> bool {
 
 /// Returns the process's peak resident memory in bytes.
 pub(crate) fn peak_memory(host: &Host) -> Result<usize> {
+    memory(host, "VmHWM:")
+}
+
+/// Returns the process's anonymous resident memory in bytes.
+pub(crate) fn anonymous_memory(host: &Host) -> Result<usize> {
+    memory(host, "RssAnon:")
+}
+
+fn memory(host: &Host, field: &str) -> Result<usize> {
     let status = std::fs::read_to_string(format!("/proc/{}/status", host.pid()))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kilobytes = line.context("no VmHWM")?.trim().trim_end_matches(" kB");
+    let line = status.lines().find_map(|line| line.strip_prefix(field));
+    let kilobytes = line.with_context(|| format!("no {field}"))?;
+    let kilobytes = kilobytes.trim().trim_end_matches(" kB");
     Ok(kilobytes.parse::<usize>()? * 1024)
 }
 

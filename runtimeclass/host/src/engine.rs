@@ -158,6 +158,9 @@ fn config() -> Config {
 /// The longest time that a computing component keeps the thread that it shares with the connections.
 const SLICE: Duration = Duration::from_millis(10);
 
+/// The longest time until it is noticed that a component computes.
+const NOTICE: Duration = Duration::from_millis(100);
+
 /// Returns the time between two checks of a time limit: a twentieth of the limit, within bounds. More often would cost
 /// processor time, less often would miss a short limit.
 pub(crate) fn tick(limit: Duration) -> Duration {
@@ -172,8 +175,8 @@ pub(crate) struct Ticker {
 }
 
 impl Ticker {
-    /// Starts the thread. It ticks at least every `every`, and every [`SLICE`] while `running` is set: then a component
-    /// may be computing.
+    /// Starts the thread. It ticks at least every `every`, and every [`SLICE`] while `running` is set at a tick: then a
+    /// component may be computing.
     pub(crate) fn start(
         engine: &wasmtime::Engine,
         every: Duration,
@@ -183,7 +186,7 @@ impl Ticker {
         let engine = engine.clone();
         let pause = move || match running.load(Ordering::Relaxed) {
             true => SLICE.min(every),
-            false => every,
+            false => NOTICE.min(every),
         };
         std::thread::Builder::new()
             .name("epoch".into())

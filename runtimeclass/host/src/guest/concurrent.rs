@@ -15,11 +15,12 @@ use crate::state::State;
 use crate::watch::{Cause, Life, Watch};
 use anyhow::Context as _;
 use futures::stream::{FuturesUnordered, StreamExt};
+use futures::task::AtomicWaker;
 use std::future::{pending, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::task::Poll;
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tokio::task::coop::unconstrained;
@@ -85,6 +86,25 @@ async fn serve(shared: &Shared, files: &Files, started: impl FnOnce()) -> End {
     // The store is dropped here, after the end is noted.
 }
 
+/// Wakes the task of an event loop. If it rings while the loop runs, the loop has more to do: wasmtime pauses a busy loop
+/// now and then.
+#[derive(Default)]
+struct Alarm {
+    rang: AtomicBool,
+    task: AtomicWaker,
+}
+
+impl Wake for Alarm {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.rang.store(true, Relaxed);
+        self.task.wake();
+    }
+}
+
 /// The event loop of an instance.
 struct Serving<'a> {
     proxy: &'a Proxy,
@@ -101,21 +121,28 @@ impl Serving<'_> {
     /// Runs the event loop. Sets `running` while it runs, and `idle` whenever it can only wait.
     async fn turns<T>(&self, work: impl Future<Output = T>, running: &AtomicBool) -> T {
         let mut work = pin!(work);
+        let alarm = Arc::new(Alarm::default());
+        let waker = Waker::from(alarm.clone());
         poll_fn(|cx| {
-            running.store(true, Relaxed);
             self.life.moves(cx);
-            let mut polled = work.as_mut().poll(cx);
-            // If the loop was busy, requests may be waiting.
-            for _ in 0..MAX_TURNS {
-                if polled.is_ready() || self.idle.swap(true, Relaxed) {
-                    break;
+            alarm.task.register(cx.waker());
+            running.store(true, Relaxed);
+            let mut turns = 0;
+            let polled = loop {
+                alarm.rang.store(false, Relaxed);
+                let polled = work.as_mut().poll(&mut Context::from_waker(&waker));
+                let idle = polled.is_pending() && !alarm.rang.load(Relaxed);
+                // If it took requests and is done with them, others may be waiting.
+                let took = !self.idle.swap(idle, Relaxed);
+                if !idle || !took {
+                    break polled;
                 }
-                polled = work.as_mut().poll(cx);
-            }
-            if polled.is_pending() && !self.idle.load(Relaxed) {
-                // So that the connections have their turn first.
-                cx.waker().wake_by_ref();
-            }
+                turns += 1;
+                if turns == MAX_TURNS {
+                    cx.waker().wake_by_ref();
+                    break polled;
+                }
+            };
             running.store(false, Relaxed);
             polled
         })
