@@ -12,6 +12,7 @@ mod http2;
 mod input;
 mod limits;
 mod manifest;
+mod memory;
 mod proxies;
 mod responses;
 mod sdks;
