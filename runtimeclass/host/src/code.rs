@@ -6,6 +6,7 @@
 
 use crate::cache::{Cache, Entry, Key};
 use crate::engine::Engine;
+use crate::source::Source;
 use anyhow::{Result, anyhow};
 use std::time::{Duration, Instant};
 use wasmtime::component::Component;
@@ -28,12 +29,13 @@ pub(crate) enum Code {
 }
 
 impl Code {
-    /// Returns the component of `wasm`, and whether it was compiled before.
-    pub(crate) fn component(&self, engine: &Engine, wasm: &[u8]) -> Result<(Component, bool)> {
+    /// Returns the component, and whether it was compiled before.
+    pub(crate) fn component(&self, engine: &Engine, source: &Source) -> Result<(Component, bool)> {
         match self {
-            Self::Cached(cache) => cached(cache, engine, wasm),
+            Self::Cached(cache) => cached(cache, engine, source),
             Self::Entries(entries) => {
-                let found = entries.iter().find(|entry| entry.was_made_of(wasm));
+                let key = source.read(|file| Key::read(engine, file))?;
+                let found = entries.iter().find(|entry| entry.was_made_of(&key));
                 match found.map(|entry| entry.component(engine)) {
                     Some(Ok(component)) => return Ok((component, true)),
                     Some(Err(error)) => {
@@ -41,27 +43,30 @@ impl Code {
                     }
                     None => {}
                 }
-                Ok((compiled(engine, wasm)?, false))
+                Ok((compiled(engine, &source.bytes()?)?, false))
             }
-            Self::Compiled => Ok((compiled(engine, wasm)?, false)),
+            Self::Compiled => Ok((compiled(engine, &source.bytes()?)?, false)),
         }
     }
 }
 
-fn cached(cache: &Cache, engine: &Engine, wasm: &[u8]) -> Result<(Component, bool)> {
-    let key = Key::of(engine, wasm);
-    let find = || map(engine, &cache.find(&key)?);
-    if let Some(component) = find() {
+fn cached(cache: &Cache, engine: &Engine, source: &Source) -> Result<(Component, bool)> {
+    let find = |key| map(engine, &cache.find(key)?);
+    let key = source.read(|file| Key::read(engine, file))?;
+    if let Some(component) = find(&key) {
         return Ok((component, true));
     }
+    // The code is kept under the key of these bytes, because the file may have changed since.
+    let wasm = source.bytes()?;
+    let key = Key::of(engine, &wasm);
     let turn = cache.turn(&key, OWNER, Instant::now() + MAX_WAIT);
     if let Err(error) = &turn {
         tracing::warn!(error = %format!("{error:#}"), "others may compile the same now");
     }
-    if let Some(component) = find() {
+    if let Some(component) = find(&key) {
         return Ok((component, true));
     }
-    let component = compiled(engine, wasm)?;
+    let component = compiled(engine, &wasm)?;
     let code = component
         .serialize()
         .map_err(|error| anyhow!("{error:#}"))

@@ -9,9 +9,9 @@ mod imports;
 use crate::code::Code;
 use crate::engine::Engine;
 use crate::grants::Grants;
+use crate::source::Source;
 use crate::state::State;
-use crate::wasm::{COMPONENT, CORE_MODULE};
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result, anyhow};
 use exports::Handler;
 use std::path::Path;
 use std::time::Instant;
@@ -28,10 +28,8 @@ pub(crate) struct Component {
 
 /// Loads the component at `path` with machine code from `code`.
 pub(crate) fn load(engine: &Engine, path: &Path, grants: Grants, code: &Code) -> Result<Component> {
-    let wasm = std::fs::read(path)
-        .with_context(|| format!("{}: cannot read the component", path.display()))?;
-    check_header(&wasm).with_context(|| path.display().to_string())?;
-    let component = compiled(engine, path, &wasm, code)?;
+    let source = Source::open(path)?;
+    let component = compiled(engine, path, &source, code)?;
     let engine = engine.wasmtime();
     let handler = handler(engine, &component).with_context(|| path.display().to_string())?;
     let linked = link(engine, path, &component).and_then(|linked| {
@@ -53,24 +51,15 @@ pub(crate) fn load(engine: &Engine, path: &Path, grants: Grants, code: &Code) ->
     })
 }
 
-fn check_header(wasm: &[u8]) -> Result<()> {
-    ensure!(
-        !wasm.starts_with(CORE_MODULE),
-        "a core module, not a component: build it for the target wasm32-wasip2, or wrap it with `wasm-tools component new`"
-    );
-    ensure!(wasm.starts_with(COMPONENT), "not a WebAssembly component");
-    Ok(())
-}
-
 fn compiled(
     engine: &Engine,
     path: &Path,
-    wasm: &[u8],
+    source: &Source,
     code: &Code,
 ) -> Result<component::Component> {
     let started = Instant::now();
     let (component, cached) = code
-        .component(engine, wasm)
+        .component(engine, source)
         .with_context(|| path.display().to_string())?;
     let duration_ms = started.elapsed().as_millis() as u64;
     tracing::info!(component = %path.display(), cached, duration_ms, "component ready");

@@ -72,6 +72,7 @@
 //! - [`engine`]: the configuration of wasmtime, and the clock that interrupts a component
 //! - [`wasm`]: the headers of components and modules
 //! - [`cache`]: compiled code on disk
+//! - `source`: a component's file
 //! - `code`: where a component's code comes from
 //! - `component`: from a wasm file to something that can be instantiated, or to one line that says what is wrong
 //! - `state`: what an instance owns: its WASI world, its outbound requests and its memory
@@ -141,6 +142,7 @@ mod server;
 mod service;
 #[cfg(feature = "cli")]
 mod signals;
+mod source;
 mod startup_check;
 mod state;
 mod trust;

@@ -43,9 +43,9 @@ impl Entry {
         self.file.as_raw_fd()
     }
 
-    /// Returns whether the code was compiled from these bytes.
-    pub(crate) fn was_made_of(&self, wasm: &[u8]) -> bool {
-        self.wasm == <[u8; 32]>::from(Sha256::digest(wasm))
+    /// Returns whether the code was compiled from the bytes that have this key.
+    pub(crate) fn was_made_of(&self, key: &Key) -> bool {
+        self.wasm == key.wasm()
     }
 
     /// Maps the code of a component.
