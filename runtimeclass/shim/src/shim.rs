@@ -199,7 +199,7 @@ fn start_server(options: &StartOpts, address: &str) -> Result<()> {
         .args(["-namespace", &options.namespace, "-id", &options.id])
         .args(["-address", &options.address, "-socket", address])
         .args(options.debug.then_some("-debug"))
-        .env(helper::SMALL_PAGES.0, helper::SMALL_PAGES.1)
+        .envs(helper::SMALL_PROCESS)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::null());
