@@ -1,10 +1,9 @@
-//! A component's directories, environment and network, what the host logs and caches for it, and what requests leave behind.
+//! A component's directories, environment and network, and what the host logs and caches for it.
 
-use crate::common::{MEGABYTE, anonymous_memory, has_logged, text};
+use crate::common::{has_logged, text};
 use anyhow::{Result, ensure};
-use std::iter;
 use std::os::unix::fs::MetadataExt;
-use visits_tests::{App, Connection, DEADLINE, Host, Signal, artifacts, get};
+use visits_tests::{App, DEADLINE, Host, Signal, artifacts, get};
 
 #[tokio::test]
 async fn the_environment_has_the_variables_of_manifest_and_flags_and_no_others() -> Result<()> {
@@ -198,39 +197,5 @@ async fn the_component_sees_the_absolute_uri_of_a_request() -> Result<()> {
     let app = App::new(&artifacts::probe_wasm()?)?;
     let host = Host::of(&app).start().await?;
     ensure!(text(&host, "/uri?a=b").await? == format!("{}/uri?a=b\n", host.url()));
-    Ok(())
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn requests_without_a_pause_leave_nothing_behind() -> Result<()> {
-    let app = App::new(&artifacts::hello_wasm()?)?;
-    let host = Host::of(&app).start().await?;
-    requests(&host, 50).await?;
-    let before = anonymous_memory(&host)?;
-    requests(&host, 1000).await?;
-    let growth = anonymous_memory(&host)?.saturating_sub(before);
-    ensure!(
-        growth < 3 * MEGABYTE,
-        host.failed(&format!("the host holds {growth} bytes more"))
-    );
-    Ok(())
-}
-
-/// Makes `each` requests on each of 64 connections at once.
-async fn requests(host: &Host, each: usize) -> Result<()> {
-    let client = || {
-        let address = host.address();
-        tokio::spawn(async move {
-            let mut connection = Connection::open(address).await?;
-            for _ in 0..each {
-                ensure!(connection.get("/").await?.status == 200);
-            }
-            anyhow::Ok(())
-        })
-    };
-    let clients: Vec<_> = iter::repeat_with(client).take(64).collect();
-    for client in clients {
-        client.await??;
-    }
     Ok(())
 }
