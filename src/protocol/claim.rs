@@ -92,7 +92,6 @@ impl<P: Platform> Claims<P> {
             let (from, to) = (found.ticket.name(), ticket.name());
             match found.dir.rename(&from, &to).await {
                 Ok(()) => {
-                    self.publisher.renamed(found.ticket);
                     self.known.set(Some(ticket));
                     return Ok(Claim {
                         before,

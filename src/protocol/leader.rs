@@ -3,7 +3,6 @@
 //! A batch is claimed, made durable, published and answered, in this order. Batches overlap: while the disk syncs one, the
 //! batch before it is published and answered, so that the disk's time is not lost. The order within a batch does not
 //! change. `visits.bin` may already show the numbers of a batch that is being synced, as it may show another instance's.
-//! The next claim also confirms what was written for the batch before it (`publish`).
 //!
 //! A batch is never claimed twice, because its visitors would be counted twice. After its claim it is finished, or answered
 //! with an error: also if the leader is dropped (`Batch`'s `Drop`), and if the volume does not respond.

@@ -1,11 +1,10 @@
 //! `visits.bin`: open before a claim, written before any visitor gets a number, and mended by any request.
 //!
 //! Rules 4 and 7 of [`super`]. Publishers of several instances race, and may die. A write may land late, after another
-//! instance has moved the ticket and published it, and would leave `visits.bin` behind. So every writer makes sure
-//! afterwards that the ticket was still the one that it wrote:
-//! - It renames the ticket that it wrote, for its next claim. This succeeds only if nobody has moved it, because no name
-//!   comes back.
-//! - If no claim follows, it reads the ticket again, and repeats both until they agree ([`Publisher::settle`]).
+//! instance has moved the ticket and published it, and would leave `visits.bin` behind. So no write is an instance's last
+//! without a look:
+//! - Under load a higher number follows it, that of the instance's next claim.
+//! - If no claim follows, the instance reads the ticket again, and repeats both until they agree ([`Publisher::settle`]).
 //!
 //! If a publisher dies before that, [`Publisher::current`] mends `visits.bin`; every request that does not count calls it.
 
@@ -31,7 +30,7 @@ pub(super) struct Publisher<P: Platform> {
     /// Whether this instance last published successfully. If not, or before the first time, it publishes the present
     /// ticket before the next claim, because opening the file does not show every obstacle.
     writable: Cell<bool>,
-    /// What the leader wrote last, until it is known that the ticket was there when it was written.
+    /// What the leader wrote last, until it is known to be the present ticket.
     unsettled: RefCell<Option<Written<P>>>,
     /// When counting on this volume began, once that is known.
     since: Cell<Option<SystemTime>>,
@@ -42,6 +41,16 @@ struct Written<P: Platform> {
     file: Rc<File<P>>,
     dir: P::Dir,
     ticket: Ticket,
+}
+
+impl<P: Platform> Clone for Written<P> {
+    fn clone(&self) -> Self {
+        Written {
+            file: self.file.clone(),
+            dir: self.dir.clone(),
+            ticket: self.ticket,
+        }
+    }
 }
 
 impl<P: Platform> Written<P> {
@@ -98,17 +107,17 @@ impl<P: Platform> Publisher<P> {
         let published = async {
             // Until the private directory is sure to survive, the file may be the only count that a power cut leaves.
             self.volume.anchor().await?;
-            let present = Written {
-                ticket: self.latest(&found.dir, found.ticket).await?,
-                ..Written::new(file, found)
-            };
+            let mut present = Written::new(file, found);
+            if !self.is_there(&found.dir, found.ticket).await? {
+                present.ticket = self.present(found.ticket).await?;
+            }
             present.write().await?;
             self.write_until_read(present).await
         };
         self.tried(published.await)
     }
 
-    /// Writes a ticket that the leader has claimed. The leader's next claim or [`Publisher::settle`] must follow.
+    /// Writes a ticket that the leader has claimed. Another such write or [`Publisher::settle`] must follow.
     pub(super) async fn write_claimed(
         &self,
         file: &Rc<File<P>>,
@@ -128,12 +137,6 @@ impl<P: Platform> Publisher<P> {
         self.tried(written)
     }
 
-    /// Records that the leader has renamed `ticket`, which was there until then.
-    pub(super) fn renamed(&self, ticket: Ticket) {
-        let mut unsettled = self.unsettled.borrow_mut();
-        unsettled.take_if(|written| written.ticket == ticket);
-    }
-
     /// Returns whether the leader must call [`Publisher::settle`] before it ends.
     pub(super) fn is_unsettled(&self) -> bool {
         self.unsettled.borrow().is_some()
@@ -141,10 +144,13 @@ impl<P: Platform> Publisher<P> {
 
     /// Makes sure that what the leader wrote last is the present ticket.
     pub(super) async fn settle(&self) -> CountResult<()> {
-        let Some(written) = self.unsettled.take() else {
+        // It stays recorded until then, because the leader may be dropped.
+        let Some(written) = self.unsettled.borrow().clone() else {
             return Ok(());
         };
-        self.tried(self.write_until_read(written).await)
+        let settled = self.write_until_read(written).await;
+        self.unsettled.take();
+        self.tried(settled)
     }
 
     /// Passes on the result of publishing, and remembers whether it succeeded.
@@ -158,15 +164,15 @@ impl<P: Platform> Publisher<P> {
         let platform = &self.volume.platform;
         let mut deadline = None;
         for attempt in 1.. {
-            let ticket = self.latest(&written.dir, written.ticket).await?;
-            if ticket == written.ticket {
+            if self.is_there(&written.dir, written.ticket).await? {
                 return Ok(());
             }
             let now = platform.now();
-            if attempt > MAX_WRITES && now > *deadline.get_or_insert(now + PUBLISH_LIMIT) {
+            let end = *deadline.get_or_insert(now + PUBLISH_LIMIT);
+            if attempt > MAX_WRITES && now > end {
                 break;
             }
-            written.ticket = ticket;
+            written.ticket = self.present(written.ticket).await?;
             written.write().await?;
         }
         Err(CountError::unavailable(anyhow!(
@@ -175,20 +181,23 @@ impl<P: Platform> Publisher<P> {
         )))
     }
 
-    /// Returns the present ticket. If `guess` is still there, this takes no listing.
-    async fn latest(&self, dir: &P::Dir, guess: Ticket) -> CountResult<Ticket> {
-        match dir.modified(&guess.name()).await {
-            Ok(_) => Ok(guess),
-            // It has moved on. If the whole directory is gone, the last claim stands.
-            Err(e) if e.kind == FsErrorKind::NotFound => {
-                let found = self.volume.look().await?;
-                Ok(found.map_or(guess, |found| found.ticket))
-            }
+    /// Returns whether this is the present ticket, without a listing.
+    async fn is_there(&self, dir: &P::Dir, ticket: Ticket) -> CountResult<bool> {
+        match dir.modified(&ticket.name()).await {
+            Ok(_) => Ok(true),
+            Err(e) if e.kind == FsErrorKind::NotFound => Ok(false),
             Err(e) => {
                 let what = format!("cannot read the ticket in {PRIVATE}");
                 Err(CountError::refused(&what, e))
             }
         }
+    }
+
+    /// Returns the present ticket, which is no longer `last`.
+    async fn present(&self, last: Ticket) -> CountResult<Ticket> {
+        // If the whole directory is gone, the last claim stands.
+        let found = self.volume.look().await?;
+        Ok(found.map_or(last, |found| found.ticket))
     }
 
     /// Returns the number of visits counted so far, and mends `visits.bin` if it holds another. Before counting has

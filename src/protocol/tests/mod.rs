@@ -158,6 +158,16 @@ fn run_together(world: &World, processes: &mut [Process]) {
     }
 }
 
+/// Runs several processes side by side until none can continue.
+fn run_to_rest(world: &World, processes: &mut [Process]) {
+    loop {
+        processes.iter_mut().for_each(|p| world.poll(&mut p.pool));
+        if !world.step() {
+            return;
+        }
+    }
+}
+
 /// Returns the names on the volume.
 fn names(world: &World) -> Vec<String> {
     world.with(|state| state.disk.names(ROOT))
