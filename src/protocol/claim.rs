@@ -79,10 +79,13 @@ impl<P: Platform> Claims<P> {
     ) -> CountResult<Claim<P>> {
         self.volume.refuse_if_poisoned()?;
         let platform = &*self.volume.platform;
-        let mut deadline = None;
+        let (mut deadline, mut lost) = (None, None);
         let (mut dir, mut record) = opened.map(|it| (it.dir, it.record)).unzip();
         for attempt in 0.. {
-            let found = self.found_or_started(dir.take()).await?;
+            let found = match lost.take() {
+                Some(dir) => self.found_again(dir).await?,
+                None => self.found_or_started(dir.take()).await?,
+            };
             let before = found.ticket.0;
             let ticket = found.ticket.after(visits)?;
             let record = match &record {
@@ -99,7 +102,11 @@ impl<P: Platform> Claims<P> {
                         record: record.clone(),
                     });
                 }
-                Err(e) if e.kind == FsErrorKind::NotFound => self.observer.lost_claim(),
+                Err(e) if e.kind == FsErrorKind::NotFound => {
+                    self.observer.lost_claim();
+                    // Most often the guess was old, and the directory was opened a moment ago.
+                    lost = (attempt == 0).then_some(found.dir);
+                }
                 Err(e) => {
                     let what = format!("cannot rename {PRIVATE}/{from}");
                     return Err(CountError::refused(&what, e));
@@ -109,11 +116,21 @@ impl<P: Platform> Claims<P> {
             if now > *deadline.get_or_insert(now + CLAIM_LIMIT) {
                 break;
             }
-            jitter(platform, attempt).await;
+            if attempt > 0 {
+                jitter(platform, attempt - 1).await;
+            }
         }
         Err(CountError::unavailable(anyhow!(
             "{ROOT}/{PRIVATE} is claimed by others faster than this instance can, for {CLAIM_LIMIT:?}"
         )))
+    }
+
+    /// Looks for the ticket after a lost claim. The directory was opened before it.
+    async fn found_again(&self, dir: P::Dir) -> CountResult<Found<P::Dir>> {
+        match self.volume.look_in(&dir).await {
+            Some(ticket) => Ok(Found { dir, ticket }),
+            None => self.found_or_started(None).await,
+        }
     }
 
     /// Returns the ticket that this instance left last. Without one it looks for the ticket, and starts counting if there

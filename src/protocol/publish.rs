@@ -109,7 +109,7 @@ impl<P: Platform> Publisher<P> {
             self.volume.anchor().await?;
             let mut present = Written::new(file, found);
             if !self.is_there(&found.dir, found.ticket).await? {
-                present.ticket = self.present(found.ticket).await?;
+                present.ticket = self.present(&found.dir, found.ticket).await?;
             }
             present.write().await?;
             self.write_until_read(present).await
@@ -172,7 +172,7 @@ impl<P: Platform> Publisher<P> {
             if attempt > MAX_WRITES && now > end {
                 break;
             }
-            written.ticket = self.present(written.ticket).await?;
+            written.ticket = self.present(&written.dir, written.ticket).await?;
             written.write().await?;
         }
         Err(CountError::unavailable(anyhow!(
@@ -194,7 +194,10 @@ impl<P: Platform> Publisher<P> {
     }
 
     /// Returns the present ticket, which is no longer `last`.
-    async fn present(&self, last: Ticket) -> CountResult<Ticket> {
+    async fn present(&self, dir: &P::Dir, last: Ticket) -> CountResult<Ticket> {
+        if let Some(ticket) = self.volume.look_in(dir).await {
+            return Ok(ticket);
+        }
         // If the whole directory is gone, the last claim stands.
         let found = self.volume.look().await?;
         Ok(found.map_or(last, |found| found.ticket))

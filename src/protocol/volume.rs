@@ -109,6 +109,14 @@ impl<P: Platform> Volume<P> {
         unreachable!("the loop ends by returning")
     }
 
+    /// Finds the ticket in a directory that was opened recently; `None` if one listing does not show it.
+    pub(super) async fn look_in(&self, dir: &P::Dir) -> Option<Ticket> {
+        let entries = dir.list().await.ok()?;
+        let ticket = entries.iter().filter_map(Ticket::of).max()?;
+        self.remove_lower(dir, &entries, ticket).await;
+        Some(ticket)
+    }
+
     /// Removes tickets below the highest, which a crash can leave on a file system without atomic renames. If two names
     /// are links to one inode, a rename between them does nothing and reports success. If the lower name is only the
     /// ticket's name of a moment ago, it is gone already, and names never come back.

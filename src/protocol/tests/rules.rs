@@ -66,6 +66,35 @@ fn a_visit_costs_six_calls_and_a_batch_under_load_three() {
     assert_eq!(count("modified"), 1, "{calls:?}");
 }
 
+/// The ticket that another instance has moved is found by one listing, without a pause.
+#[test]
+fn a_claim_with_an_old_guess_costs_a_listing_and_no_pause() {
+    let world = World::new(4);
+    let mut processes = Process::start_many(&world, 2);
+    for process in &mut processes {
+        process.visitors(1);
+        process.finish(&world);
+    }
+    world.with(|state| state.history.calls.clear());
+    let before = world.now();
+    processes[0].visitors(1);
+    assert_eq!(processes[0].finish(&world), [1, 3]);
+    let calls = [
+        "open_dir .visits",
+        "open_file visits.bin",
+        "rename ticket.1",
+        // One listing.
+        "list",
+        "list",
+        "rename ticket.2",
+        "sync",
+        "write visits.bin",
+        "modified ticket.3",
+    ];
+    assert_eq!(world.with(|state| state.history.calls.clone()), calls);
+    assert_eq!(world.now(), before);
+}
+
 #[test]
 fn a_commit_costs_one_rename_and_one_sync_however_many_wait() {
     let world = World::new(2);
