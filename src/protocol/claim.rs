@@ -11,6 +11,7 @@ use super::start::Starter;
 use super::ticket::{PRIVATE, Ticket};
 use super::volume::{Found, Volume};
 use anyhow::anyhow;
+use futures::future::join;
 use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
@@ -84,6 +85,10 @@ impl<P: Platform> Claims<P> {
         self.volume.refuse_if_poisoned()?;
         let platform = &*self.volume.platform;
         let (mut deadline, mut lost) = (None, None);
+        let opened = match opened {
+            Some(opened) => Some(opened),
+            None => self.open_both().await?,
+        };
         let (mut dir, mut record) = opened.map(|it| (it.dir, it.record)).unzip();
         for attempt in 0.. {
             let found = match lost.take() {
@@ -127,6 +132,21 @@ impl<P: Platform> Claims<P> {
         Err(CountError::unavailable(anyhow!(
             "{ROOT}/{PRIVATE} is claimed by others faster than this instance can, for {CLAIM_LIMIT:?}"
         )))
+    }
+
+    /// Opens the private directory and `visits.bin` side by side, because a visitor alone waits for both. Returns `None` if
+    /// there may be something to start or to take over first.
+    async fn open_both(&self) -> CountResult<Option<Opened<P>>> {
+        let Some(ticket) = self.known.get() else {
+            return Ok(None);
+        };
+        let (dir, record) = join(self.volume.open_private(), self.publisher.open()).await;
+        let (dir, record) = (dir?, record?);
+        let Some(dir) = dir else { return Ok(None) };
+        let found = Found { dir, ticket };
+        self.publisher.prepare(&record, &found).await?;
+        let dir = found.dir;
+        Ok(Some(Opened { dir, record }))
     }
 
     /// Looks for the ticket after a lost claim. The directory was opened before it.

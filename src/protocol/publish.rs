@@ -90,16 +90,31 @@ impl<P: Platform> Publisher<P> {
     /// place. It does not show whether there is space. So the ticket is also written if the file is not 8 bytes long, if
     /// this instance has not written it yet, and if the last write failed.
     pub(super) async fn open_record(&self, found: &Found<P::Dir>) -> CountResult<Rc<File<P>>> {
+        let file = self.open().await?;
+        self.prepare(&file, found).await?;
+        Ok(file)
+    }
+
+    /// Does the first part of [`Publisher::open_record`], which does not need the ticket.
+    pub(super) async fn open(&self) -> CountResult<Rc<File<P>>> {
         self.volume.anchor().await?;
         let opened = self.volume.root()?.open_file(record::FILE, true).await;
-        let file = Rc::new(opened.map_err(cannot_write)?);
-        if !self.writable() || file.size_when_opened() != record::LENGTH {
-            self.publish(&file, found).await?;
-            // The file is longer only if something else has written it.
-            let cut = file.truncate(record::LENGTH).await;
-            self.tried(cut.map_err(cannot_write))?;
+        opened.map(Rc::new).map_err(cannot_write)
+    }
+
+    /// Does the second part of [`Publisher::open_record`].
+    pub(super) async fn prepare(
+        &self,
+        file: &Rc<File<P>>,
+        found: &Found<P::Dir>,
+    ) -> CountResult<()> {
+        if self.writable() && file.size_when_opened() == record::LENGTH {
+            return Ok(());
         }
-        Ok(file)
+        self.publish(file, found).await?;
+        // The file is longer only if something else has written it.
+        let cut = file.truncate(record::LENGTH).await;
+        self.tried(cut.map_err(cannot_write))
     }
 
     /// Writes the present ticket, which is the found one or a higher one, until it is the one that is read afterwards.
