@@ -17,8 +17,8 @@ async fn a_component_of_wasi_0_2_answers_writes_and_drains() -> Result<()> {
     let files = "files = [{ source = \"persistent\", destination = \"/app/persistent\" }]";
     let wasm = images::read(&artifacts::sdk_wasm("rust-5")?)?;
     let image = images::component(IMAGE, &images::manifest(files), &wasm);
-    images::import(&image.directory("/app/persistent", USER, USER, 0o755)).await?;
     let node = Node::shared().await?;
+    images::import(&image.directory("/app/persistent", USER, USER, 0o755)).await?;
     let volume = volume()?;
     let builder = Container::of(IMAGE).volume(volume.path(), "/app/persistent");
     let container = builder.start(&node).await?;
