@@ -6,6 +6,12 @@ use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
+/// How etcd reports that its disk was too slow for a request. Applying is repeated then: it changes nothing twice.
+const ETCD_TIMEOUT: &str = "etcdserver: request timed out";
+
+/// How often manifests are applied at most.
+const MAX_APPLIES: usize = 3;
+
 /// The directory of the manifests.
 const K8S: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../k8s");
 
@@ -74,8 +80,17 @@ impl Manifests {
 
     /// Applies the manifests in a namespace.
     pub(crate) async fn apply(&self, namespace: &Namespace<'_>) -> Result<()> {
-        let apply = ["apply", "--kustomize", &self.path()];
-        namespace.kubectl(apply).await.map(drop)
+        let path = self.path();
+        for _ in 1..MAX_APPLIES {
+            match namespace.kubectl(["apply", "--kustomize", &path]).await {
+                Err(error) if format!("{error:#}").contains(ETCD_TIMEOUT) => {}
+                applied => return applied.map(drop),
+            }
+        }
+        namespace
+            .kubectl(["apply", "--kustomize", &path])
+            .await
+            .map(drop)
     }
 
     /// Returns the directory's path.
