@@ -48,8 +48,12 @@ async fn no_descriptor_of_a_component_can_be_opened_for_writing_to_the_node() ->
     let entries = |name: &str| fs::read_dir(format!("/proc/{pid}/{name}"));
     for entry in entries("map_files")?.chain(entries("fd")?) {
         let path = entry?.path();
+        let (Ok(target), Ok(metadata)) = (fs::read_link(&path), fs::metadata(&path)) else {
+            // The component has closed or unmapped it meanwhile.
+            continue;
+        };
         // A file that is a mount of its own is shown as `/`.
-        if fs::read_link(&path)?.as_os_str() == "/" && fs::metadata(&path)?.is_file() {
+        if target.as_os_str() == "/" && metadata.is_file() {
             seen += 1;
             let error = fs::OpenOptions::new().write(true).open(&path);
             let error = error.expect_err("a file of the node cannot be opened for writing");
