@@ -60,10 +60,11 @@ impl Rows {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    fn row(id: &str, rates: &[f64]) -> Row {
+    /// Returns a row of rounds with these rates.
+    pub(crate) fn row(id: &str, rates: &[f64]) -> Row {
         let samples = rates.iter().map(|rate| Sample {
             rate: *rate,
             ..Sample::default()

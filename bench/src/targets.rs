@@ -60,21 +60,7 @@ fn rounds(value: Value, rows: &Rows, singles: &[Single]) -> Vec<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::row::Row;
-    use crate::sample::Sample;
-
-    fn row(id: &str, rates: &[f64]) -> Row {
-        let samples = rates.iter().map(|rate| Sample {
-            rate: *rate,
-            ..Sample::default()
-        });
-        Row {
-            id: id.into(),
-            connections: 32,
-            samples: samples.collect(),
-            ..Row::default()
-        }
-    }
+    use crate::row::tests::row;
 
     fn find(reached: &[Reached], id: &str) -> Reached {
         let found = reached.iter().find(|reached| reached.id == id);

@@ -32,6 +32,18 @@ impl Writes {
     }
 }
 
+/// Runs the processes for a while in which visitors keep coming, so that batches follow each other.
+fn visitors_keep_coming(world: &World, processes: &mut [Process], writes: &mut Writes) {
+    for _ in 0..world.with(|state| state.below(60)) {
+        if world.with(|state| state.below(3)) == 0 {
+            let process = world.with(|state| state.below(3)) as usize;
+            processes[process].visitors(1);
+        }
+        step(world, processes);
+        writes.look(world, processes);
+    }
+}
+
 #[test]
 fn a_late_write_never_stays_once_everybody_is_answered() {
     each_seed(SEEDS, |seed, seen| {
@@ -40,15 +52,7 @@ fn a_late_write_never_stays_once_everybody_is_answered() {
         let mut writes = Writes::default();
         let mut late_and_answered = false;
         for _ in 0..3 {
-            // Visitors keep coming for a while, so that batches follow each other.
-            for _ in 0..world.with(|state| state.below(60)) {
-                if world.with(|state| state.below(3)) == 0 {
-                    let process = world.with(|state| state.below(3)) as usize;
-                    processes[process].visitors(1);
-                }
-                step(&world, &mut processes);
-                writes.look(&world, &processes);
-            }
+            visitors_keep_coming(&world, &mut processes, &mut writes);
             let late = writes.late;
             while processes.iter().any(|p| p.answered() < p.sent) {
                 step(&world, &mut processes);
@@ -83,14 +87,7 @@ fn a_late_write_never_stays_if_the_batch_after_it_fails() {
         let mut processes = Process::start_many(&world, 3);
         let mut writes = Writes::default();
         for _ in 0..3 {
-            for _ in 0..world.with(|state| state.below(60)) {
-                if world.with(|state| state.below(3)) == 0 {
-                    let process = world.with(|state| state.below(3)) as usize;
-                    processes[process].visitors(1);
-                }
-                step(&world, &mut processes);
-                writes.look(&world, &processes);
-            }
+            visitors_keep_coming(&world, &mut processes, &mut writes);
             let call = ["sync", "rename ticket."][world.with(|state| state.below(2)) as usize];
             world.with(|state| state.one_fault = Some((call, FsErrorKind::Io)));
             // The visitors of a failed batch do not wait for what it leaves to do.
