@@ -15,7 +15,6 @@ use crate::state::State;
 use crate::watch::{Cause, Life, Watch};
 use anyhow::Context as _;
 use futures::stream::{FuturesUnordered, StreamExt};
-use futures::task::AtomicWaker;
 use std::future::{pending, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
@@ -86,12 +85,11 @@ async fn serve(shared: &Shared, files: &Files, started: impl FnOnce()) -> End {
     // The store is dropped here, after the end is noted.
 }
 
-/// Wakes the task of an event loop. If it rings while the loop runs, the loop has more to do: wasmtime pauses a busy loop
+/// Wakes the event loop of an instance. If it rings while the loop runs, the loop has more to do: wasmtime pauses a busy loop
 /// now and then.
-#[derive(Default)]
 struct Alarm {
     rang: AtomicBool,
-    task: AtomicWaker,
+    life: Arc<Life>,
 }
 
 impl Wake for Alarm {
@@ -101,7 +99,7 @@ impl Wake for Alarm {
 
     fn wake_by_ref(self: &Arc<Self>) {
         self.rang.store(true, Relaxed);
-        self.task.wake();
+        self.life.stir();
     }
 }
 
@@ -121,11 +119,13 @@ impl Serving<'_> {
     /// Runs the event loop. Sets `running` while it runs, and `idle` whenever it can only wait.
     async fn turns<T>(&self, work: impl Future<Output = T>, running: &AtomicBool) -> T {
         let mut work = pin!(work);
-        let alarm = Arc::new(Alarm::default());
+        let alarm = Arc::new(Alarm {
+            rang: AtomicBool::new(false),
+            life: self.life.clone(),
+        });
         let waker = Waker::from(alarm.clone());
         poll_fn(|cx| {
             self.life.moves(cx);
-            alarm.task.register(cx.waker());
             running.store(true, Relaxed);
             let mut turns = 0;
             let polled = loop {
@@ -168,11 +168,7 @@ impl Serving<'_> {
         let mut more_to_come = true;
         // wasmtime polls this once for every piece of work.
         poll_fn(|cx| {
-            while let Poll::Ready(Some(finished)) = calls.poll_next_unpin(cx) {
-                if let Err(error) = finished {
-                    return Poll::Ready(Err(error));
-                }
-            }
+            poll_calls(&mut calls, cx)?;
             if more_to_come && self.idle.load(Relaxed) && !self.life.is_retiring() {
                 let before = calls.len();
                 while calls.len() < self.max_calls.min(before + MAX_TAKEN)
@@ -193,11 +189,7 @@ impl Serving<'_> {
                     }
                 }
                 // Starts the new calls.
-                while let Poll::Ready(Some(finished)) = calls.poll_next_unpin(cx) {
-                    if let Err(error) = finished {
-                        return Poll::Ready(Err(error));
-                    }
-                }
+                poll_calls(&mut calls, cx)?;
             }
             if more_to_come {
                 return Poll::Pending;
@@ -246,4 +238,15 @@ impl Serving<'_> {
             Ok(())
         })
     }
+}
+
+/// Goes on with the calls that can, and forgets those that have finished.
+fn poll_calls<F: Future<Output = wasmtime::Result<()>>>(
+    calls: &mut FuturesUnordered<F>,
+    cx: &mut Context<'_>,
+) -> wasmtime::Result<()> {
+    while let Poll::Ready(Some(finished)) = calls.poll_next_unpin(cx) {
+        finished?;
+    }
+    Ok(())
 }

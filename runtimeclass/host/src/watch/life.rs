@@ -62,7 +62,7 @@ impl Life {
     }
 
     /// Wakes the event loop.
-    pub(super) fn stir(&self) {
+    pub(crate) fn stir(&self) {
         self.waker.wake();
     }
 
