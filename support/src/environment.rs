@@ -51,6 +51,7 @@ const CONTAINERD: &str = "`make test ARGS=containerd`";
 const NODE: &str = "`make test ARGS=containerd` or `make cluster`";
 const CLUSTER: &str = "`make cluster`";
 const CLUSTER_TEST: &str = "`make test ARGS=cluster`";
+const MANIFESTS: &str = "`cargo xtask manifests`";
 const BENCH: &str = "`make bench`";
 const FOREIGN: &str = "`cargo xtask test cluster --kubeconfig FILE --load COMMAND`";
 
@@ -70,6 +71,7 @@ variables! {
     HOST_CACHE = "PREOPEN_TEST_CACHE", Text, "the directory of compiled components that all hosts of one run share", TEST;
     H2SPEC = "H2SPEC_BIN", File, "the conformance tests for HTTP/2 servers", TEST;
     H2SPEC_PROGRAMS = "H2SPEC_BIN_DIR", Directory, "a directory with h2spec, which is used instead of building it", TEST;
+    KUBE_SCORE_PROGRAMS = "KUBE_SCORE_BIN_DIR", Directory, "a directory with kube-score, which is used instead of building it", MANIFESTS;
     NGINX = "NGINX_BIN", File, "the reverse proxy nginx", TEST;
     HAPROXY = "HAPROXY_BIN", File, "the reverse proxy HAProxy", TEST;
     CHROMIUM = "CHROMIUM_BIN", File, "the browser", TEST;

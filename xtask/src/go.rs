@@ -52,6 +52,19 @@ pub(crate) const H2SPEC: Group = Group {
     manifests: &[],
 };
 
+/// A linter of manifests.
+pub(crate) const KUBE_SCORE: Group = Group {
+    name: "kube-score",
+    instead: environment::KUBE_SCORE_PROGRAMS,
+    what: "kube-score",
+    takes: "minute",
+    modules: &["tests/manifests/judges/kube-score"],
+    flags: &[],
+    c: false,
+    stamp: None,
+    manifests: &[],
+};
+
 /// The programs that a node runs. crictl is a module of its own, because it requires other versions of some packages
 /// than containerd does. Without the tag, runc refuses a pod's default system call filter.
 pub(crate) const NODE: Group = Group {

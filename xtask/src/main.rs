@@ -10,7 +10,7 @@
 //! - [`go`]: programs of a Kubernetes node and of a cluster, which the tests run
 //! - [`sdks`]: components of other SDKs, which the tests run
 //! - [`component`], [`toolbox`], [`up`], [`mod@image`], [`dist`], [`cluster`], [`mod@test`], [`doc`], [`audit`],
-//!   [`screenshots`], [`setup`], [`mod@bench`]: one command each
+//!   [`manifests`], [`screenshots`], [`setup`], [`mod@bench`]: one command each
 //! - `tidy`: rules about the repository, as tests
 
 mod audit;
@@ -25,6 +25,7 @@ mod doc;
 mod go;
 mod image;
 mod installed;
+mod manifests;
 mod output;
 mod screenshots;
 mod sdks;
@@ -68,6 +69,8 @@ enum Command {
     Test(test::Options),
     /// Check formatting, clippy and the unit tests: no root, no network, within a minute once everything is compiled
     Check,
+    /// Have the Kubernetes manifests judged by kube-score, checkov and kubernetes-validate
+    Manifests,
     /// Build the documentation of all crates
     Doc,
     /// Check the dependencies, including for known vulnerabilities (needs the network)
@@ -91,6 +94,7 @@ fn run() -> Result<ExitCode> {
         Command::Cluster(options) => cluster::run(&options)?,
         Command::Test(options) => return test::run(&options),
         Command::Check => return test::check(),
+        Command::Manifests => return manifests::run(),
         Command::Doc => doc::run()?,
         Command::Audit => audit::run()?,
         Command::Screenshots => screenshots::run()?,
