@@ -74,6 +74,7 @@ variables! {
     KUBE_SCORE_PROGRAMS = "KUBE_SCORE_BIN_DIR", Directory, "a directory with kube-score, which is used instead of building it", MANIFESTS;
     NGINX = "NGINX_BIN", File, "the reverse proxy nginx", TEST;
     HAPROXY = "HAPROXY_BIN", File, "the reverse proxy HAProxy", TEST;
+    SLOWHTTPTEST = "SLOWHTTPTEST_BIN", File, "the attack tool slowhttptest", TEST;
     CHROMIUM = "CHROMIUM_BIN", File, "the browser", TEST;
     SCREENSHOTS = "SCREENSHOTS_DIR", Text, "the directory for the browser test's pictures", TEST;
     SHIM = "SHIM_BIN", File, "the shim", NODE;

@@ -17,6 +17,7 @@ mod proxies;
 mod responses;
 mod sdks;
 mod slow;
+mod slowhttptest;
 mod startup_check;
 mod tls;
 mod variables;

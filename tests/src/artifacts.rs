@@ -56,6 +56,11 @@ pub fn nginx() -> Result<PathBuf> {
     environment::NGINX.path()
 }
 
+/// Returns the path of the attack tool slowhttptest.
+pub fn slowhttptest() -> Result<PathBuf> {
+    environment::SLOWHTTPTEST.path()
+}
+
 /// Returns the path of the reverse proxy HAProxy.
 pub fn haproxy() -> Result<PathBuf> {
     environment::HAPROXY.path()

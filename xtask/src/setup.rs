@@ -33,6 +33,13 @@ pub(crate) const PROXIES: Packages = Packages {
     here: || nginx().is_some() && haproxy().is_some(),
 };
 
+/// An attack tool.
+pub(crate) const ATTACKS: Packages = Packages {
+    what: "the attack tool",
+    names: &["slowhttptest"],
+    here: || all_found(&["slowhttptest"]),
+};
+
 /// The requirements of containerd, runc and their tests, beside Go. (Debian's Go is too old.)
 pub(crate) const NODE: Packages = Packages {
     what: "requirements of containerd, runc and their tests",
@@ -117,9 +124,10 @@ pub(crate) const PYTHON_PEER: Packages = Packages {
 };
 
 /// All that the tests need.
-const ALL: [&Packages; 7] = [
+const ALL: [&Packages; 8] = [
     &BROWSER,
     &PROXIES,
+    &ATTACKS,
     &NODE,
     &CLUSTER,
     &PYTHON,

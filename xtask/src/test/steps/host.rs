@@ -1,7 +1,7 @@
 //! The steps of the suites that run the host: over TCP, on directories, and under a browser.
 
 use super::{include_ignored, with_ignored};
-use crate::setup::{self, BROWSER, PROXIES};
+use crate::setup::{self, ATTACKS, BROWSER, PROXIES};
 use crate::test::plan::{Id, Plan};
 use crate::test::session::Session;
 use crate::{go, sdks};
@@ -9,6 +9,7 @@ use anyhow::Result;
 use std::process::Command;
 use visits_support::environment;
 use visits_support::process::is_root;
+use visits_support::programs::find;
 
 /// The suite of the host over TCP.
 pub(in crate::test) const HOST: &str = "host";
@@ -39,6 +40,10 @@ pub(in crate::test) fn plan(plan: &mut Plan, needs: &[Id], others: Vec<String>) 
         Some(why) => plan.skip("the host tests with missing reverse proxies", &why),
         None => drop(plan.install(&PROXIES)),
     }
+    match ATTACKS.unavailable() {
+        Some(why) => plan.skip("the host test with slowhttptest", &why),
+        None => drop(plan.install(&ATTACKS)),
+    }
     if !is_root() {
         plan.skip("the tests that mount volumes", "root on Linux is needed");
     }
@@ -56,6 +61,11 @@ fn host_tests(session: &mut Session) -> Result<Command> {
     for (name, variable, path) in [
         ("nginx", environment::NGINX, setup::nginx()),
         ("haproxy", environment::HAPROXY, setup::haproxy()),
+        (
+            "slowhttptest",
+            environment::SLOWHTTPTEST,
+            find(&["slowhttptest"]),
+        ),
     ] {
         match path {
             Some(path) => session.set(variable, path),
