@@ -6,7 +6,8 @@
 use crate::installed::Program;
 use crate::setup;
 use crate::test::{Session, create_private};
-use crate::{cargo, command, component, workspace};
+use crate::workspace::{self, RELEASE_PROFILE};
+use crate::{cargo, command, component};
 use anyhow::{Context, Result, bail};
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -116,10 +117,24 @@ fn build(environment: &mut Environment) -> Result<()> {
     for (package, variable) in GUESTS {
         environment.set(variable, workspace::guest(&package.replace('-', "_"))?);
     }
-    eprintln!("==> building the host, the native peer and the benchmark");
-    let programs = ["preopen", "peer-native", "visits-bench"];
-    command::run(cargo::programs(&programs)?)?;
-    environment.set(environment::NATIVE_PEER, workspace::program("peer-native")?);
+    eprintln!("==> building the benchmark");
+    command::run(cargo::programs(&["visits-bench"])?)?;
+    // As a release is built: one crate of everything, which takes long and makes faster programs.
+    eprintln!("==> building the host and the native peer: some ten minutes the first time");
+    let programs = [
+        ("preopen", environment::HOST),
+        ("peer-native", environment::NATIVE_PEER),
+    ];
+    command::run(cargo::programs_with(
+        RELEASE_PROFILE,
+        &programs.map(|(name, _)| name),
+    )?)?;
+    for (name, variable) in programs {
+        environment.set(
+            variable,
+            workspace::target()?.join(RELEASE_PROFILE).join(name),
+        );
+    }
     environment.set(
         environment::PYTHON_PEER,
         workspace::root().join("bench/app-py/app.py"),
