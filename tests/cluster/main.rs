@@ -57,4 +57,5 @@ mod security;
 mod strict;
 mod table;
 mod terminal;
+mod upstream;
 mod volumes;

@@ -71,6 +71,28 @@ impl Pod {
             && self.0["metadata"]["deletionTimestamp"].is_null()
     }
 
+    /// Returns the whole seconds from the start of its container until it was ready.
+    pub(crate) fn seconds_until_ready(&self) -> Result<u64> {
+        let conditions = self.0["status"]["conditions"].as_array();
+        let mut conditions = conditions.into_iter().flatten();
+        let ready = conditions.find(|condition| condition["type"] == "Ready");
+        let ready = text(&ready.context("no condition Ready")?["lastTransitionTime"]);
+        let started = text(&self.container()["state"]["running"]["startedAt"]);
+        let time = |text| humantime::parse_rfc3339(text).context(format!("a time {text:?}"));
+        let taken = time(ready)?.duration_since(time(started)?);
+        Ok(taken.context("it was ready before its start")?.as_secs())
+    }
+
+    /// Returns the value of one of its labels, or nothing.
+    pub(crate) fn label(&self, name: &str) -> &str {
+        text(&self.0["metadata"]["labels"][name])
+    }
+
+    /// Returns its first address, once it has one.
+    pub(crate) fn address(&self) -> Option<&str> {
+        self.0["status"]["podIP"].as_str()
+    }
+
     /// Returns its phase, such as `Running` or `Pending`.
     pub(crate) fn phase(&self) -> &str {
         text(&self.0["status"]["phase"])
