@@ -23,10 +23,6 @@ const CLAIM_LIMIT: Duration = Duration::from_secs(5);
 /// each loss another instance has won, so a longer pause would only let others win more often.
 const MAX_BACKOFF: u32 = 1;
 
-/// How long the private directory and `visits.bin` are used before they are opened anew. Opening them takes a third of a
-/// visit's time. But visits are counted in files that an operator has moved away or replaced for as long.
-pub(super) const REOPEN: Duration = Duration::from_millis(20);
-
 /// How often a start is tried on a private directory that is empty and cannot be replaced.
 const MAX_STARTS: u32 = 8;
 
@@ -38,8 +34,6 @@ pub(super) struct Claims<P: Platform> {
     observer: Rc<dyn Observer>,
     /// The ticket that this instance left last. It is a guess, and the rename decides.
     known: Cell<Option<Ticket>>,
-    /// What the last claim used.
-    kept: Cell<Option<Opened<P>>>,
 }
 
 /// A claim of the numbers above `before`, up to the new ticket's. The record is open to publish them.
@@ -49,11 +43,20 @@ pub(super) struct Claim<P: Platform> {
     pub(super) record: Rc<File<P>>,
 }
 
-/// What stays open from one claim to the next, and when it was opened.
-struct Opened<P: Platform> {
+/// What one claim has opened and the next one may use.
+pub(super) struct Opened<P: Platform> {
     dir: P::Dir,
     record: Rc<File<P>>,
-    at: Duration,
+}
+
+impl<P: Platform> Claim<P> {
+    /// Returns the private directory and the record, for the next claim.
+    pub(super) fn opened(&self) -> Opened<P> {
+        Opened {
+            dir: self.found.dir.clone(),
+            record: self.record.clone(),
+        }
+    }
 }
 
 impl<P: Platform> Claims<P> {
@@ -69,21 +72,23 @@ impl<P: Platform> Claims<P> {
             publisher,
             observer,
             known: Cell::new(None),
-            kept: Cell::new(None),
         }
     }
 
-    /// Claims the next `visits` numbers, at least 1, at the time `now`. They are not durable yet. No number is given away
-    /// twice, whatever happens to this claim afterwards.
-    pub(super) async fn claim(&self, visits: u64, now: Duration) -> CountResult<Claim<P>> {
+    /// Claims the next `visits` numbers, at least 1. They are not durable yet. No number is given away twice, whatever
+    /// happens to this claim afterwards. `opened` is what a recent claim opened.
+    pub(super) async fn claim(
+        &self,
+        visits: u64,
+        opened: Option<Opened<P>>,
+    ) -> CountResult<Claim<P>> {
         self.volume.refuse_if_poisoned()?;
         let platform = &*self.volume.platform;
         let (mut deadline, mut lost) = (None, None);
-        let opened = match self.recently_opened(now) {
+        let opened = match opened {
             Some(opened) => Some(opened),
-            None => self.open_both(now).await?,
+            None => self.open_both().await?,
         };
-        let at = opened.as_ref().map_or(now, |opened| opened.at);
         let (mut dir, mut record) = opened.map(|it| (it.dir, it.record)).unzip();
         for attempt in 0.. {
             let found = match lost.take() {
@@ -100,11 +105,6 @@ impl<P: Platform> Claims<P> {
             match found.dir.rename(&from, &to).await {
                 Ok(()) => {
                     self.known.set(Some(ticket));
-                    self.kept.set(Some(Opened {
-                        dir: found.dir.clone(),
-                        record: record.clone(),
-                        at,
-                    }));
                     return Ok(Claim {
                         before,
                         found: Found { ticket, ..found },
@@ -134,21 +134,9 @@ impl<P: Platform> Claims<P> {
         )))
     }
 
-    /// Returns what the last claim used, unless that is too old. After a failed write, `visits.bin` is opened and written
-    /// again before the next claim.
-    fn recently_opened(&self, now: Duration) -> Option<Opened<P>> {
-        let kept = self.kept.take()?;
-        (now <= kept.at + REOPEN && self.publisher.writable()).then_some(kept)
-    }
-
-    /// Makes the next claim open everything anew.
-    pub(super) fn reopen(&self) {
-        self.kept.take();
-    }
-
     /// Opens the private directory and `visits.bin` side by side, because a visitor alone waits for both. Returns `None` if
     /// there may be something to start or to take over first.
-    async fn open_both(&self, now: Duration) -> CountResult<Option<Opened<P>>> {
+    async fn open_both(&self) -> CountResult<Option<Opened<P>>> {
         let Some(ticket) = self.known.get() else {
             return Ok(None);
         };
@@ -157,11 +145,8 @@ impl<P: Platform> Claims<P> {
         let Some(dir) = dir else { return Ok(None) };
         let found = Found { dir, ticket };
         self.publisher.prepare(&record, &found).await?;
-        Ok(Some(Opened {
-            dir: found.dir,
-            record,
-            at: now,
-        }))
+        let dir = found.dir;
+        Ok(Some(Opened { dir, record }))
     }
 
     /// Looks for the ticket after a lost claim. The directory was opened before it.

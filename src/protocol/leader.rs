@@ -7,7 +7,7 @@
 //! A batch is never claimed twice, because its visitors would be counted twice. After its claim it is finished, or answered
 //! with an error: also if the leader is dropped (`Batch`'s `Drop`), and if the volume does not respond.
 
-use super::claim::Claim;
+use super::claim::{Claim, Opened};
 use super::error::{CountError, CountResult};
 use super::inner::Inner;
 use super::platform::Platform;
@@ -20,6 +20,10 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 
+/// How long the private directory and `visits.bin` are used before they are opened anew. This bounds how long visits are
+/// counted in files that an operator has moved away or replaced.
+const REOPEN: Duration = Duration::from_millis(500);
+
 /// The task that counts for everyone who waits.
 pub(super) struct Leader<P: Platform> {
     inner: Rc<Inner<P>>,
@@ -31,6 +35,12 @@ struct Batch<P: Platform> {
     inner: Rc<Inner<P>>,
     visitors: RefCell<Vec<Waiting<P::Opener>>>,
     size: u64,
+}
+
+/// What stays open between claims, and when it was opened.
+struct Kept<P: Platform> {
+    opened: Opened<P>,
+    at: Duration,
 }
 
 /// A batch that is claimed and durable, to be published and answered.
@@ -48,13 +58,13 @@ impl<P: Platform> Leader<P> {
     /// Counts until nobody waits.
     pub(super) async fn run(mut self) {
         let mut deadline = Deadline::new(self.inner.platform.clone());
-        let mut durable = None;
+        let (mut durable, mut kept) = (None, None);
         loop {
             let next = Batch::new(&self.inner);
             if next.size == 0 && durable.is_none() && !self.inner.publisher.is_unsettled() {
                 break;
             }
-            durable = self.step(durable, next, &mut deadline).await;
+            durable = self.step(durable, next, &mut kept, &mut deadline).await;
         }
         self.inner.queue.stop_leading();
         self.done = true;
@@ -65,12 +75,13 @@ impl<P: Platform> Leader<P> {
         &self,
         durable: Option<Durable<P>>,
         next: Batch<P>,
+        kept: &mut Option<Kept<P>>,
         deadline: &mut Deadline<P>,
     ) -> Option<Durable<P>> {
         // One reading for the whole step, because each is a call to the host.
         let now = self.inner.platform.now();
         let claim = {
-            let mut work = pin!(self.work(durable.as_ref(), &next, now));
+            let mut work = pin!(self.work(durable.as_ref(), &next, kept, now));
             let limit = pin!(deadline.after(now, STALL_LIMIT));
             match select(work.as_mut(), limit).await {
                 Either::Left((claim, _)) => claim,
@@ -94,10 +105,11 @@ impl<P: Platform> Leader<P> {
         &self,
         durable: Option<&Durable<P>>,
         next: &Batch<P>,
+        kept: &mut Option<Kept<P>>,
         now: Duration,
     ) -> Option<Claim<P>> {
         let inner = &self.inner;
-        let claim = self.claim(next, now).await;
+        let claim = self.claim(next, kept, now).await;
         let sync = async {
             match &claim {
                 Some(claim) => inner.volume.make_durable(&claim.found.dir).await,
@@ -116,38 +128,58 @@ impl<P: Platform> Leader<P> {
     }
 
     /// Claims for a batch, unless it is empty.
-    async fn claim(&self, batch: &Batch<P>, now: Duration) -> Option<Claim<P>> {
+    async fn claim(
+        &self,
+        batch: &Batch<P>,
+        kept: &mut Option<Kept<P>>,
+        now: Duration,
+    ) -> Option<Claim<P>> {
         if batch.size == 0 {
             return None;
         }
-        let claimed = self.inner.claims.claim(batch.size, now).await;
-        claimed.map_err(|error| batch.fail(error)).ok()
+        let inner = &self.inner;
+        // After a failed write, `visits.bin` is opened and written again before the next claim.
+        let fresh = kept
+            .take()
+            .filter(|kept| now <= kept.at + REOPEN && inner.publisher.writable());
+        let at = fresh.as_ref().map_or(now, |kept| kept.at);
+        let opened = fresh.map(|kept| kept.opened);
+        match inner.claims.claim(batch.size, opened).await {
+            Ok(claim) => {
+                let opened = claim.opened();
+                *kept = Some(Kept { opened, at });
+                Some(claim)
+            }
+            Err(error) => {
+                batch.fail(error);
+                None
+            }
+        }
     }
 
-    /// Publishes and answers a batch. `newest` is the claim that has moved the ticket since. Without either, nobody waits,
-    /// and no claim follows what was written last.
+    /// Publishes and answers a batch. `newest` is the claim that has moved the ticket since. Without one, no claim follows
+    /// what is written.
     async fn publish(&self, durable: Option<&Durable<P>>, newest: Option<&Claim<P>>) {
         let publisher = &self.inner.publisher;
-        match durable {
-            Some(Durable { batch, claim }) => {
-                let Claim { found, record, .. } = newest.unwrap_or(claim);
-                let published = async {
-                    publisher.write_claimed(record, found).await?;
-                    match newest {
-                        Some(_) => Ok(()),
-                        None => publisher.settle().await,
-                    }
-                };
-                self.answer(batch, claim, published.await);
+        let Some(Durable { batch, claim }) = durable else {
+            if newest.is_none()
+                && let Err(error) = publisher.settle().await
+            {
+                self.inner
+                    .platform
+                    .log(&format!("{} not mended: {error}", record::FILE));
             }
-            None if newest.is_none() => {
-                if let Err(error) = publisher.settle().await {
-                    let line = format!("{} not mended: {error}", record::FILE);
-                    self.inner.platform.log(&line);
-                }
+            return;
+        };
+        let published = async {
+            let Claim { found, record, .. } = newest.unwrap_or(claim);
+            publisher.write_claimed(record, found).await?;
+            match newest {
+                Some(_) => Ok(()),
+                None => publisher.settle().await,
             }
-            None => {}
-        }
+        };
+        self.answer(batch, claim, published.await);
     }
 
     /// Answers a batch that is claimed and durable.

@@ -8,14 +8,12 @@ use super::ticket::PRIVATE;
 use super::volume::Found;
 
 impl<P: Platform> Claims<P> {
-    /// Checks that a visit could be counted now, by trying everything that it would need to write. Mends `visits.bin`. The
-    /// next visit meets the same obstacles.
+    /// Checks that a visit could be counted now, by trying everything that it would need to write. Mends `visits.bin`.
     ///
     /// # Errors
     /// Returns the error that a visitor would get.
     pub(super) async fn probe(&self) -> CountResult<()> {
         self.volume.refuse_if_poisoned()?;
-        self.reopen();
         match self.volume.look().await? {
             Some(found) => {
                 found.ticket.after(1)?;

@@ -185,11 +185,6 @@ impl World {
         self.with(|state| state.now)
     }
 
-    /// Lets time pass while nothing happens.
-    pub(crate) fn pass(&self, time: Duration) {
-        self.with(|state| state.now += time);
-    }
-
     /// Makes all calls wait, or continue.
     pub(crate) fn hang(&self, hung: bool) {
         self.with(|state| state.hung = hung);

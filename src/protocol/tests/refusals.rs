@@ -1,7 +1,6 @@
 //! A refused visit is not counted, and the probe refuses if and only if a visit would be refused.
 
 use super::*;
-use crate::protocol::claim::REOPEN;
 use crate::protocol::directory::FsErrorKind::{self, *};
 use crate::protocol::simulated::disk::Disk;
 
@@ -46,12 +45,6 @@ const HIDDEN: [Obstacle; 4] = [
 ];
 
 impl Obstacle {
-    /// Puts it there some time after the last visit.
-    fn put_later(self, world: &World) {
-        world.pass(2 * REOPEN);
-        self.put(world);
-    }
-
     fn put(self, world: &World) {
         world.with(|state| match self {
             Fault(call, kind) => state.faults.push((call, kind)),
@@ -136,7 +129,7 @@ fn a_lasting_obstacle_refuses_visits_and_probes_and_leaves_the_count_alone() {
                 if restarted {
                     process = Process::start(&world);
                 }
-                obstacle.put_later(&world);
+                obstacle.put(&world);
                 // A rename is the claim itself. The probe makes another call, which the fault does not hit.
                 if !matches!(obstacle, Fault("rename", _)) {
                     refuses_without_counting(&mut process, &world, &what);
@@ -157,17 +150,6 @@ fn a_lasting_obstacle_refuses_visits_and_probes_and_leaves_the_count_alone() {
 }
 
 #[test]
-fn a_visit_after_a_probe_meets_what_the_probe_met() {
-    let world = World::new(5);
-    let mut process = Process::start(&world);
-    process.visitors(1);
-    process.finish(&world);
-    Fault("open_file visits.bin", Denied).put(&world);
-    assert!(process.probe(&world).is_err());
-    refuses_without_counting(&mut process, &world, "right after a probe");
-}
-
-#[test]
 fn an_obstacle_that_only_a_write_shows_counts_one_batch_at_most_and_none_after_a_restart() {
     each_seed(SEEDS, |seed, seen| {
         for obstacle in HIDDEN {
@@ -176,7 +158,7 @@ fn an_obstacle_that_only_a_write_shows_counts_one_batch_at_most_and_none_after_a
             let mut process = Process::start(&world);
             process.visitors(3);
             process.finish(&world);
-            obstacle.put_later(&world);
+            obstacle.put(&world);
             let mut restarted = Process::start(&world);
             refuses_without_counting(&mut restarted, &world, &what);
             obstacle.assert_met(&world);
@@ -223,7 +205,6 @@ fn an_obstacle_that_comes_and_goes_under_load_counts_only_what_was_under_way() {
             seen.note("an obstacle before the first start", !has_started);
             if has_started {
                 let counted = tickets(&world);
-                world.pass(2 * REOPEN);
                 process.visitors(3);
                 process.run(&world);
                 assert_eq!(tickets(&world), counted, "{what}");
