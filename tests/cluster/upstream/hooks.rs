@@ -15,7 +15,8 @@ use visits_tests::{DEADLINE, wait};
 #[ignore = "needs a cluster"]
 async fn http_hooks_of_a_component_are_executed() -> Result<()> {
     let cluster = Cluster::shared().await?;
-    Namespace::with(&cluster, async |namespace| {
+    // A hook with another host is a privilege.
+    Namespace::with_security(&cluster, "privileged", async |namespace| {
         let handler = specs::component("handler");
         namespace.apply(specs::pod("handler", &[handler])).await?;
         let handler = Pod::ready(namespace, "handler").await?;
