@@ -7,6 +7,7 @@
 use crate::peer::Peer;
 use crate::process::Process;
 use crate::running::{free_address, wait_for_answer};
+use crate::server::Server;
 use crate::single::Single;
 use crate::volume;
 use anyhow::{Context, Result, ensure};
@@ -76,7 +77,7 @@ fn run(peer: &Peer, requests: u64) -> Result<u64> {
     let mut process = Process::start(command, &directory.path().join("log"))?;
     wait_for_answer(peer, &mut process, address)?;
     load(address, requests)?;
-    process.stop()?;
+    Box::new(process).stop()?;
     let text =
         std::fs::read_to_string(&log).with_context(|| format!("cannot read {}", log.display()))?;
     parse(&text).with_context(|| format!("valgrind reported no instructions: {text}"))

@@ -4,7 +4,8 @@
 //! round. A row shows the median of the rounds. The load comes from `wrk`, which uses little of the machine.
 //!
 //! - [`peer`]: the servers; [`plan`]: which of them are measured, and with how many connections
-//! - [`process`], [`running`]: a process, and a server with its volume; [`volume`]: what it counted
+//! - [`server`]: what runs: a [`process`], or a [`pod`] of a [`cluster`]
+//! - [`running`]: a server with its volume; [`volume`]: what it counted
 //! - [`load`]: the load generators; [`others`]: programs that disturb a load; [`disk`]: the disk's sync time
 //! - [`rounds`]: the rounds; [`progress`]: their steps on the terminal
 //! - [`parts`]: what is measured apart from the rounds: [`open_loop`], [`mod@start`], [`instructions`], [`sizes`]
@@ -13,6 +14,7 @@
 //! - [`results`], [`machine`]: JSON; [`report`]: tables on the terminal; [`page`], [`chart`]: docs/performance.md
 
 mod chart;
+mod cluster;
 mod disk;
 mod goals;
 mod instructions;
@@ -24,6 +26,7 @@ mod page;
 mod parts;
 mod peer;
 mod plan;
+mod pod;
 mod process;
 mod progress;
 mod report;
@@ -32,6 +35,7 @@ mod rounds;
 mod row;
 mod running;
 mod sample;
+mod server;
 mod single;
 mod sizes;
 mod start;
@@ -76,6 +80,9 @@ struct Options {
     /// Measure nothing: write the tables and charts of docs/performance.md again
     #[arg(long)]
     render: bool,
+    /// Remove what a run has left in the cluster, after the end of stdin
+    #[arg(long, hide = true)]
+    clean_up: bool,
     #[command(flatten)]
     other: peer::Other,
     /// The directory for the results of this run
@@ -102,6 +109,9 @@ fn main() -> ExitCode {
 }
 
 fn run(options: &Options) -> Result<()> {
+    if options.clean_up {
+        return cluster::clean_up();
+    }
     // The current directory is the repository's top.
     let repository = Path::new(".");
     if options.render {
@@ -151,7 +161,8 @@ fn available(peers: &[peer::Peer], choice: &Choice) -> (Vec<&'static str>, Vec<S
     for peer in peers {
         match peer.missing() {
             None => servers.push(peer.id),
-            Some(reason) if choice.has(peer.id) => {
+            // All pods have the same reason if no cluster runs.
+            Some(reason) if choice.has(peer.id) && !skipped.contains(&reason) => {
                 println!("skipped: {reason}");
                 skipped.push(reason);
             }

@@ -1,5 +1,6 @@
-//! One process of a server: its start, its end, the CPU time that it used, and its memory.
+//! A server that is a process of this machine.
 
+use crate::server::Server;
 use anyhow::{Context, Result, ensure};
 use procfs::process::Process as Entry;
 use rustix::process::{Pid, Signal, kill_process, set_parent_process_death_signal};
@@ -20,15 +21,6 @@ pub(crate) struct Process {
     child: Child,
     line: String,
     log: PathBuf,
-}
-
-/// The memory of a process and its children.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(crate) struct Memory {
-    /// All resident pages, in MiB.
-    pub(crate) resident: f64,
-    /// The resident pages that belong to no file, in MiB.
-    pub(crate) anonymous: f64,
 }
 
 impl Process {
@@ -52,8 +44,17 @@ impl Process {
         Ok(Self { child, line, log })
     }
 
-    /// Returns an error if the process has ended.
-    pub(crate) fn check(&mut self) -> Result<()> {
+    /// Returns the last lines of its output.
+    fn output(&self) -> String {
+        let text = std::fs::read(&self.log).unwrap_or_default();
+        let text = String::from_utf8_lossy(&text);
+        let lines: Vec<_> = text.lines().collect();
+        lines[lines.len().saturating_sub(5)..].join("; ")
+    }
+}
+
+impl Server for Process {
+    fn check(&mut self) -> Result<()> {
         let ended = self.child.try_wait()?;
         ensure!(
             ended.is_none(),
@@ -65,43 +66,8 @@ impl Process {
         Ok(())
     }
 
-    /// Returns the CPU time, user and system, that the process and its children have used.
-    pub(crate) fn cpu(&self) -> Result<Duration> {
-        let mut ticks = 0;
-        for entry in self.tree()? {
-            let stat = entry.stat()?;
-            let ended_children = stat.cutime + stat.cstime;
-            ticks += stat.utime + stat.stime + u64::try_from(ended_children).unwrap_or(0);
-        }
-        let per_second = procfs::ticks_per_second();
-        Ok(Duration::from_secs_f64(ticks as f64 / per_second as f64))
-    }
-
-    /// Returns the memory that the process and its children have now.
-    pub(crate) fn memory(&self) -> Result<Memory> {
-        let mut memory = Memory::default();
-        for entry in self.tree()? {
-            let status = entry.status()?;
-            let mebibytes = |kibibytes: Option<u64>| kibibytes.unwrap_or(0) as f64 / 1024.0;
-            memory.resident += mebibytes(status.vmrss);
-            memory.anonymous += mebibytes(status.rssanon);
-        }
-        Ok(memory)
-    }
-
-    /// Ends the process with SIGTERM and waits for its end.
-    pub(crate) fn stop(mut self) -> Result<()> {
-        self.check()?;
-        kill_process(Pid::from_child(&self.child), Signal::TERM)
-            .with_context(|| format!("cannot send `{}` SIGTERM", self.line))?;
-        let what = format!("the end of `{}`", self.line);
-        let child = &mut self.child;
-        wait::until(&what, END, || Ok(child.try_wait()?))?;
-        Ok(())
-    }
-
     /// Returns the process and its children, and theirs.
-    fn tree(&self) -> Result<Vec<Entry>> {
+    fn processes(&self) -> Result<Vec<Entry>> {
         let id = i32::try_from(self.child.id())?;
         let mut tree = vec![Entry::new(id).with_context(|| format!("`{}` ended", self.line))?];
         let mut next = 0;
@@ -120,12 +86,15 @@ impl Process {
         Ok(tree)
     }
 
-    /// Returns the last lines of its output.
-    fn output(&self) -> String {
-        let text = std::fs::read(&self.log).unwrap_or_default();
-        let text = String::from_utf8_lossy(&text);
-        let lines: Vec<_> = text.lines().collect();
-        lines[lines.len().saturating_sub(5)..].join("; ")
+    /// Ends the process with SIGTERM and waits for its end.
+    fn stop(mut self: Box<Self>) -> Result<()> {
+        self.check()?;
+        kill_process(Pid::from_child(&self.child), Signal::TERM)
+            .with_context(|| format!("cannot send `{}` SIGTERM", self.line))?;
+        let what = format!("the end of `{}`", self.line);
+        let child = &mut self.child;
+        wait::until(&what, END, || Ok(child.try_wait()?))?;
+        Ok(())
     }
 }
 
@@ -170,6 +139,6 @@ mod tests {
             error.ends_with("exit status: 3; its output: the reason"),
             "{error}"
         );
-        process.stop().expect_err("it has ended");
+        Box::new(process).stop().expect_err("it has ended");
     }
 }

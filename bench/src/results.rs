@@ -114,7 +114,7 @@ impl Results {
         let ours = self
             .rows
             .iter()
-            .filter(|row| row.server.starts_with("visits"));
+            .filter(|row| row.server.starts_with("visits") || row.server == "pod-visits");
         let failed = ours.filter(|row| row.errors > 0 || row.lost.is_some_and(|lost| lost > 0));
         let line = |row: &Entry| {
             let (lost, errors) = (row.lost.unwrap_or(0), row.errors);
@@ -221,5 +221,34 @@ mod tests {
             results.failures(),
             [" with 32 connections: 1 lost, 0 errors"]
         );
+    }
+
+    #[test]
+    fn only_the_counter_on_our_host_must_not_lose_visits() {
+        let row = |id: &str| Row {
+            id: id.into(),
+            title: id.into(),
+            account: Account {
+                answered: 2,
+                counted: Some(1),
+                errors: 0,
+            },
+            ..Row::default()
+        };
+        let rows = Rows(
+            [
+                "visits-2-hosts",
+                "pod-visits",
+                "pod-wasmtime-visits",
+                "naive",
+            ]
+            .map(row)
+            .into(),
+        );
+        let results = Results::new((1, 1), &rows, vec![], vec![], vec![]).expect("results");
+        let failed = results.failures();
+        assert!(failed[0].starts_with("visits-2-hosts with"), "{failed:?}");
+        assert!(failed[1].starts_with("pod-visits with"), "{failed:?}");
+        assert_eq!(failed.len(), 2, "{failed:?}");
     }
 }

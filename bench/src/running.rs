@@ -3,10 +3,10 @@
 use crate::load::{redis, wrk};
 use crate::others::Mark;
 use crate::peer::{Count, Peer, Protocol};
-use crate::process::{Memory, Process};
 use crate::sample::{Load, Sample};
+use crate::server::{Memory, Server};
 use crate::volume;
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result, anyhow};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::process::Command;
 use std::thread;
@@ -17,13 +17,13 @@ use visits_support::{command, wait};
 /// How long a server may take to answer its first request. A component may have to be compiled, under valgrind too.
 const START: Duration = Duration::from_secs(180);
 
-/// One process of a server, and the address that it listens on.
+/// One process or pod of a server, and the address that it listens on.
 struct Member {
-    process: Process,
+    server: Box<dyn Server>,
     address: SocketAddr,
 }
 
-/// A server that runs.
+/// A server that runs, as one or several processes or as a pod.
 pub(crate) struct Running<'a> {
     peer: &'a Peer,
     // Before the directory, so that the processes end first.
@@ -72,13 +72,10 @@ impl<'a> Running<'a> {
     }
 
     fn member(&mut self, number: usize) -> Result<Member> {
-        let address = free_address()?;
-        let command = self.peer.command(address, self.directory.path())?;
-        let log = self.directory.path().join(format!("log.{number}"));
-        let mut process = Process::start(command, &log)?;
-        wait_for_answer(self.peer, &mut process, address)?;
+        let (mut server, address) = self.peer.start(self.directory.path(), number)?;
+        wait_for_answer(self.peer, &mut *server, address)?;
         self.answered += u64::from(self.peer.protocol == Protocol::Http);
-        Ok(Member { process, address })
+        Ok(Member { server, address })
     }
 
     /// Returns the address of the first process.
@@ -89,16 +86,20 @@ impl<'a> Running<'a> {
     /// Loads all processes together with this number of connections for this time.
     pub(crate) fn load(&mut self, connections: usize, length: Duration) -> Result<Sample> {
         let (protocol, each) = (self.peer.protocol, connections.div_ceil(self.members.len()));
-        let addresses: Vec<_> = self.members.iter().map(|member| member.address).collect();
+        let clients: Vec<_> = self
+            .members
+            .iter()
+            .map(|member| (member.server.client("wrk"), member.address))
+            .collect();
         self.sample(|| {
-            let one = |address: SocketAddr| match protocol {
-                Protocol::Http => wrk::load(address, each, length),
+            let one = |(wrk, address)| match protocol {
+                Protocol::Http => wrk::load(wrk, address, each, length),
                 Protocol::Redis => redis::load(address, each, length),
             };
             let loads: Result<Vec<Load>> = thread::scope(|scope| {
-                let threads = addresses
-                    .iter()
-                    .map(|address| scope.spawn(|| one(*address)));
+                let threads = clients
+                    .into_iter()
+                    .map(|client| scope.spawn(move || one(client)));
                 let threads: Vec<_> = threads.collect();
                 let ended = threads.into_iter().map(|thread| thread.join());
                 ended
@@ -118,20 +119,20 @@ impl<'a> Running<'a> {
         self.answered += load.answered;
         self.errors += load.errors;
         for member in &mut self.members {
-            member.process.check()?;
+            member.server.check()?;
         }
         Ok(Sample::new(&load, cpu, self.memory()?, others))
     }
 
     /// Returns the CPU time that the server has used.
     fn cpu(&self) -> Result<Duration> {
-        self.members.iter().map(|member| member.process.cpu()).sum()
+        self.members.iter().map(|member| member.server.cpu()).sum()
     }
 
     fn memory(&self) -> Result<Memory> {
         let mut all = Memory::default();
         for member in &self.members {
-            let memory = member.process.memory()?;
+            let memory = member.server.memory()?;
             all.resident += memory.resident;
             all.anonymous += memory.anonymous;
         }
@@ -145,7 +146,7 @@ impl<'a> Running<'a> {
             _ => None,
         };
         for member in self.members {
-            member.process.stop()?;
+            member.server.stop()?;
         }
         let counted = match self.peer.count {
             Count::File => Some(volume::count(self.directory.path())?),
@@ -165,27 +166,21 @@ pub(crate) fn free_address() -> Result<SocketAddr> {
     Ok(listener.local_addr()?)
 }
 
-/// Waits until a process of a server has answered one request.
+/// Waits until a server has answered one request.
 pub(crate) fn wait_for_answer(
     peer: &Peer,
-    process: &mut Process,
+    server: &mut dyn Server,
     address: SocketAddr,
 ) -> Result<()> {
     let what = format!("an answer of {}", peer.id);
     wait::until(&what, START, || {
-        process.check()?;
-        Ok(answers(peer.protocol, address).ok())
+        server.check()?;
+        let answered = match peer.protocol {
+            Protocol::Http => server.request(address),
+            Protocol::Redis => redis_count(address).map(drop),
+        };
+        Ok(answered.ok())
     })
-}
-
-/// Fails unless the server answers one request.
-fn answers(protocol: Protocol, address: SocketAddr) -> Result<()> {
-    if protocol == Protocol::Redis {
-        return redis_count(address).map(drop);
-    }
-    let response = ureq::get(format!("http://{address}/")).call()?;
-    ensure!(response.status() == 200, "status {}", response.status());
-    Ok(())
 }
 
 fn redis_count(address: SocketAddr) -> Result<u64> {

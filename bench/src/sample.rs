@@ -1,6 +1,6 @@
 //! What one load of one server showed.
 
-use crate::process::Memory;
+use crate::server::Memory;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 

@@ -3,14 +3,17 @@
 use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
 
+/// The file with the count.
+pub(crate) const COUNT: &str = "visits.bin";
+
 /// Returns the volume of a server whose directory this is. The name is that in the manifests of [`visits_tests`].
 pub(crate) fn of(directory: &Path) -> PathBuf {
     directory.join("persistent")
 }
 
-/// Returns the count in `visits.bin`, eight little-endian bytes.
+/// Returns the count in its file, eight little-endian bytes.
 pub(crate) fn count(directory: &Path) -> Result<u64> {
-    let path = of(directory).join("visits.bin");
+    let path = of(directory).join(COUNT);
     let bytes = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
     parse(&bytes).with_context(|| format!("no count in {}", path.display()))
 }

@@ -3,6 +3,7 @@
 //! What cannot be built or installed here is left out of the run, with a line that states why. Only wrk and what is part of
 //! this repository are required.
 
+use crate::cluster::Cluster;
 use crate::installed::Program;
 use crate::setup;
 use crate::test::{Session, create_private};
@@ -63,15 +64,24 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     }
     let mut environment = Environment::default();
     build(&mut environment)?;
-    let programs: [(_, _, fn() -> _); 2] = [
-        ("open", environment::OHA, oha),
-        ("wasmtime", environment::WASMTIME, wasmtime),
+    let programs: [(&[&str], _, fn() -> _); 2] = [
+        (&["open"], environment::OHA, oha),
+        (
+            &["wasmtime", "pod-wasmtime"],
+            environment::WASMTIME,
+            wasmtime,
+        ),
     ];
-    for (_, variable, install) in programs.iter().filter(|(part, ..)| wanted(part)) {
+    let is_used = |parts: &[&str]| parts.iter().any(|part| wanted(part));
+    for (_, variable, install) in programs.iter().filter(|(parts, ..)| is_used(parts)) {
         match install() {
             Ok(path) => environment.set(*variable, path),
             Err(error) => eprintln!("note: {error:#}"),
         }
+    }
+    // Without these, no cluster of this project can run here, and the pods are left out.
+    if let Ok(cluster) = Cluster::find() {
+        environment.extend(cluster.environment());
     }
     let target = workspace::target()?;
     // On the repository's disk: a temporary directory may be in memory, where a sync costs nothing.
@@ -196,6 +206,7 @@ mod tests {
         assert!(wanted("--quick", "wasmtime"));
         assert!(wanted("--only visits,wasmtime-hello --quick", "wasmtime"));
         assert!(wanted("--only=open", "open"));
+        assert!(wanted("--only pod-wasmtime-visits", "pod-wasmtime"));
         assert!(!wanted("--rounds 3 --only visits", "wasmtime"));
         assert!(!wanted("--only hello --other-host wasmtime", "wasmtime"));
         assert!(!wanted("--render", "wasmtime"));

@@ -107,7 +107,7 @@ impl Cluster {
     }
 
     /// Finds what an earlier run has built.
-    fn find() -> Result<Self> {
+    pub(crate) fn find() -> Result<Self> {
         let built = |group: go::Group| {
             let directory = group.built()?;
             directory.with_context(|| format!("{} are not built: {REMEDY}", group.what()))

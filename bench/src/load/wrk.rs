@@ -6,7 +6,6 @@ use serde::Deserialize;
 use std::net::SocketAddr;
 use std::process::Command;
 use std::time::Duration;
-use tempfile::NamedTempFile;
 use visits_support::command::Bounded;
 
 /// The script that makes wrk report as JSON.
@@ -27,19 +26,20 @@ struct Report {
     p999_us: f64,
 }
 
-/// Loads `GET /` with this number of connections for this time.
-pub(crate) fn load(address: SocketAddr, connections: usize, length: Duration) -> Result<Load> {
-    let script = NamedTempFile::with_suffix(".lua").context("cannot create a script for wrk")?;
-    std::fs::write(&script, SCRIPT).context("cannot write a script for wrk")?;
-    let mut command = Command::new("wrk");
-    command
-        .args(["--threads", "1", "--connections", &connections.to_string()])
+/// Loads `GET /` with this number of connections for this time. `wrk` is the command that starts wrk.
+pub(crate) fn load(
+    mut wrk: Command,
+    address: SocketAddr,
+    connections: usize,
+    length: Duration,
+) -> Result<Load> {
+    wrk.args(["--threads", "1", "--connections", &connections.to_string()])
         .arg(format!("--duration={}s", length.as_secs()))
-        .arg("--script")
-        .arg(script.path())
+        // By stdin, because a cluster's node has other files than this machine.
+        .args(["--script", "/dev/stdin"])
         .arg(format!("http://{address}/"));
-    let output = Bounded::new(command).within(length + SLACK).run()?;
-    parse(&String::from_utf8_lossy(&output))
+    let load = Bounded::new(wrk).within(length + SLACK).input(SCRIPT);
+    parse(&String::from_utf8_lossy(&load.run()?))
 }
 
 fn parse(output: &str) -> Result<Load> {

@@ -5,21 +5,35 @@
 //! - [`native`]: a native server with the counter's protocol
 //! - [`python`]: what the counter replaces
 //! - [`redis`]: a database that counts
+//! - [`pods`]: the images of the counter, of `wasmtime serve` and of the native server in a cluster's pods
 
 mod native;
+mod pods;
 mod preopen;
 mod python;
 mod redis;
 mod wasmtime;
 
-use anyhow::{Context, Result};
+use crate::pod::Template;
+use crate::process::Process;
+use crate::running::free_address;
+use crate::server::Server;
+use anyhow::{Context, Result, bail};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use tempfile::TempDir;
 
 /// Makes the command of a server for an address and a volume.
-type Launch = Box<dyn Fn(SocketAddr, &Path) -> Result<Command>>;
+type MakeCommand = Box<dyn Fn(SocketAddr, &Path) -> Result<Command>>;
+
+/// How a server is started.
+enum Launch {
+    /// As a process of this machine.
+    Process(MakeCommand),
+    /// As a pod of the cluster of this project that runs.
+    Pod(Template),
+}
 
 /// How a server is loaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,19 +93,44 @@ impl Peer {
             protocol: Protocol::Http,
             count,
             caches: false,
-            launch: Box::new(launch),
+            launch: Launch::Process(Box::new(launch)),
         }
     }
 
     /// Returns the command that serves this address and keeps its files in this directory.
     ///
-    /// Fails if a program or file of the server is missing.
+    /// Fails if a program or file of the server is missing, or if the server is a pod.
     pub(crate) fn command(&self, address: SocketAddr, directory: &Path) -> Result<Command> {
-        (self.launch)(address, directory).with_context(|| format!("cannot run {}", self.id))
+        match &self.launch {
+            Launch::Process(command) => command(address, directory),
+            Launch::Pod(_) => bail!("it is a pod"),
+        }
+        .with_context(|| format!("cannot run {}", self.id))
+    }
+
+    /// Starts the server, or one of its processes, with the volume in this directory. Returns the server's address, too.
+    pub(crate) fn start(
+        &self,
+        directory: &Path,
+        number: usize,
+    ) -> Result<(Box<dyn Server>, SocketAddr)> {
+        if let Launch::Pod(template) = &self.launch {
+            let pod = template.start(self.id, directory);
+            let pod = pod.with_context(|| format!("cannot run {}", self.id))?;
+            let address = pod.address();
+            return Ok((Box::new(pod), address));
+        }
+        let address = free_address()?;
+        let command = self.command(address, directory)?;
+        let log = directory.join(format!("log.{number}"));
+        Ok((Box::new(Process::start(command, &log)?), address))
     }
 
     /// Returns why the server cannot be started here, if so.
     pub(crate) fn missing(&self) -> Option<String> {
+        if let Launch::Pod(template) = &self.launch {
+            return template.missing(self.id);
+        }
         let directory = TempDir::new().ok()?;
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let error = self.command(address, directory.path()).err()?;
@@ -106,6 +145,18 @@ impl Peer {
         Self {
             caches: true,
             ..Self::new(id, title, count, launch)
+        }
+    }
+
+    fn pod(id: &'static str, title: &'static str, template: Template) -> Self {
+        Self {
+            id,
+            title,
+            processes: 1,
+            protocol: Protocol::Http,
+            count: Count::File,
+            caches: false,
+            launch: Launch::Pod(template),
         }
     }
 
@@ -208,5 +259,6 @@ pub(crate) fn all(other: &Other) -> Vec<Peer> {
             )
         },
     ]);
+    peers.extend(pods::all());
     peers
 }
