@@ -4,9 +4,10 @@
 //! valgrind counts the instructions of a host from its start to its end. The difference between two runs with different
 //! numbers of requests is that of the requests alone. Only instructions of user space are counted.
 
+use crate::address::free_address;
 use crate::peer::Peer;
 use crate::process::Process;
-use crate::running::{free_address, wait_for_answer};
+use crate::running::wait_for_answer;
 use crate::server::Server;
 use crate::single::Single;
 use crate::volume;

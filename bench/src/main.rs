@@ -5,7 +5,7 @@
 //!
 //! - [`peer`]: the servers; [`plan`]: which of them are measured, and with how many connections
 //! - [`server`]: what runs: a [`process`], or a [`pod`] of a [`cluster`]
-//! - [`running`]: a server with its volume; [`volume`]: what it counted
+//! - [`address`], [`running`]: an address, and a server with its volume; [`volume`]: what it counted
 //! - [`load`]: the load generators; [`others`]: programs that disturb a load; [`disk`]: the disk's sync time
 //! - [`rounds`]: the rounds; [`progress`]: their steps on the terminal
 //! - [`parts`]: what is measured apart from the rounds: [`open_loop`], [`mod@start`], [`instructions`], [`sizes`]
@@ -13,6 +13,7 @@
 //! - [`goals`], [`targets`]: the goals, and what was reached of them
 //! - [`results`], [`machine`]: JSON; [`report`]: tables on the terminal; [`page`], [`chart`]: docs/performance.md
 
+mod address;
 mod chart;
 mod cluster;
 mod disk;

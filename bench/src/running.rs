@@ -7,7 +7,7 @@ use crate::sample::{Load, Sample};
 use crate::server::{Memory, Server};
 use crate::volume;
 use anyhow::{Context, Result, anyhow};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::process::Command;
 use std::thread;
 use std::time::Duration;
@@ -160,12 +160,6 @@ impl<'a> Running<'a> {
     }
 }
 
-/// Returns an address of this machine on a port that nothing listens on.
-pub(crate) fn free_address() -> Result<SocketAddr> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no free port")?;
-    Ok(listener.local_addr()?)
-}
-
 /// Waits until a server has answered one request.
 pub(crate) fn wait_for_answer(
     peer: &Peer,
@@ -216,11 +210,5 @@ mod tests {
         // Clients that went away before the response.
         assert_eq!(account(10, Some(12)).lost(), Some(0));
         assert_eq!(account(10, None).lost(), None);
-    }
-
-    #[test]
-    fn free_addresses_can_be_listened_on() {
-        let address = free_address().expect("a free port");
-        TcpListener::bind(address).expect("nothing else listens");
     }
 }

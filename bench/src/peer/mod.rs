@@ -14,9 +14,9 @@ mod python;
 mod redis;
 mod wasmtime;
 
+use crate::address::free_address;
 use crate::pod::Template;
 use crate::process::Process;
-use crate::running::free_address;
 use crate::server::Server;
 use anyhow::{Context, Result, bail};
 use std::net::{Ipv4Addr, SocketAddr};
