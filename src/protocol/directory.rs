@@ -1,12 +1,12 @@
 //! What the protocol needs of a directory: a few calls of WASI.
 //!
-//! They are a trait, so that the same protocol runs on WASI ([`x) and, in tests, on a simulated volume.
+//! They are a trait, so that the same protocol runs on WASI ([`crate::wasi`]) and, in tests, on a simulated volume.
 
 use std::fmt;
 use std::time::SystemTime;
 
 /// Why a call on a directory failed. The protocol acts on the first four; the others are for messages.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum FsErrorKind {
     /// No entry has that name (`ENOENT`).
     NotFound,
@@ -32,7 +32,7 @@ pub enum FsErrorKind {
 }
 
 /// A failed call on a directory.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct FsError {
     /// The kind, which the protocol acts on.
     pub kind: FsErrorKind,
@@ -52,7 +52,7 @@ impl std::error::Error for FsError {}
 pub type FsResult<T> = Result<T, FsError>;
 
 /// An entry of a directory.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Entry {
     /// Its name.
     pub name: String,

@@ -4,6 +4,8 @@ use super::super::directory::{Directory, Entry, FsErrorKind, FsResult, OpenFile}
 use super::World;
 use super::disk::{self, Disk, NodeId};
 use super::history::InstanceId;
+use std::hash::Hash;
+use std::rc::Rc;
 use std::time::SystemTime;
 
 /// A directory of the simulated volume.
@@ -24,14 +26,14 @@ impl SimulatedDir {
         }
     }
 
-    async fn call<T: 'static>(
+    async fn call<T: Hash + 'static>(
         &self,
         call: &str,
         name: &str,
         effect: impl FnOnce(&mut Disk, NodeId, &str) -> FsResult<T> + 'static,
     ) -> FsResult<T> {
         let node = self.node;
-        let label = format!("{call} {name}").trim_end().to_owned();
+        let label = label(call, name);
         let name = name.to_owned();
         self.world
             .call(self.instance, label, move |state| {
@@ -39,6 +41,14 @@ impl SimulatedDir {
             })
             .await
     }
+}
+
+/// Returns the text of a call in the history.
+fn label(call: &str, name: &str) -> Rc<str> {
+    if name.is_empty() {
+        return call.into();
+    }
+    [call, " ", name].concat().into()
 }
 
 /// A file of the simulated volume. It stays open if its name is removed or replaced.
@@ -57,7 +67,7 @@ impl OpenFile for SimulatedFile {
 
     async fn write(&self, bytes: &[u8]) -> FsResult<()> {
         let (node, bytes) = (self.node, bytes.to_vec());
-        let label = format!("write {}", self.name);
+        let label = label("write", &self.name);
         self.world
             .call(self.instance, label, move |state| {
                 state.disk.write_to(node, &bytes)
@@ -67,7 +77,7 @@ impl OpenFile for SimulatedFile {
 
     async fn truncate(&self, size: u64) -> FsResult<()> {
         let node = self.node;
-        let label = format!("truncate {}", self.name);
+        let label = label("truncate", &self.name);
         self.world
             .call(self.instance, label, move |state| {
                 state.disk.truncate(node, size as usize)
@@ -108,23 +118,23 @@ impl Directory for SimulatedDir {
         let before = self
             .call("list", "", |disk, dir, _| Ok(disk.entries(dir)))
             .await?;
-        let after = self
-            .call("list", "", |disk, dir, _| Ok(disk.entries(dir)))
-            .await?;
-        if before == after {
-            return Ok(after);
-        }
-        let torn = self.world.with(|state| {
-            state.history.torn_listings += 1;
-            state.below(5)
-        });
-        match torn {
-            0 => Err(disk::error(FsErrorKind::NotFound)),
-            3 => Ok(Vec::new()),
-            1 => Ok(before),
-            2 => Ok(after),
-            _ => Ok(after.into_iter().chain(before).collect()),
-        }
+        let node = self.node;
+        self.world
+            .call(self.instance, label("list", ""), move |state| {
+                let after = state.disk.entries(node);
+                if before == after {
+                    return Ok(after);
+                }
+                state.history.torn_listings += 1;
+                match state.below(5) {
+                    0 => Err(disk::error(FsErrorKind::NotFound)),
+                    1 => Ok(before),
+                    2 => Ok(after),
+                    3 => Ok(Vec::new()),
+                    _ => Ok(after.into_iter().chain(before).collect()),
+                }
+            })
+            .await
     }
 
     async fn sync_file(&self, name: &str) -> FsResult<()> {

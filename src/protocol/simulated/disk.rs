@@ -24,13 +24,14 @@ pub(crate) fn error(kind: FsErrorKind) -> FsError {
     }
 }
 
+#[derive(Hash)]
 enum Node {
     Dir(Dir),
     /// The content that is sure to survive, and all later ones. Reads return the last one.
     File(Vec<Vec<u8>>),
 }
 
-#[derive(Default)]
+#[derive(Default, Hash)]
 struct Dir {
     entries: BTreeMap<String, NodeId>,
     /// All entries after each change since the last sync.
@@ -39,6 +40,7 @@ struct Dir {
 }
 
 /// The volume.
+#[derive(Hash)]
 pub(crate) struct Disk {
     nodes: Vec<Node>,
     /// Whether there is space for neither another entry nor a longer file.
@@ -135,6 +137,11 @@ impl Disk {
 
     pub(crate) fn names(&mut self, dir: NodeId) -> Vec<String> {
         self.dir(dir).entries.keys().cloned().collect()
+    }
+
+    /// Returns the names that are sure to survive a power cut.
+    pub(crate) fn durable_names(&mut self, dir: NodeId) -> impl Iterator<Item = &str> {
+        self.dir(dir).durable.keys().map(String::as_str)
     }
 
     /// Returns the entries of a directory.

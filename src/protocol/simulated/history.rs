@@ -1,6 +1,8 @@
 //! What happened in a simulated world, so that tests can assert which schedules they have seen.
 
 use super::super::directory::{FsErrorKind, FsResult};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::rc::Rc;
 
 /// An instance of the counter, by the order of their starts.
 pub(crate) type InstanceId = usize;
@@ -20,9 +22,11 @@ pub(crate) enum Progress {
 #[derive(Default)]
 pub(crate) struct History {
     /// The calls that took effect, in order, as `name argument`.
-    pub(crate) calls: Vec<String>,
-    failures: Vec<(String, FsErrorKind)>,
+    pub(crate) calls: Vec<Rc<str>>,
+    failures: Vec<(Rc<str>, FsErrorKind)>,
     progress: Vec<Option<Progress>>,
+    /// What each instance has observed, as a hash. What an instance does next is a function of it.
+    pub(crate) observed: Vec<u64>,
     /// How many calls took effect after their callers were gone.
     pub(crate) late_calls: usize,
     /// How many listings saw an entry change.
@@ -35,17 +39,32 @@ impl History {
     /// Adds an instance.
     pub(super) fn start(&mut self) -> InstanceId {
         self.progress.push(None);
+        self.observed.push(0);
         self.progress.len() - 1
     }
 
+    /// Adds to what an instance has observed.
+    pub(crate) fn observe(&mut self, instance: InstanceId, what: &impl Hash) {
+        let observed = &mut self.observed[instance];
+        let mut hasher = DefaultHasher::new();
+        (*observed, what).hash(&mut hasher);
+        *observed = hasher.finish();
+    }
+
     /// Records a call that took effect, or failed.
-    pub(super) fn record<T>(&mut self, instance: InstanceId, call: String, result: &FsResult<T>) {
+    pub(super) fn record<T: Hash>(
+        &mut self,
+        instance: InstanceId,
+        call: Rc<str>,
+        result: &FsResult<T>,
+    ) {
         use Progress::*;
+        self.observe(instance, &(&call, result));
         let progress = &mut self.progress[instance];
         match result {
             Ok(_) if call.starts_with("rename ticket.") => *progress = Some(Claimed),
-            Ok(_) if call == "sync" && *progress == Some(Claimed) => *progress = Some(Synced),
-            Ok(_) if call == "write visits.bin" && *progress == Some(Synced) => {
+            Ok(_) if &*call == "sync" && *progress == Some(Claimed) => *progress = Some(Synced),
+            Ok(_) if &*call == "write visits.bin" && *progress == Some(Synced) => {
                 *progress = Some(Published);
             }
             // The second look, after which the visitors get their answers.

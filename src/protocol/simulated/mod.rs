@@ -1,20 +1,23 @@
-//! A simulated world for the protocol: a volume, a clock and a scheduler, all driven by one seed.
+//! A simulated world for the protocol: a volume, a clock and a scheduler, all driven by one source of choices.
 //!
 //! Every call on the volume waits until the scheduler picks it among all that are under way. So any two calls of any two
-//! tasks happen in any order, and the same seed replays the same order. Like a system call, a picked call takes effect
+//! tasks happen in any order, and the same choices replay the same order. Like a system call, a picked call takes effect
 //! even if its caller is gone.
+//! - [`choices`]: where choices come from, which is a seed or an enumeration.
 //! - [`disk`]: what is on the volume, and what of it a power cut leaves.
 //! - [`SimulatedDir`]: the calls on it.
 //! - [`World`]: the scheduler, the clock, the faults.
 //! - [`Simulated`]: one instance's [`Platform`] in that world.
 //! - [`history`]: what happened.
 
+pub(crate) mod choices;
 mod dir;
 pub(crate) mod disk;
 pub(crate) mod history;
 
 use super::directory::{FsError, FsErrorKind, FsResult};
 use super::platform::Platform;
+use choices::Choices;
 pub(crate) use dir::SimulatedDir;
 use disk::Disk;
 use futures::channel::oneshot;
@@ -22,6 +25,8 @@ use futures::executor::{LocalPool, LocalSpawner};
 use futures::task::LocalSpawnExt;
 use history::{History, InstanceId};
 use std::cell::RefCell;
+use std::hash::Hash;
+use std::mem;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::time::Duration;
@@ -29,7 +34,24 @@ use std::time::Duration;
 /// Pauses shorter than this can end while calls are under way.
 const SHORT: Duration = Duration::from_secs(1);
 
-type Effect = Box<dyn FnOnce(&mut State)>;
+/// A call that was made and has not taken effect.
+pub(crate) struct Call {
+    /// Who made it.
+    pub(crate) instance: InstanceId,
+    /// Its name and argument.
+    pub(crate) name: Rc<str>,
+    effect: Effect,
+}
+
+type Effect = Box<dyn FnOnce(&mut State, Rc<str>)>;
+
+/// A wait for time to pass.
+struct Pause {
+    instance: InstanceId,
+    end: Duration,
+    length: Duration,
+    waiter: oneshot::Sender<()>,
+}
 
 /// Everything that outlives an instance.
 #[derive(Clone)]
@@ -40,30 +62,28 @@ pub(crate) struct World {
 pub(crate) struct State {
     pub(crate) disk: Disk,
     /// Calls that were made and have not taken effect.
-    under_way: Vec<Effect>,
+    pub(crate) under_way: Vec<Call>,
     /// Whether calls wait, as on storage over a broken network.
     hung: bool,
-    /// The end and the length of each pause, and its waiter.
-    pauses: Vec<(Duration, Duration, oneshot::Sender<()>)>,
+    pauses: Vec<Pause>,
     now: Duration,
     /// The spawner of the pool that is running.
     spawner: Option<LocalSpawner>,
-    random: u64,
+    pub(crate) choices: Choices,
     pub(crate) history: History,
     /// The calls that fail from now on, by a prefix of their text, and how they fail.
     pub(crate) faults: Vec<(&'static str, FsErrorKind)>,
     /// The same for the next such call only, because a disk reports a lost write once.
     pub(crate) one_fault: Option<(&'static str, FsErrorKind)>,
+    /// Whether the next call takes effect and reports that it found nothing, as a rename over NFS that was sent twice.
+    pub(crate) one_lie: bool,
     pub(crate) log: Vec<String>,
 }
 
 impl State {
-    /// Returns a random number below `bound`, by xorshift.
+    /// Returns a choice below `bound`.
     pub(crate) fn below(&mut self, bound: u64) -> u64 {
-        self.random ^= self.random << 13;
-        self.random ^= self.random >> 7;
-        self.random ^= self.random << 17;
-        self.random % bound
+        self.choices.below(bound)
     }
 
     fn fault(&mut self, call: &str) -> Option<FsError> {
@@ -73,11 +93,43 @@ impl State {
         let fault = self.faults.iter().find(|(name, _)| call.starts_with(name));
         fault.map(|(_, kind)| disk::error(*kind))
     }
+
+    /// Lets the call at `index` take effect.
+    pub(crate) fn take_effect(&mut self, index: usize) {
+        let call = self.under_way.swap_remove(index);
+        (call.effect)(self, call.name);
+    }
+
+    /// Returns who pauses for a short time.
+    pub(crate) fn short_pauses(&mut self) -> Vec<InstanceId> {
+        self.pauses.retain(|pause| !pause.waiter.is_canceled());
+        let short = self.pauses.iter().filter(|pause| pause.length < SHORT);
+        short.map(|pause| pause.instance).collect()
+    }
+
+    /// Ends the pause that ends first, of `instance` or of any.
+    pub(crate) fn end_pause(&mut self, instance: Option<InstanceId>) -> bool {
+        let pauses = self.pauses.iter().enumerate();
+        let pauses = pauses.filter(|(_, pause)| instance.is_none_or(|it| it == pause.instance));
+        let Some((index, _)) = pauses.min_by_key(|(_, pause)| pause.end) else {
+            return false;
+        };
+        let pause = self.pauses.remove(index);
+        self.now = self.now.max(pause.end);
+        self.history.observe(pause.instance, &"a pause ends");
+        let _ = pause.waiter.send(());
+        true
+    }
 }
 
 impl World {
-    /// Returns a world with an empty volume.
+    /// Returns a world with an empty volume, in which a seed decides.
     pub(crate) fn new(seed: u64) -> Self {
+        World::with_choices(Choices::seeded(seed))
+    }
+
+    /// Returns a world with an empty volume.
+    pub(crate) fn with_choices(choices: Choices) -> Self {
         World {
             state: Rc::new(RefCell::new(State {
                 disk: Disk::default(),
@@ -86,10 +138,11 @@ impl World {
                 pauses: Vec::new(),
                 now: Duration::ZERO,
                 spawner: None,
-                random: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1,
+                choices,
                 history: History::default(),
                 faults: Vec::new(),
                 one_fault: None,
+                one_lie: false,
                 log: Vec::new(),
             })),
         }
@@ -146,38 +199,20 @@ impl World {
     /// Lets a random call take effect or the next pause end. Returns `false` if there is neither. All pools must have been
     /// polled, because the clock advances only when every task waits.
     pub(crate) fn step(&self) -> bool {
-        enum Next {
-            Effect(Effect),
-            Pause(oneshot::Sender<()>),
-        }
-        let next = self.with(|state| {
-            state.pauses.retain(|(_, _, waiter)| !waiter.is_canceled());
-            state.pauses.sort_by_key(|(end, ..)| *end);
-            let calls = if state.hung { 0 } else { state.under_way.len() };
+        self.with(|state| {
             // A call may outlast the pause after a lost race, and never a limit.
-            let short = state.pauses.iter().filter(|(_, length, _)| *length < SHORT);
-            let choices = (calls + short.count()) as u64;
-            let pick = if choices > 0 {
-                state.below(choices) as usize
-            } else {
-                0
+            let short = state.short_pauses().len();
+            let calls = if state.hung { 0 } else { state.under_way.len() };
+            let pick = match calls + short {
+                0 => return state.end_pause(None),
+                choices => state.below(choices as u64) as usize,
             };
             if pick < calls {
-                return Some(Next::Effect(state.under_way.swap_remove(pick)));
+                state.take_effect(pick);
+                return true;
             }
-            if state.pauses.is_empty() {
-                return None;
-            }
-            let (end, _, waiter) = state.pauses.remove(0);
-            state.now = state.now.max(end);
-            Some(Next::Pause(waiter))
-        });
-        match next {
-            Some(Next::Effect(effect)) => self.with(effect),
-            Some(Next::Pause(waiter)) => drop(waiter.send(())),
-            None => return false,
-        }
-        true
+            state.end_pause(None)
+        })
     }
 
     /// Returns the time.
@@ -192,47 +227,53 @@ impl World {
 
     /// Lets each call that is under way take effect or vanish at random, after its caller was killed.
     pub(crate) fn settle(&self) {
-        while let Some(effect) = self.with(|state| state.under_way.pop()) {
-            if self.with(|state| state.below(2) == 0) {
-                self.with(effect);
+        self.with(|state| {
+            while let Some(last) = state.under_way.len().checked_sub(1) {
+                if state.below(2) == 0 {
+                    state.take_effect(last);
+                } else {
+                    state.under_way.pop();
+                }
             }
-        }
+        });
     }
 
     /// Cuts the power. What was not synced may be lost.
     pub(crate) fn cut_power(&self) {
         self.with(|state| {
             state.under_way.clear();
-            let mut random = state.random;
-            let lossy = state.disk.cut_power(&mut |bound| {
-                random = random
-                    .wrapping_mul(6_364_136_223_846_793_005)
-                    .wrapping_add(1);
-                (random >> 33) % bound
-            });
-            state.random = random | 1;
+            let State { disk, choices, .. } = state;
+            let lossy = disk.cut_power(&mut |bound| choices.below(bound));
             state.history.lossy_cuts += usize::from(lossy);
         });
     }
 
     /// Makes a call of `instance`. Its effect happens when the scheduler picks it, unless a fault is set for `name`.
-    async fn call<T: 'static>(
+    async fn call<T: Hash + 'static>(
         &self,
         instance: InstanceId,
-        name: String,
+        name: Rc<str>,
         effect: impl FnOnce(&mut State) -> FsResult<T> + 'static,
     ) -> FsResult<T> {
         let (sender, receiver) = oneshot::channel();
+        let effect = Box::new(move |state: &mut State, name: Rc<str>| {
+            let result = match state.fault(&name) {
+                Some(error) => Err(error),
+                None if mem::take(&mut state.one_lie) => {
+                    effect(state).and(Err(disk::error(FsErrorKind::NotFound)))
+                }
+                None => effect(state),
+            };
+            state.history.record(instance, name, &result);
+            let late = sender.send(result).is_err();
+            state.history.late_calls += usize::from(late);
+        });
         self.with(|state| {
-            state.under_way.push(Box::new(move |state| {
-                let result = match state.fault(&name) {
-                    Some(error) => Err(error),
-                    None => effect(state),
-                };
-                state.history.record(instance, name, &result);
-                let late = sender.send(result).is_err();
-                state.history.late_calls += usize::from(late);
-            }));
+            state.under_way.push(Call {
+                instance,
+                name,
+                effect,
+            });
         });
         receiver
             .await
@@ -275,7 +316,13 @@ impl Platform for Simulated {
         let (waiter, ended) = oneshot::channel();
         self.world.with(|state| {
             let end = state.now + duration;
-            state.pauses.push((end, duration, waiter));
+            let (instance, length) = (self.instance, duration);
+            state.pauses.push(Pause {
+                instance,
+                end,
+                length,
+                waiter,
+            });
         });
         let _ = ended.await;
     }
@@ -285,7 +332,7 @@ impl Platform for Simulated {
     }
 
     fn random(&self) -> u64 {
-        self.world.with(|state| state.below(u64::MAX))
+        self.world.with(|state| state.choices.random())
     }
 
     fn log(&self, line: &str) {

@@ -9,8 +9,11 @@
 //! - [`publishing`]: instances that write `visits.bin` at the same time.
 //! - [`seeds`]: which seeds run, and how to replay a failure. README.md lists the faults found so far.
 
+mod exhaustive;
+mod explore;
 mod mixed;
 mod obvious;
+mod properties;
 mod publishing;
 mod races;
 mod refusals;

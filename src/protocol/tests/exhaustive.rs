@@ -1,0 +1,110 @@
+//! Every schedule within stated bounds: see [`super::explore`].
+//!
+//! `VISITS_BOUNDS` runs one search with other bounds, such as `instances=3,visits=2,faults=2,kill,cut`. With
+//! `VISITS_SCHEDULE`, which a violation prints, it runs one schedule of that search.
+
+use super::explore::{Bounds, Kinds, explore, replay};
+use std::time::Instant;
+
+const SMALL: Bounds = Bounds {
+    instances: 2,
+    visits: 1,
+    faults: 0,
+    kinds: Kinds {
+        kill: false,
+        cut: false,
+        fail: false,
+    },
+    lies: 0,
+    hasty: 0,
+    warm: true,
+    lenient: true,
+};
+
+const KILL: Kinds = Kinds {
+    kill: true,
+    ..SMALL.kinds
+};
+
+const ANY: Kinds = Kinds {
+    kill: true,
+    cut: true,
+    fail: true,
+};
+
+/// Explores, and prints what was explored.
+fn explored(bounds: Bounds) -> Result<(), String> {
+    let start = Instant::now();
+    let report = explore(&bounds)?;
+    println!("{bounds:?}: {report:?} in {:?}", start.elapsed());
+    Ok(())
+}
+
+#[track_caller]
+fn holds(bounds: Bounds) {
+    if let Err(violation) = explored(bounds) {
+        panic!("{bounds:?}: {violation}");
+    }
+}
+
+/// A publisher that is late overwrites a newer number with its own, and is killed before it looks again.
+#[test]
+fn a_late_publisher_that_is_killed_leaves_visits_bin_behind() {
+    let killed = Bounds {
+        faults: 1,
+        kinds: KILL,
+        ..SMALL
+    };
+    let violation = explored(killed).unwrap_err();
+    assert!(
+        violation.starts_with("visits.bin holds 3, and 4 was acknowledged"),
+        "{violation}"
+    );
+}
+
+#[test]
+fn two_instances_without_a_fault() {
+    holds(Bounds { visits: 2, ..SMALL });
+}
+
+#[test]
+fn the_search_of_the_environment() {
+    let Ok(text) = std::env::var("VISITS_BOUNDS") else {
+        return;
+    };
+    let bounds = parse(&text).unwrap_or_else(|error| panic!("malformed VISITS_BOUNDS: {error}"));
+    let Ok(schedule) = std::env::var("VISITS_SCHEDULE") else {
+        return holds(bounds);
+    };
+    let picks = schedule.split(',').filter(|it| !it.is_empty());
+    let picks: Vec<u64> = picks.map(|it| it.parse().expect("numbers")).collect();
+    assert_eq!(replay(&bounds, &picks), None);
+}
+
+/// Reads bounds such as `instances=3,visits=2,faults=2,kill,cut`.
+fn parse(text: &str) -> Result<Bounds, String> {
+    let mut bounds = Bounds {
+        lenient: false,
+        ..SMALL
+    };
+    for part in text.split(',') {
+        let (name, value) = part.split_once('=').unwrap_or((part, "1"));
+        let number = value
+            .parse()
+            .map_err(|_| format!("{part:?} is not name=number"))?;
+        match name {
+            "instances" => bounds.instances = number,
+            "visits" => bounds.visits = number,
+            "faults" => bounds.faults = number,
+            "lies" => bounds.lies = number,
+            "hasty" => bounds.hasty = number,
+            "kill" => bounds.kinds.kill = number > 0,
+            "cut" => bounds.kinds.cut = number > 0,
+            "fail" => bounds.kinds.fail = number > 0,
+            "warm" => bounds.warm = number > 0,
+            "lenient" => bounds.lenient = number > 0,
+            _ => return Err(format!("{name:?} is unknown")),
+        }
+    }
+    Ok(bounds)
+}
