@@ -1,12 +1,14 @@
 //! The claim: the next numbers, taken by renaming the ticket.
 //!
-//! Rules 1, 2 and 7 of [`super`].
+//! Rules 1, 2, 7 and 9 of [`super`].
 
-use super::directory::{Directory, FsErrorKind};
+use super::directory::{Directory, FsErrorKind, OpenFile};
 use super::error::{CountError, CountResult};
 use super::observer::Observer;
 use super::platform::{File, Platform, ROOT, jitter};
 use super::publish::Publisher;
+use super::record;
+use super::rule::{Rule, kept};
 use super::start::Starter;
 use super::ticket::{PRIVATE, Ticket};
 use super::volume::{Found, Volume};
@@ -32,8 +34,13 @@ pub(super) struct Claims<P: Platform> {
     pub(super) publisher: Rc<Publisher<P>>,
     pub(super) starter: Starter<P>,
     observer: Rc<dyn Observer>,
-    /// The ticket that this instance left last. It is a guess, and the rename decides.
-    known: Cell<Option<Ticket>>,
+    /// The ticket that this instance claimed last, if it is published, or will be before the next claim of another instance.
+    /// If it is still there, nobody else has claimed since. And how the next claim from it is published.
+    known: Cell<Option<(Ticket, Publication)>>,
+    /// The id of the claims that this instance makes while it is alone.
+    id: Cell<Option<u64>>,
+    /// Whether a leader is counting, and so will publish.
+    busy: Cell<bool>,
 }
 
 /// A claim of the numbers above `before`, up to the new ticket's. The record is open to publish them.
@@ -41,6 +48,18 @@ pub(super) struct Claim<P: Platform> {
     pub(super) before: u64,
     pub(super) found: Found<P::Dir>,
     pub(super) record: Rc<File<P>>,
+    pub(super) publication: Publication,
+}
+
+/// How a claim's number gets into `visits.bin`: see [`super::fence`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Publication {
+    /// It is there, or a higher one.
+    Done,
+    /// It is written to the open file, because nobody else has claimed.
+    Write,
+    /// It is written to the open file without a fence, and the ticket is read after it.
+    WriteAndLook,
 }
 
 /// What one claim has opened and the next one may use.
@@ -49,13 +68,21 @@ pub(super) struct Opened<P: Platform> {
     record: Rc<File<P>>,
 }
 
+/// What became of an attempt to claim.
+pub(super) enum Attempt<P: Platform> {
+    Claimed(Claim<P>),
+    /// The ticket has moved. A rename may have been done although it reports otherwise, as on NFS when it is sent twice. So
+    /// this is the ticket that it would have made, with its publication.
+    Lost(P::Dir, Ticket, Publication),
+}
+
 impl<P: Platform> Claim<P> {
-    /// Returns the private directory and the record, for the next claim.
-    pub(super) fn opened(&self) -> Opened<P> {
-        Opened {
+    /// Returns the private directory and the record, for the next claim; `None` if that record was replaced.
+    pub(super) fn opened(&self) -> Option<Opened<P>> {
+        (self.publication != Publication::Done).then(|| Opened {
             dir: self.found.dir.clone(),
             record: self.record.clone(),
-        }
+        })
     }
 }
 
@@ -72,6 +99,8 @@ impl<P: Platform> Claims<P> {
             publisher,
             observer,
             known: Cell::new(None),
+            id: Cell::new(None),
+            busy: Cell::new(false),
         }
     }
 
@@ -84,93 +113,192 @@ impl<P: Platform> Claims<P> {
     ) -> CountResult<Claim<P>> {
         self.volume.refuse_if_poisoned()?;
         let platform = &*self.volume.platform;
-        let (mut deadline, mut lost) = (None, None);
-        let opened = match opened {
-            Some(opened) => Some(opened),
-            None => self.open_both().await?,
+        let mut lost = match self.attempt_alone(visits, opened).await? {
+            Some(Attempt::Claimed(claim)) => return Ok(claim),
+            Some(Attempt::Lost(dir, ticket, publication)) => {
+                // Most often another instance has claimed, and the directory was opened a moment ago.
+                Some((Some(dir), ticket, publication))
+            }
+            None => None,
         };
-        let (mut dir, mut record) = opened.map(|it| (it.dir, it.record)).unzip();
+        let (mut deadline, mut record) = (None, None);
         for attempt in 0.. {
-            let found = match lost.take() {
-                Some(dir) => self.found_again(dir).await?,
-                None => self.found_or_started(dir.take()).await?,
+            let (dir, tried) = match lost.take() {
+                Some((dir, ticket, publication)) => (dir, Some((ticket, publication))),
+                None => (None, None),
             };
-            let before = found.ticket.0;
-            let ticket = found.ticket.after(visits)?;
+            let found = self.find(dir).await?;
             let record = match &record {
                 Some(record) => record,
-                None => record.insert(self.publisher.open_record(&found).await?),
+                None => record.insert(self.publisher.open().await?),
             };
-            let (from, to) = (found.ticket.name(), ticket.name());
-            match found.dir.rename(&from, &to).await {
-                Ok(()) => {
-                    self.known.set(Some(ticket));
-                    return Ok(Claim {
-                        before,
-                        found: Found { ticket, ..found },
-                        record: record.clone(),
-                    });
-                }
-                Err(e) if e.kind == FsErrorKind::NotFound => {
-                    self.observer.lost_claim();
-                    // Most often the guess was old, and the directory was opened a moment ago.
-                    lost = (attempt == 0).then_some(found.dir);
-                }
-                Err(e) => {
-                    let what = format!("cannot rename {PRIVATE}/{from}");
-                    return Err(CountError::refused(&what, e));
-                }
+            if let Some((ticket, publication)) = tried
+                && ticket == found.ticket
+                && kept(Rule::Recognise)
+            {
+                return self.claimed(found, visits, record, publication).await;
+            }
+            if let Some((ticket, Publication::Done)) = tried {
+                self.publisher.discard_next(&found.dir, ticket).await;
+            }
+            match self.attempt(found, visits, record).await? {
+                Attempt::Claimed(claim) => return Ok(claim),
+                Attempt::Lost(_, ticket, publication) => lost = Some((None, ticket, publication)),
             }
             let now = platform.now();
             if now > *deadline.get_or_insert(now + CLAIM_LIMIT) {
                 break;
             }
-            if attempt > 0 {
-                jitter(platform, (attempt - 1).min(MAX_BACKOFF)).await;
-            }
+            jitter(platform, attempt.min(MAX_BACKOFF)).await;
         }
         Err(CountError::unavailable(anyhow!(
             "{ROOT}/{PRIVATE} is claimed by others faster than this instance can, for {CLAIM_LIMIT:?}"
         )))
     }
 
-    /// Opens the private directory and `visits.bin` side by side, because a visitor alone waits for both. Returns `None` if
-    /// there may be something to start or to take over first.
-    async fn open_both(&self) -> CountResult<Option<Opened<P>>> {
-        let Some(ticket) = self.known.get() else {
+    /// Claims from the ticket that this instance claimed last, which needs no fence. Returns `None` if there is no such ticket.
+    async fn attempt_alone(
+        &self,
+        visits: u64,
+        opened: Option<Opened<P>>,
+    ) -> CountResult<Option<Attempt<P>>> {
+        let known = self.known.take();
+        let Some((known, publication)) = known.filter(|_| self.publisher.writable()) else {
             return Ok(None);
         };
-        let (dir, record) = join(self.volume.open_private(), self.publisher.open()).await;
-        let (dir, record) = (dir?, record?);
-        let Some(dir) = dir else { return Ok(None) };
+        let opened = match opened {
+            Some(opened) => Some(opened),
+            None => self.open_both().await?,
+        };
+        let Some(Opened { dir, record }) = opened else {
+            return Ok(None);
+        };
+        let id = self
+            .id
+            .get()
+            .unwrap_or_else(|| self.volume.platform.random());
+        self.id.set(Some(id));
+        let ticket = known.after(visits, id)?;
         let found = Found { dir, ticket };
-        self.publisher.prepare(&record, &found).await?;
-        let dir = found.dir;
-        Ok(Some(Opened { dir, record }))
+        if !self.rename(&found.dir, known, ticket).await? {
+            return Ok(Some(Attempt::Lost(found.dir, ticket, publication)));
+        }
+        let claim = self.claimed(found, visits, &record, publication);
+        Ok(Some(Attempt::Claimed(claim.await?)))
     }
 
-    /// Looks for the ticket after a lost claim. The directory was opened before it.
-    async fn found_again(&self, dir: P::Dir) -> CountResult<Found<P::Dir>> {
-        match self.volume.look_in(&dir).await {
-            Some(ticket) => Ok(Found { dir, ticket }),
-            None => self.found_or_started(None).await,
+    /// Claims from a ticket that another has claimed.
+    pub(super) async fn attempt(
+        &self,
+        found: Found<P::Dir>,
+        visits: u64,
+        record: &Rc<File<P>>,
+    ) -> CountResult<Attempt<P>> {
+        let id = self.volume.platform.random();
+        let ticket = found.ticket.after(visits, id)?;
+        if kept(Rule::Help) {
+            self.publisher.help(record, &found).await?;
+        }
+        let fenced = kept(Rule::Fence) || visits == 0;
+        let publication = match fenced && self.publisher.prepare_next(&found.dir, ticket).await? {
+            true => Publication::Done,
+            false => {
+                if kept(Rule::WriteBeforeClaim) {
+                    self.publisher.prepare(record, &found).await?;
+                }
+                Publication::WriteAndLook
+            }
+        };
+        let renamed = self.rename(&found.dir, found.ticket, ticket).await;
+        // A mend is not repeated.
+        if publication == Publication::Done
+            && (visits == 0 || renamed.is_err())
+            && !matches!(renamed, Ok(true))
+        {
+            self.publisher.discard_next(&found.dir, ticket).await;
+        }
+        if !renamed? {
+            return Ok(Attempt::Lost(found.dir, ticket, publication));
+        }
+        let dir = found.dir;
+        let claim = self.claimed(Found { dir, ticket }, visits, record, publication);
+        Ok(Attempt::Claimed(claim.await?))
+    }
+
+    /// Renames the ticket. Returns `false` if it has moved.
+    async fn rename(&self, dir: &P::Dir, from: Ticket, to: Ticket) -> CountResult<bool> {
+        let from = from.name();
+        match dir.rename(&from, &to.name()).await {
+            Ok(()) => Ok(true),
+            Err(e) if e.kind == FsErrorKind::NotFound => {
+                self.observer.lost_claim();
+                Ok(false)
+            }
+            Err(e) => {
+                let what = format!("cannot rename {PRIVATE}/{from}");
+                Err(CountError::refused(&what, e))
+            }
         }
     }
 
-    /// Returns the ticket that this instance left last. Without one it looks for the ticket, and starts counting if there
-    /// is none.
-    ///
-    /// The private directory is opened anew unless `dir` is a recent handle to it. An old handle would go on counting in
-    /// a directory that an operator has moved away.
-    async fn found_or_started(&self, dir: Option<P::Dir>) -> CountResult<Found<P::Dir>> {
-        if let Some(ticket) = self.known.take() {
-            let dir = match dir {
-                Some(dir) => Some(dir),
-                None => self.volume.open_private().await?,
+    /// Returns a claim that was made, and publishes it if that needs a fence.
+    async fn claimed(
+        &self,
+        found: Found<P::Dir>,
+        visits: u64,
+        record: &Rc<File<P>>,
+        mut publication: Publication,
+    ) -> CountResult<Claim<P>> {
+        if publication == Publication::Done && !self.publisher.replace(&found).await? {
+            publication = Publication::WriteAndLook;
+        }
+        if visits > 0 {
+            let next = match publication {
+                Publication::Done | Publication::Write => Publication::Write,
+                // Another instance's write may still be under way.
+                Publication::WriteAndLook => publication,
             };
-            if let Some(dir) = dir {
-                return Ok(Found { dir, ticket });
-            }
+            self.known.set(Some((found.ticket, next)));
+        }
+        Ok(Claim {
+            before: found.ticket.number - visits,
+            found,
+            record: record.clone(),
+            publication,
+        })
+    }
+
+    /// Makes the next claim begin with a look, because a write may be under way whose end nobody waits for.
+    pub(super) fn forget(&self) {
+        self.known.set(None);
+    }
+
+    /// Records whether a leader is counting.
+    pub(super) fn set_busy(&self, busy: bool) {
+        self.busy.set(busy);
+    }
+
+    /// Returns whether a leader is counting.
+    pub(super) fn is_busy(&self) -> bool {
+        self.busy.get()
+    }
+
+    /// Opens the private directory and `visits.bin` side by side, because a visitor alone waits for both. Returns `None` if
+    /// there may be something to start or to take over first, or if something else has written the file.
+    async fn open_both(&self) -> CountResult<Option<Opened<P>>> {
+        let (dir, record) = join(self.volume.open_private(), self.publisher.open()).await;
+        let (dir, record) = (dir?, record?);
+        let ours = record.size_when_opened() == record::LENGTH;
+        Ok(dir.filter(|_| ours).map(|dir| Opened { dir, record }))
+    }
+
+    /// Looks for the ticket, and starts counting if there is none. `dir` is a recent handle to the private directory. An old
+    /// one would go on counting in a directory that an operator has moved away.
+    async fn find(&self, dir: Option<P::Dir>) -> CountResult<Found<P::Dir>> {
+        if let Some(dir) = dir
+            && let Some(ticket) = self.volume.look_in(&dir).await
+        {
+            return Ok(Found { dir, ticket });
         }
         for _ in 0..MAX_STARTS {
             match self.volume.look().await? {

@@ -61,8 +61,8 @@ impl<P: Platform> Counter<P> {
     /// # Errors
     /// Returns why the volume cannot be read, or why what is on it is not a count.
     pub async fn current(&self) -> CountResult<u64> {
-        let publisher = self.0.publisher.clone();
-        let current = self.limited(async move { publisher.current().await });
+        let inner = self.0.clone();
+        let current = self.limited(async move { inner.claims.current().await });
         self.logged("cannot read the count", current.await)
     }
 

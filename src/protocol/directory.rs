@@ -88,6 +88,9 @@ pub trait Directory: Clone + 'static {
     /// Renames the entry `from` to `to`, which replaces a file or an empty directory.
     async fn rename(&self, from: &str, to: &str) -> FsResult<()>;
 
+    /// Renames the entry `from` to `to` in another directory of the same volume, which replaces a file.
+    async fn rename_into(&self, from: &str, target: &Self, to: &str) -> FsResult<()>;
+
     /// Makes all renames, creations and removals in this directory survive a power cut.
     async fn sync(&self) -> FsResult<()>;
 

@@ -13,6 +13,7 @@ use super::inner::Inner;
 use super::platform::Platform;
 use super::queue::{Outcome, Waiting};
 use super::record;
+use super::rule::{Rule, kept};
 use super::stall::{Deadline, STALL_LIMIT, stalled};
 use futures::future::{Either, join, select};
 use std::cell::RefCell;
@@ -52,6 +53,7 @@ struct Durable<P: Platform> {
 impl<P: Platform> Leader<P> {
     /// Returns a leader for the visitors of `inner`.
     pub(super) fn new(inner: Rc<Inner<P>>) -> Self {
+        inner.claims.set_busy(true);
         Leader { inner, done: false }
     }
 
@@ -66,6 +68,7 @@ impl<P: Platform> Leader<P> {
             }
             durable = self.step(durable, next, &mut kept, &mut deadline).await;
         }
+        self.inner.claims.set_busy(false);
         self.inner.queue.stop_leading();
         self.done = true;
     }
@@ -147,7 +150,7 @@ impl<P: Platform> Leader<P> {
         match inner.claims.claim(batch.size, opened).await {
             Ok(claim) => {
                 let opened = claim.opened();
-                *kept = Some(Kept { opened, at });
+                *kept = opened.map(|opened| Kept { opened, at });
                 Some(claim)
             }
             Err(error) => {
@@ -172,8 +175,9 @@ impl<P: Platform> Leader<P> {
             return;
         };
         let published = async {
-            let Claim { found, record, .. } = newest.unwrap_or(claim);
-            publisher.write_claimed(record, found).await?;
+            if kept(Rule::PublishBeforeAnswer) {
+                publisher.publish_claim(newest.unwrap_or(claim)).await?;
+            }
             match newest {
                 Some(_) => Ok(()),
                 None => publisher.settle().await,
@@ -182,10 +186,17 @@ impl<P: Platform> Leader<P> {
         self.answer(batch, claim, published.await);
     }
 
+    fn refuse_beside_failure(&self) -> CountResult<()> {
+        match kept(Rule::StopBesideFailedSync) {
+            true => self.inner.volume.refuse_if_poisoned(),
+            false => Ok(()),
+        }
+    }
+
     /// Answers a batch that is claimed and durable.
     fn answer(&self, batch: &Batch<P>, claim: &Claim<P>, published: CountResult<()>) {
         // The disk reports a failure once, perhaps to another sync than this batch's.
-        match published.and_then(|()| self.inner.volume.refuse_if_poisoned()) {
+        match published.and_then(|()| self.refuse_beside_failure()) {
             Ok(()) => batch.answer(claim.before),
             Err(error) => batch.fail(error),
         }
@@ -195,7 +206,13 @@ impl<P: Platform> Leader<P> {
 impl<P: Platform> Drop for Leader<P> {
     fn drop(&mut self) {
         if !self.done {
-            self.inner.queue.hand_on();
+            self.inner.claims.set_busy(false);
+            if kept(Rule::Forget) {
+                self.inner.claims.forget();
+            }
+            if kept(Rule::HandOn) {
+                self.inner.queue.hand_on();
+            }
         }
     }
 }

@@ -6,7 +6,8 @@
 //! 1. **The count is a name.** The private directory `.visits` holds one entry, such as `ticket.483`. Names only ever
 //!    grow (`ticket`).
 //! 2. **The claim is a rename** of `ticket.N` to `ticket.N+k`: a compare-and-swap that one caller wins. The others get
-//!    "not found" and look again (`claim`).
+//!    "not found" and look again (`claim`). Each claim adds an id of its own to the name, so an instance recognises its claim
+//!    even if the rename was done and reported as "not found".
 //! 3. **Then durable**: the private directory is synced. After a failed sync the instance acknowledges nothing more,
 //!    because the system reports such an error once, and a later success does not cover this claim (`volume`).
 //! 4. **Then published, then answered**: `visits.bin` is written before any visitor gets a number. A crash in between
@@ -17,6 +18,8 @@
 //!    is repeated, and "no ticket" never means zero (`volume`).
 //! 7. **A claim requires an open `visits.bin`**: what could not be published is not counted (`claim`, `publish`).
 //! 8. **A file that something else has written is kept**: a first start copies it (`takeover`).
+//! 9. **A late write goes to a file without a name**: if the claims pass from one instance to another, `visits.bin` is
+//!    replaced (`fence`).
 //!
 //! # Layout
 //! From a request down to the disk. Each file uses those below it:
@@ -25,8 +28,9 @@
 //! - `inner`: what the handles share with the leader.
 //! - `queue`: the visitors who wait; `stall`: how long they do.
 //! - `claim` and `probe`: taking the next numbers, and checking that one could.
-//! - `publish`, `start`, `takeover`: `visits.bin` as output, the first start, `visits.bin` as input.
+//! - `publish`, `fence`, `start`, `takeover`: `visits.bin` as output, the first start, `visits.bin` as input.
 //! - `volume`: the ticket on the disk; `ticket` and [`record`]: the two forms of the count.
+//! - `rule`: which of these rules a test leaves out.
 //! - [`directory`], [`platform`], [`observer`]: the traits that the protocol stands on.
 //!
 //! The component implements these traits on WASI, the tests on a simulated volume that can lose power between any two
@@ -36,6 +40,7 @@ mod claim;
 mod counter;
 pub mod directory;
 mod error;
+mod fence;
 mod inner;
 mod leader;
 pub mod observer;
@@ -44,6 +49,7 @@ mod probe;
 mod publish;
 mod queue;
 pub mod record;
+mod rule;
 #[cfg(test)]
 pub(crate) mod simulated;
 mod stall;

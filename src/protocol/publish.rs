@@ -1,13 +1,13 @@
-//! `visits.bin`: open before a claim, written before any visitor gets a number, and mended by any request.
+//! `visits.bin`: open before a claim, and written before any visitor gets a number.
 //!
 //! Rules 4 and 7 of [`super`]. Publishers of several instances race, and may die. A write may land late, after another
-//! instance has moved the ticket and published it, and would leave `visits.bin` behind. So no write is an instance's last
-//! without a look:
+//! instance has moved the ticket and published it. [`super::fence`] prevents that.
+//!
+//! Without a fence no write is an instance's last without a look:
 //! - Under load a higher number follows it, that of the instance's next claim.
 //! - If no claim follows, the instance reads the ticket again, and repeats both until they agree ([`Publisher::settle`]).
-//!
-//! If a publisher dies before that, [`Publisher::current`] mends `visits.bin`; every request that does not count calls it.
 
+use super::claim::{Claim, Publication};
 use super::directory::{Directory, FsError, FsErrorKind, OpenFile};
 use super::error::{CountError, CountResult};
 use super::platform::{File, Platform, ROOT};
@@ -26,9 +26,9 @@ const PUBLISH_LIMIT: Duration = Duration::from_secs(5);
 
 /// One instance's access to `visits.bin`.
 pub(super) struct Publisher<P: Platform> {
-    volume: Rc<Volume<P>>,
-    /// Whether this instance last published successfully. If not, or before the first time, it publishes the present
-    /// ticket before the next claim, because opening the file does not show every obstacle.
+    pub(super) volume: Rc<Volume<P>>,
+    /// Whether this instance last published successfully. If not, or before the first time, it writes before the next claim,
+    /// because opening the file does not show every obstacle.
     writable: Cell<bool>,
     /// What the leader wrote last, until it is known to be the present ticket.
     unsettled: RefCell<Option<Written<P>>>,
@@ -63,7 +63,7 @@ impl<P: Platform> Written<P> {
     }
 
     async fn write(&self) -> CountResult<()> {
-        let written = self.file.write(&record::encode(self.ticket.0)).await;
+        let written = self.file.write(&record::encode(self.ticket.number)).await;
         written.map_err(cannot_write)
     }
 }
@@ -87,22 +87,15 @@ impl<P: Platform> Publisher<P> {
     /// Opens `visits.bin` for writing, and creates it if it is missing, for a claim that may follow.
     ///
     /// Opening shows a lasting obstacle: an owner, a mode, an immutable file, a read-only mount, something else in its
-    /// place. It does not show whether there is space. So the ticket is also written if the file is not 8 bytes long, if
-    /// this instance has not written it yet, and if the last write failed.
-    pub(super) async fn open_record(&self, found: &Found<P::Dir>) -> CountResult<Rc<File<P>>> {
-        let file = self.open().await?;
-        self.prepare(&file, found).await?;
-        Ok(file)
-    }
-
-    /// Does the first part of [`Publisher::open_record`], which does not need the ticket.
+    /// place. It does not show whether there is space.
     pub(super) async fn open(&self) -> CountResult<Rc<File<P>>> {
         self.volume.anchor().await?;
         let opened = self.volume.root()?.open_file(record::FILE, true).await;
         opened.map(Rc::new).map_err(cannot_write)
     }
 
-    /// Does the second part of [`Publisher::open_record`].
+    /// Writes the ticket before a claim that will have no fence, if the file is not 8 bytes long, if this instance has not
+    /// written it yet, and if the last write failed.
     pub(super) async fn prepare(
         &self,
         file: &Rc<File<P>>,
@@ -118,7 +111,11 @@ impl<P: Platform> Publisher<P> {
     }
 
     /// Writes the present ticket, which is the found one or a higher one, until it is the one that is read afterwards.
-    async fn publish(&self, file: &Rc<File<P>>, found: &Found<P::Dir>) -> CountResult<()> {
+    pub(super) async fn publish(
+        &self,
+        file: &Rc<File<P>>,
+        found: &Found<P::Dir>,
+    ) -> CountResult<()> {
         let published = async {
             // Until the private directory is sure to survive, the file may be the only count that a power cut leaves.
             self.volume.anchor().await?;
@@ -132,14 +129,22 @@ impl<P: Platform> Publisher<P> {
         self.tried(published.await)
     }
 
-    /// Writes a ticket that the leader has claimed. Another such write or [`Publisher::settle`] must follow.
-    pub(super) async fn write_claimed(
-        &self,
-        file: &Rc<File<P>>,
-        claimed: &Found<P::Dir>,
-    ) -> CountResult<()> {
+    /// Publishes a claim, or a later one of this instance. If it has no fence, another such call or [`Publisher::settle`] must
+    /// follow.
+    pub(super) async fn publish_claim(&self, claim: &Claim<P>) -> CountResult<()> {
+        let Claim { found, record, .. } = claim;
+        match claim.publication {
+            Publication::Done => Ok(()),
+            Publication::Write => {
+                let written = Written::<P>::new(record, found).write().await;
+                self.tried(written)
+            }
+            Publication::WriteAndLook => self.write_claimed(record, found).await,
+        }
+    }
+
+    async fn write_claimed(&self, file: &Rc<File<P>>, claimed: &Found<P::Dir>) -> CountResult<()> {
         let written = async {
-            self.volume.anchor().await?;
             // Recorded first, because the write may take effect even if the leader is dropped.
             *self.unsettled.borrow_mut() = Some(Written::new(file, claimed));
             Written::<P>::new(file, claimed).write().await
@@ -170,8 +175,13 @@ impl<P: Platform> Publisher<P> {
 
     /// Passes on the result of publishing, and remembers whether it succeeded.
     fn tried(&self, published: CountResult<()>) -> CountResult<()> {
-        self.writable.set(published.is_ok());
+        self.set_writable(published.is_ok());
         published
+    }
+
+    /// Remembers whether publishing succeeded.
+    pub(super) fn set_writable(&self, writable: bool) {
+        self.writable.set(writable);
     }
 
     /// Reads the ticket, and repeats writing and reading it until both agree.
@@ -218,38 +228,6 @@ impl<P: Platform> Publisher<P> {
         Ok(found.map_or(last, |found| found.ticket))
     }
 
-    /// Returns the number of visits counted so far, and mends `visits.bin` if it holds another. Before counting has
-    /// started, returns what `visits.bin` holds, or 0, and changes nothing. While visits are being counted, the number
-    /// may include some that are claimed and neither durable nor acknowledged yet.
-    ///
-    /// # Errors
-    /// Returns why the count cannot be read. A volume that cannot be written to is not an error.
-    pub(super) async fn current(&self) -> CountResult<u64> {
-        let Some(found) = self.volume.look().await? else {
-            return Ok(self.volume.original().await?.visits);
-        };
-        if let Err(error) = self.mend(&found).await {
-            self.volume
-                .platform
-                .log(&format!("{} not mended: {error}", record::FILE));
-        }
-        Ok(found.ticket.0)
-    }
-
-    /// Publishes if `visits.bin` does not hold the ticket's number.
-    pub(super) async fn mend(&self, found: &Found<P::Dir>) -> CountResult<()> {
-        let expected = record::encode(found.ticket.0);
-        let root = self.volume.root()?;
-        match root.read(record::FILE, expected.len() + 1).await {
-            Ok(bytes) if bytes == expected => Ok(()),
-            // An error too: a visit writes the file and does not read it.
-            Ok(_) | Err(_) => {
-                let file = self.open_record(found).await?;
-                self.publish(&file, found).await
-            }
-        }
-    }
-
     /// Returns when counting on this volume began: when the ticket's file was last written to. The first start creates
     /// that file, and later it is only renamed. (The private directory's own times change with every rename, and WASI has
     /// no time of birth.)
@@ -266,6 +244,6 @@ impl<P: Platform> Publisher<P> {
     }
 }
 
-fn cannot_write(cause: FsError) -> CountError {
+pub(super) fn cannot_write(cause: FsError) -> CountError {
     CountError::refused(&format!("cannot write {}", record::FILE), cause)
 }

@@ -8,6 +8,7 @@ use super::directory::{Directory, FsErrorKind};
 use super::error::{CountError, CountResult};
 use super::platform::{Platform, ROOT, jitter};
 use super::record;
+use super::rule::{Rule, kept};
 use super::takeover::Original;
 use super::ticket::{PRIVATE, Ticket};
 use super::volume::Volume;
@@ -88,7 +89,7 @@ impl<P: Platform> Starter<P> {
     pub(super) async fn try_starting(&self) -> CountResult<()> {
         let root = self.volume.root()?;
         let original = self.volume.original().await?;
-        Ticket(original.visits).after(1)?;
+        Ticket::first(original.visits).after(1, 0)?;
         self.try_opening().await?;
         let prepared = self.prepared_name();
         let tried = async {
@@ -124,11 +125,13 @@ impl<P: Platform> Starter<P> {
         let Some(dir) = make_private(root, prepared, original).await? else {
             return Ok(());
         };
-        match dir.sync_file(&Ticket(original.visits).name()).await {
+        match dir.sync_file(&Ticket::first(original.visits).name()).await {
             Err(e) if e.kind == FsErrorKind::NotFound => return Ok(()),
             synced => volume.trust(synced, prepared)?,
         }
-        volume.trust(dir.sync().await, prepared)?;
+        if kept(Rule::SyncPrepared) {
+            volume.trust(dir.sync().await, prepared)?;
+        }
         volume.keep(root, original).await
     }
 
@@ -160,7 +163,10 @@ async fn make_private<D: Directory>(
         Err(e) if e.kind == FsErrorKind::NotFound => return Ok(None),
         opened => opened.map_err(cannot)?,
     };
-    match dir.create_file(&Ticket(original.visits).name()).await {
+    match dir
+        .create_file(&Ticket::first(original.visits).name())
+        .await
+    {
         Err(e) if e.kind == FsErrorKind::NotFound => Ok(None),
         created => created.map(|()| Some(dir)).map_err(cannot),
     }

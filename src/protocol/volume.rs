@@ -7,6 +7,7 @@ use super::error::{CountError, CountResult};
 use super::observer::Observer;
 use super::platform::{Platform, ROOT, jitter};
 use super::record;
+use super::rule::{Rule, kept};
 use super::ticket::{PRIVATE, Ticket};
 use anyhow::anyhow;
 use std::cell::{Cell, RefCell};
@@ -120,11 +121,15 @@ impl<P: Platform> Volume<P> {
     /// Removes tickets below the highest, which a crash can leave on a file system without atomic renames. If two names
     /// are links to one inode, a rename between them does nothing and reports success. If the lower name is only the
     /// ticket's name of a moment ago, it is gone already, and names never come back.
+    ///
+    /// Also removes what was to be published for a lower number: its claim has failed, or can no longer succeed, or was
+    /// published before the claim after it.
     async fn remove_lower(&self, dir: &P::Dir, entries: &[Entry], ticket: Ticket) {
-        for lower in entries.iter().filter_map(Ticket::of) {
-            if lower < ticket {
+        for entry in entries {
+            let lower = Ticket::of(entry).is_some_and(|it| it.number < ticket.number);
+            if (lower || ticket.is_past(&entry.name)) && kept(Rule::RemoveLower) {
                 // It stays on a read-only volume, where counting fails anyway.
-                let _ = dir.remove_file(&lower.name()).await;
+                let _ = dir.remove_file(&entry.name).await;
             }
         }
     }
@@ -134,7 +139,7 @@ impl<P: Platform> Volume<P> {
     /// directory would be lost, with every visit acknowledged in the meantime. If `visits.bin` had been written to, the
     /// count that was taken over would be lost as well.
     pub(super) async fn anchor(&self) -> CountResult<()> {
-        if !self.anchored.get() {
+        if !self.anchored.get() && kept(Rule::SyncRoot) {
             self.trust(self.root()?.sync().await, "")?;
             self.anchored.set(true);
         }
@@ -143,14 +148,19 @@ impl<P: Platform> Volume<P> {
 
     /// Syncs the root after the private directory has appeared. An earlier sync covered another directory of that name.
     pub(super) async fn anchor_anew(&self) -> CountResult<()> {
-        self.anchored.set(false);
+        if kept(Rule::SyncRootAnew) {
+            self.anchored.set(false);
+        }
         self.anchor().await
     }
 
     /// Makes a claim in `dir` survive a power cut.
     pub(super) async fn make_durable(&self, dir: &P::Dir) -> CountResult<()> {
         let start = self.platform.now();
-        let synced = dir.sync().await;
+        let synced = match kept(Rule::SyncClaim) {
+            true => dir.sync().await,
+            false => Ok(()),
+        };
         self.observer.synced(self.platform.now() - start);
         self.trust(synced, PRIVATE)
     }
@@ -159,7 +169,9 @@ impl<P: Platform> Volume<P> {
     pub(super) fn trust(&self, synced: FsResult<()>, name: &str) -> CountResult<()> {
         synced.map_err(|e| {
             let line = format!("cannot sync {ROOT}/{name}: {e}");
-            *self.poison.borrow_mut() = Some(line.clone());
+            if kept(Rule::StopAfterFailedSync) {
+                *self.poison.borrow_mut() = Some(line.clone());
+            }
             CountError::unavailable(anyhow!(line))
         })
     }

@@ -129,7 +129,11 @@ impl Directory for WasiDirectory {
     }
 
     async fn rename(&self, from: &str, to: &str) -> FsResult<()> {
-        let renamed = self.0.rename_at(from.into(), &self.0, to.into()).await;
+        self.rename_into(from, self, to).await
+    }
+
+    async fn rename_into(&self, from: &str, target: &Self, to: &str) -> FsResult<()> {
+        let renamed = self.0.rename_at(from.into(), &target.0, to.into()).await;
         renamed.map_err(error)
     }
 

@@ -3,7 +3,7 @@
 //! The host runs as an unprivileged user on a real file system. The tests run as root and put obstacles there.
 
 use crate::counter;
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::net::UnixListener;
@@ -175,10 +175,14 @@ impl Stage {
 
 /// Returns the ticket's number, which is the count.
 fn counted(volume: &Path) -> Result<u64> {
-    let entry = fs::read_dir(volume.join(".visits"))?.next();
-    let name = entry.context("no ticket")??.file_name();
-    let number = name.to_str().and_then(|name| name.strip_prefix("ticket."));
-    Ok(number.context("no ticket")?.parse()?)
+    for entry in fs::read_dir(volume.join(".visits"))? {
+        let name = entry?.file_name();
+        if let Some(rest) = name.to_str().and_then(|name| name.strip_prefix("ticket.")) {
+            let number = rest.split('-').next().context("no number")?;
+            return Ok(number.parse()?);
+        }
+    }
+    bail!("no ticket")
 }
 
 /// Asserts that visits and the probe are refused with this error, and that none of them counts.

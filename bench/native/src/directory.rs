@@ -91,7 +91,11 @@ impl Directory for NativeDirectory {
     }
 
     async fn rename(&self, from: &str, to: &str) -> FsResult<()> {
-        fs::renameat(&*self.0, from, &*self.0, to).map_err(error)
+        self.rename_into(from, self, to).await
+    }
+
+    async fn rename_into(&self, from: &str, target: &Self, to: &str) -> FsResult<()> {
+        fs::renameat(&*self.0, from, &*target.0, to).map_err(error)
     }
 
     async fn sync(&self) -> FsResult<()> {

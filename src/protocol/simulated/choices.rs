@@ -5,8 +5,10 @@
 
 /// A source of choices.
 pub(crate) enum Choices {
-    /// Random choices, by xorshift.
+    /// Random choices, by xorshift. They are recorded on the [`tape`].
     Random(u64),
+    /// The choices on the [`tape`].
+    Taped,
     /// The choices of a script, and 0 after its end.
     Scripted(Script),
 }
@@ -28,8 +30,11 @@ struct Choice {
 }
 
 impl Choices {
-    /// Returns the choices of a seed.
+    /// Returns the choices of a seed, unless the tape replaces them.
     pub(crate) fn seeded(seed: u64) -> Self {
+        if tape::is_played() {
+            return Choices::Taped;
+        }
         Choices::Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
     }
 
@@ -37,7 +42,12 @@ impl Choices {
     pub(crate) fn below(&mut self, bound: u64) -> u64 {
         match self {
             // The upper half, because the lowest bits of xorshift are weak.
-            Choices::Random(state) => (xorshift(state) >> 32) % bound,
+            Choices::Random(state) => {
+                let pick = (xorshift(state) >> 32) % bound;
+                tape::record(pick);
+                pick
+            }
+            Choices::Taped => tape::next() % bound,
             Choices::Scripted(script) => script.below(bound),
         }
     }
@@ -47,6 +57,7 @@ impl Choices {
     pub(crate) fn random(&mut self) -> u64 {
         match self {
             Choices::Random(state) => xorshift(state),
+            Choices::Taped => tape::name(),
             Choices::Scripted(script) => {
                 script.names += 1;
                 script.names
@@ -59,7 +70,7 @@ impl Choices {
     /// Returns how many names a script has made.
     pub(crate) fn names(&self) -> u64 {
         match self {
-            Choices::Random(_) => 0,
+            Choices::Random(_) | Choices::Taped => 0,
             Choices::Scripted(script) => script.names,
         }
     }
@@ -122,6 +133,81 @@ impl Script {
             self.made.pop();
         }
         None
+    }
+}
+
+/// The choices of the test that this thread runs, in order, so that a failure can be shrunk: all random choices are recorded,
+/// and a shorter tape is played instead of a seed.
+pub(crate) mod tape {
+    use std::cell::RefCell;
+    use std::mem;
+
+    #[derive(Default)]
+    struct Tape {
+        picks: Vec<u64>,
+        /// The position and how many names were made, if it is played.
+        played: Option<(usize, u64)>,
+    }
+
+    thread_local! {
+        static TAPE: RefCell<Tape> = RefCell::default();
+    }
+
+    fn with<T>(f: impl FnOnce(&mut Tape) -> T) -> T {
+        TAPE.with_borrow_mut(f)
+    }
+
+    /// Erases the tape, and records from now on.
+    pub(crate) fn erase() {
+        with(|tape| {
+            tape.picks.clear();
+            tape.played = None;
+        });
+    }
+
+    /// Returns what was recorded.
+    pub(crate) fn take() -> Vec<u64> {
+        with(|tape| mem::take(&mut tape.picks))
+    }
+
+    /// Plays these choices from now on.
+    pub(crate) fn play(picks: &[u64]) {
+        with(|tape| {
+            tape.picks = picks.to_vec();
+            tape.played = Some((0, 0));
+        });
+    }
+
+    pub(super) fn is_played() -> bool {
+        with(|tape| tape.played.is_some())
+    }
+
+    pub(super) fn record(pick: u64) {
+        with(|tape| tape.picks.push(pick));
+    }
+
+    /// Returns the next choice on the tape, and after its end choices that take turns, because a schedule that always takes
+    /// the first call may not end.
+    pub(super) fn next() -> u64 {
+        with(|tape| {
+            let Some((at, _)) = &mut tape.played else {
+                return 0;
+            };
+            *at += 1;
+            let after = *at as u64;
+            tape.picks.get(*at - 1).copied().unwrap_or(after)
+        })
+    }
+
+    /// Returns a number that has not been returned before.
+    pub(super) fn name() -> u64 {
+        with(|tape| {
+            let Some((_, names)) = &mut tape.played else {
+                return 0;
+            };
+            *names += 1;
+            *names
+        })
     }
 }
 

@@ -56,7 +56,8 @@ pub(crate) struct SimulatedFile {
     world: World,
     instance: InstanceId,
     node: NodeId,
-    name: String,
+    /// The directory and the name that it was opened by.
+    path: (NodeId, Rc<str>),
     size_when_opened: u64,
 }
 
@@ -67,9 +68,11 @@ impl OpenFile for SimulatedFile {
 
     async fn write(&self, bytes: &[u8]) -> FsResult<()> {
         let (node, bytes) = (self.node, bytes.to_vec());
-        let label = label("write", &self.name);
+        let (label, path) = (label("write", &self.path.1), self.path.clone());
         self.world
             .call(self.instance, label, move |state| {
+                let lost = state.disk.find(path.0, &path.1) != Ok(node);
+                state.history.lost_writes += usize::from(lost);
                 state.disk.write_to(node, &bytes)
             })
             .await
@@ -77,7 +80,7 @@ impl OpenFile for SimulatedFile {
 
     async fn truncate(&self, size: u64) -> FsResult<()> {
         let node = self.node;
-        let label = label("truncate", &self.name);
+        let label = label("truncate", &self.path.1);
         self.world
             .call(self.instance, label, move |state| {
                 state.disk.truncate(node, size as usize)
@@ -152,6 +155,14 @@ impl Directory for SimulatedDir {
         .await
     }
 
+    async fn rename_into(&self, from: &str, target: &Self, to: &str) -> FsResult<()> {
+        let (target, to) = (target.node, to.to_owned());
+        self.call("rename", from, move |disk, dir, from| {
+            disk.rename_into(dir, from, target, &to)
+        })
+        .await
+    }
+
     async fn sync(&self) -> FsResult<()> {
         self.call("sync", "", |disk, dir, _| disk.sync(dir)).await
     }
@@ -172,7 +183,7 @@ impl Directory for SimulatedDir {
         Ok(SimulatedFile {
             node,
             size_when_opened,
-            name: name.to_owned(),
+            path: (self.node, name.into()),
             instance: self.instance,
             world: self.world.clone(),
         })

@@ -9,6 +9,7 @@
 
 use super::super::directory::{Entry, FsError, FsErrorKind, FsResult};
 use std::collections::BTreeMap;
+use std::hash::{Hash, Hasher};
 
 /// A file or directory, whatever its name.
 pub(crate) type NodeId = usize;
@@ -40,11 +41,19 @@ struct Dir {
 }
 
 /// The volume.
-#[derive(Hash)]
 pub(crate) struct Disk {
     nodes: Vec<Node>,
     /// Whether there is space for neither another entry nor a longer file.
     pub(crate) full: bool,
+    /// How often anything has changed, durability included.
+    changes: u64,
+}
+
+impl Hash for Disk {
+    /// Hashes what is on the disk, however it came there.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (&self.nodes, self.full).hash(state);
+    }
 }
 
 impl Default for Disk {
@@ -52,6 +61,7 @@ impl Default for Disk {
         Disk {
             nodes: vec![Node::Dir(Dir::default())],
             full: false,
+            changes: 0,
         }
     }
 }
@@ -98,7 +108,13 @@ impl Disk {
         found.ok_or_else(|| error(FsErrorKind::NotFound))
     }
 
+    /// Returns how often anything has changed.
+    pub(crate) fn changes(&self) -> u64 {
+        self.changes
+    }
+
     fn change(&mut self, dir: NodeId, f: impl FnOnce(&mut BTreeMap<String, NodeId>)) {
+        self.changes += 1;
         let dir = self.dir(dir);
         f(&mut dir.entries);
         dir.history.push(dir.entries.clone());
@@ -157,6 +173,7 @@ impl Disk {
     /// Makes the file's content survive. Its name needs [`Disk::sync`].
     pub(crate) fn sync_file(&mut self, dir: NodeId, name: &str) -> FsResult<()> {
         let node = self.find(dir, name)?;
+        self.changes += 1;
         if let Node::File(contents) = &mut self.nodes[node] {
             contents.drain(..contents.len() - 1);
         }
@@ -164,24 +181,50 @@ impl Disk {
     }
 
     pub(crate) fn rename(&mut self, dir: NodeId, from: &str, to: &str) -> FsResult<()> {
+        self.rename_into(dir, from, dir, to)
+    }
+
+    /// Renames an entry, perhaps into another directory. A power cut may undo it in either of them alone: then the file
+    /// has both names, or the old file of that name is there still, and the new one has none.
+    pub(crate) fn rename_into(
+        &mut self,
+        dir: NodeId,
+        from: &str,
+        target_dir: NodeId,
+        to: &str,
+    ) -> FsResult<()> {
         let source = self.find(dir, from)?;
-        if let Ok(target) = self.find(dir, to) {
+        if let Ok(target) = self.find(target_dir, to) {
             // For two links to one inode, the call does nothing and reports success.
             if target == source {
                 return Ok(());
             }
-            if matches!(&self.nodes[target], Node::Dir(d) if !d.entries.is_empty()) {
-                return Err(error(FsErrorKind::NotEmpty));
+            match (&self.nodes[target], &self.nodes[source]) {
+                (Node::Dir(it), _) if !it.entries.is_empty() => {
+                    return Err(error(FsErrorKind::NotEmpty));
+                }
+                (Node::Dir(_), Node::File(_)) => return Err(error(FsErrorKind::Other)),
+                _ => {}
             }
         }
+        if dir == target_dir {
+            self.change(dir, |entries| {
+                entries.remove(from);
+                entries.insert(to.into(), source);
+            });
+            return Ok(());
+        }
+        self.change(target_dir, |entries| {
+            entries.insert(to.into(), source);
+        });
         self.change(dir, |entries| {
             entries.remove(from);
-            entries.insert(to.into(), source);
         });
         Ok(())
     }
 
     pub(crate) fn sync(&mut self, dir: NodeId) -> FsResult<()> {
+        self.changes += 1;
         let dir = self.dir(dir);
         dir.durable = dir.entries.clone();
         dir.history.clear();
@@ -237,6 +280,7 @@ impl Disk {
     }
 
     fn edit(&mut self, file: NodeId, f: impl FnOnce(&mut Vec<u8>)) {
+        self.changes += 1;
         let Node::File(contents) = &mut self.nodes[file] else {
             unreachable!("only files are opened as such")
         };

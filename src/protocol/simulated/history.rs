@@ -14,7 +14,7 @@ pub(crate) enum Progress {
     Claimed,
     /// The private directory is synced; `visits.bin` is not written.
     Synced,
-    /// `visits.bin` is written; the ticket has not been read again, so nobody has an answer.
+    /// `visits.bin` is replaced; the private directory is not synced.
     Published,
 }
 
@@ -29,6 +29,8 @@ pub(crate) struct History {
     pub(crate) observed: Vec<u64>,
     /// How many calls took effect after their callers were gone.
     pub(crate) late_calls: usize,
+    /// How many writes went to a file that had been replaced or removed since it was opened.
+    pub(crate) lost_writes: usize,
     /// How many listings saw an entry change.
     pub(crate) torn_listings: usize,
     /// How many power cuts lost something.
@@ -64,11 +66,10 @@ impl History {
         match result {
             Ok(_) if call.starts_with("rename ticket.") => *progress = Some(Claimed),
             Ok(_) if &*call == "sync" && *progress == Some(Claimed) => *progress = Some(Synced),
-            Ok(_) if &*call == "write visits.bin" && *progress == Some(Synced) => {
-                *progress = Some(Published);
-            }
-            // The second look, after which the visitors get their answers.
-            _ if call.starts_with("modified") && *progress == Some(Published) => *progress = None,
+            Ok(_) if call.starts_with("rename next.") => *progress = Some(Published),
+            // The visitors get their answers.
+            Ok(_) if &*call == "sync" && *progress == Some(Published) => *progress = None,
+            Ok(_) if &*call == "write visits.bin" && *progress == Some(Synced) => *progress = None,
             Ok(_) => {}
             Err(error) => self.failures.push((call.clone(), error.kind)),
         }

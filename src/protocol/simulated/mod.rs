@@ -94,10 +94,11 @@ impl State {
         fault.map(|(_, kind)| disk::error(*kind))
     }
 
-    /// Lets the call at `index` take effect.
-    pub(crate) fn take_effect(&mut self, index: usize) {
+    /// Lets the call at `index` take effect. Returns who made it, and its text.
+    pub(crate) fn take_effect(&mut self, index: usize) -> (InstanceId, Rc<str>) {
         let call = self.under_way.swap_remove(index);
-        (call.effect)(self, call.name);
+        (call.effect)(self, call.name.clone());
+        (call.instance, call.name)
     }
 
     /// Returns who pauses for a short time.

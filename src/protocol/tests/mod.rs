@@ -13,12 +13,15 @@ mod exhaustive;
 mod explore;
 mod mixed;
 mod obvious;
+mod omissions;
 mod properties;
 mod publishing;
 mod races;
 mod refusals;
 mod rules;
+mod schedule;
 mod seeds;
+mod shrink;
 mod takeovers;
 
 use super::counter::Counter;
@@ -133,7 +136,7 @@ impl Process {
         for (schedule, after) in [
             ("killed between claim and sync", Progress::Claimed),
             ("killed between sync and publishing", Progress::Synced),
-            ("killed between publishing and answer", Progress::Published),
+            ("killed between publishing and sync", Progress::Published),
         ] {
             seen.note(schedule, progress == Some(after));
         }
@@ -181,12 +184,36 @@ fn started(world: &World) -> bool {
     world.with(|state| state.disk.open_dir(ROOT, ".visits").is_ok())
 }
 
-/// Returns the names in the private directory.
+/// Returns the names in the private directory, without the ids of claims.
 fn tickets(world: &World) -> Vec<String> {
-    world.with(|state| {
+    let mut names = world.with(|state| {
         let private = state.disk.open_dir(ROOT, ".visits").unwrap();
         state.disk.names(private)
+    });
+    for name in &mut names {
+        *name = without_id(name);
+    }
+    names
+}
+
+/// Returns the whole name of the ticket.
+fn ticket(world: &World) -> String {
+    world.with(|state| {
+        let private = state.disk.open_dir(ROOT, ".visits").unwrap();
+        let names = state.disk.names(private);
+        names
+            .into_iter()
+            .find(|it| it.starts_with("ticket."))
+            .unwrap()
     })
+}
+
+/// Returns a name, or the text of a call, without the id of a claim.
+fn without_id(name: &str) -> String {
+    match name.rsplit_once('-') {
+        Some((name, id)) if id.len() == 16 => name.into(),
+        _ => name.into(),
+    }
 }
 
 /// Returns a file's content.

@@ -1,6 +1,6 @@
 //! What must hold at every state of a schedule, and at its end.
 
-use super::explore::Schedule;
+use super::schedule::Schedule;
 use super::*;
 use crate::protocol::simulated::choices::{Choices, Script};
 
@@ -10,7 +10,8 @@ impl Schedule<'_> {
     /// 2. A number is higher than all that were acknowledged when its visitor arrived.
     /// 3. What is acknowledged is durable, and the count is no more than what was sent.
     /// 4. `visits.bin` holds no less than what was acknowledged since the last power cut.
-    /// 5. Without a fault, no visit is refused.
+    /// 5. `visits.bin` never goes back, and never becomes something that is no count, except by a power cut.
+    /// 6. Without a fault, no visit is refused.
     pub(super) fn check(&mut self) {
         let answers: Vec<_> = self
             .subjects
@@ -21,7 +22,7 @@ impl Schedule<'_> {
         for (highest, outcome) in answers {
             match outcome {
                 Ok(number) => {
-                    self.trace.push(format!("  acknowledged: {number}"));
+                    self.print(|| format!("  acknowledged: {number}"));
                     let new = self.acknowledged.insert(number);
                     self.require(new, || format!("{number} was given twice"));
                     self.floor = self.floor.max(number);
@@ -35,7 +36,7 @@ impl Schedule<'_> {
                 }
                 Err(error) => {
                     let sound = self.left.sound;
-                    self.trace.push(format!("  refused: {error}"));
+                    self.print(|| format!("  refused: {error}"));
                     self.require(!sound, || format!("refused without a fault: {error}"));
                 }
             }
@@ -44,9 +45,12 @@ impl Schedule<'_> {
         self.require(count <= limit, || {
             format!("the count is {count}, and {limit} were sent")
         });
-        if !self.bounds.lenient {
-            self.check_published();
-        }
+        self.check_published();
+        let (last, now) = (self.published, self.published());
+        self.require(now >= last, || {
+            format!("visits.bin held {last:?}, and holds {now:?} now")
+        });
+        self.published = now;
     }
 
     fn check_published(&mut self) {

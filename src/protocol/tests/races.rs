@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 const SEEDS: u64 = 400;
 
 #[test]
-fn instances_that_race_from_the_first_start_count_every_visit_once() {
+pub(super) fn instances_that_race_from_the_first_start_count_every_visit_once() {
     each_seed(SEEDS, |seed, seen| {
         let world = World::new(seed);
         let mut processes = Process::start_many(&world, 5);
@@ -50,7 +50,7 @@ fn instances_that_race_from_the_first_start_count_every_visit_once() {
 }
 
 #[test]
-fn no_acknowledged_visit_is_lost_or_given_twice_over_kills_and_power_cuts() {
+pub(super) fn no_acknowledged_visit_is_lost_or_given_twice_over_kills_and_power_cuts() {
     each_seed(SEEDS, |seed, seen| {
         let world = World::new(seed);
         let mut acknowledged = BTreeSet::new();
@@ -62,7 +62,13 @@ fn no_acknowledged_visit_is_lost_or_given_twice_over_kills_and_power_cuts() {
                 process.visitors(visitors);
                 sent += visitors as u64;
             }
-            steps_below(90, &world, &mut processes);
+            steps_below(60, &world, &mut processes);
+            // An instance that has counted claims otherwise than a new one.
+            for process in &mut processes {
+                process.visitors(1);
+                sent += 1;
+            }
+            steps_below(60, &world, &mut processes);
             for number in processes.iter().flat_map(Process::numbers) {
                 assert!(acknowledged.insert(number), "{number} twice");
             }
@@ -90,7 +96,7 @@ fn no_acknowledged_visit_is_lost_or_given_twice_over_kills_and_power_cuts() {
 }
 
 #[test]
-fn a_leader_whose_request_is_cancelled_leaves_nobody_waiting() {
+pub(super) fn a_leader_whose_request_is_cancelled_leaves_nobody_waiting() {
     each_seed(SEEDS, |seed, seen| {
         let world = World::new(seed);
         let mut process = Process::start(&world);
@@ -121,6 +127,9 @@ fn a_leader_whose_request_is_cancelled_leaves_nobody_waiting() {
             assert!(steps < 10_000, "a visitor waits for ever");
         }
         let numbers = process.numbers();
+        if let Some(highest) = numbers.iter().max() {
+            assert!(published(&world) >= Some(*highest), "{numbers:?}");
+        }
         let distinct: BTreeSet<_> = numbers.iter().collect();
         assert_eq!(distinct.len(), numbers.len(), "{numbers:?}");
         let interrupted = process.errors().iter().any(|it| it.contains("cancelled"));
@@ -139,7 +148,7 @@ fn a_leader_whose_request_is_cancelled_leaves_nobody_waiting() {
 }
 
 #[test]
-fn a_volume_that_hangs_at_any_moment_loses_and_doubles_nothing() {
+pub(super) fn a_volume_that_hangs_at_any_moment_loses_and_doubles_nothing() {
     each_seed(SEEDS / 4, |seed, seen| {
         let world = World::new(seed);
         let mut process = Process::start(&world);
@@ -154,10 +163,6 @@ fn a_volume_that_hangs_at_any_moment_loses_and_doubles_nothing() {
                 ("a leader stalled before its claim", None),
                 ("a leader stalled at its sync", Some(Progress::Claimed)),
                 ("a leader stalled at publishing", Some(Progress::Synced)),
-                (
-                    "a leader stalled before its answer",
-                    Some(Progress::Published),
-                ),
             ] {
                 seen.note(schedule, under_way && progress == at);
             }
@@ -188,16 +193,17 @@ fn a_volume_that_hangs_at_any_moment_loses_and_doubles_nothing() {
 }
 
 #[test]
-fn a_start_by_an_instance_that_has_counted_survives_a_power_cut() {
+pub(super) fn a_start_by_an_instance_that_has_counted_survives_a_power_cut() {
     each_seed(SEEDS / 4, |seed, seen| {
         let world = World::new(seed);
         let mut process = Process::start(&world);
         process.visitors(5);
         process.finish(&world);
         // An operator removes the ticket, so that counting starts anew from `visits.bin`.
+        let ticket = ticket(&world);
         world.with(|state| {
             let private = state.disk.open_dir(ROOT, ".visits").unwrap();
-            state.disk.remove_file(private, "ticket.5").unwrap();
+            state.disk.remove_file(private, &ticket).unwrap();
             state.disk.sync(private).unwrap();
         });
         process.visitors(1);

@@ -1,16 +1,33 @@
 //! The seeds of a random test: which ones run, how a failure is replayed, and which schedules must have occurred.
 //!
-//! `VISITS_SEED` runs one seed, `VISITS_SEEDS` the first so many seeds of each test.
+//! `VISITS_SEED` runs one seed, `VISITS_SEEDS` the first so many seeds of each test, or a range such as `5000..6000`.
+//! `VISITS_TAPE` runs the choices of a failure that was [shrunk](super::shrink).
 
+use super::shrink;
+use crate::protocol::simulated::choices::tape;
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::env;
 use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 /// The variable with the one seed to run.
 const SEED: &str = "VISITS_SEED";
 
-/// The variable with the number of seeds to run.
+/// The variable with the number of seeds to run, or the range of them.
 const SEEDS: &str = "VISITS_SEEDS";
+
+/// The variable with the choices to run.
+const TAPE: &str = "VISITS_TAPE";
+
+/// How many times the seeds run by default that a test needs to see its schedules. All tests together need 4540. With
+/// optimisation, as in `make test`, that makes 113 500.
+const SCALE: u64 = if cfg!(debug_assertions) { 1 } else { 25 };
+
+thread_local! {
+    /// Whether a failure is expected, so that it is not shrunk.
+    pub(super) static WITHOUT_SHRINKING: Cell<bool> = const { Cell::new(false) };
+}
 
 /// The schedules that a test has seen, and how often.
 #[derive(Default)]
@@ -33,24 +50,51 @@ impl Seen {
     }
 }
 
-/// Runs `test` on each seed of `0..default`, or on those that the environment names. If it fails, prints the command that
-/// replays it. After at least `default` seeds, asserts that every schedule that the test notes has occurred.
-pub(super) fn each_seed<F: Fn(u64, &mut Seen)>(default: u64, test: F) {
+/// Runs `test` on many times `least` seeds, or on those that the environment names. If it fails, prints the command that
+/// replays it, and one that replays fewer choices. After at least `least` seeds, asserts that every schedule that the test
+/// notes has occurred.
+pub(super) fn each_seed<F: Fn(u64, &mut Seen)>(least: u64, test: F) {
     let variable = |name: &str| env::var_os(name).map(|it| it.to_string_lossy().into_owned());
-    let seeds = seeds(default, variable).unwrap_or_else(|error| panic!("{error}"));
-    let count = seeds.end - seeds.start;
     let mut seen = Seen::default();
+    if let Some(picks) = variable(TAPE) {
+        tape::play(
+            &shrink::parse(&picks).unwrap_or_else(|error| panic!("malformed {TAPE}: {error}")),
+        );
+        return test(0, &mut seen);
+    }
+    let seeds = seeds(least * SCALE, variable).unwrap_or_else(|error| panic!("{error}"));
+    let count = seeds.end - seeds.start;
     for seed in seeds {
-        let _on_failure = Replay {
-            seed,
-            test: name_of(&test),
+        tape::erase();
+        let Err(failure) = catch_unwind(AssertUnwindSafe(|| test(seed, &mut seen))) else {
+            continue;
         };
-        test(seed, &mut seen);
+        if WITHOUT_SHRINKING.get() {
+            resume_unwind(failure);
+        }
+        let replay = |variable: &str| command(variable, name_of(&test));
+        eprintln!("replay with: {}", replay(&format!("{SEED}={seed}")));
+        let picks = shrink::shrink(tape::take(), &failure, |picks| {
+            tape::play(picks);
+            catch_unwind(AssertUnwindSafe(|| test(seed, &mut Seen::default()))).err()
+        });
+        let picks: Vec<_> = picks.iter().map(u64::to_string).collect();
+        eprintln!(
+            "or, with {} choices: {}",
+            picks.len(),
+            replay(&format!("{TAPE}={}", picks.join(",")))
+        );
+        resume_unwind(failure);
     }
     println!("{count} seeds, schedules seen: {:?}", seen.0);
-    if count >= default {
+    if count >= least {
         seen.assert_complete(count);
     }
+}
+
+/// Returns the command that runs one test with a variable.
+fn command(variable: &str, test: &str) -> String {
+    format!("{variable} cargo test -p visits --lib {test} -- --exact")
 }
 
 /// Returns the seeds to run.
@@ -67,31 +111,18 @@ fn seeds(default: u64, variable: impl Fn(&str) -> Option<String>) -> Result<Rang
             )),
         },
     };
+    if let Some(text) = variable(SEEDS)
+        && let Some((start, end)) = text.split_once("..")
+        && let (Ok(start), Ok(end)) = (start.parse(), end.parse())
+        && start < end
+        && variable(SEED).is_none()
+    {
+        return Ok(start..end);
+    }
     match (number(SEED, 0)?, number(SEEDS, 1)?) {
         (Some(_), Some(_)) => Err(format!("both {SEED} and {SEEDS} are set: unset one")),
         (Some(seed), None) => Ok(seed..seed + 1),
         (None, count) => Ok(0..count.unwrap_or(default)),
-    }
-}
-
-/// Prints the command that replays a seed when it is dropped by a panic.
-struct Replay {
-    seed: u64,
-    test: &'static str,
-}
-
-impl Drop for Replay {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            eprintln!("replay with: {}", self.command());
-        }
-    }
-}
-
-impl Replay {
-    fn command(&self) -> String {
-        let Replay { seed, test } = self;
-        format!("{SEED}={seed} cargo test -p visits --lib {test} -- --exact")
     }
 }
 
@@ -117,6 +148,7 @@ mod tests {
         assert_eq!(chosen(&[]), Ok(0..300));
         assert_eq!(chosen(&[(SEED, "17")]), Ok(17..18));
         assert_eq!(chosen(&[(SEEDS, "5000")]), Ok(0..5000));
+        assert_eq!(chosen(&[(SEEDS, "5000..6000")]), Ok(5000..6000));
     }
 
     #[test]
@@ -131,6 +163,8 @@ mod tests {
             (SEEDS, "0"),
             (SEEDS, "many"),
             (SEEDS, "1.5"),
+            (SEEDS, "7..7"),
+            (SEEDS, "7.."),
         ] {
             let error = chosen(&[(name, value)]).unwrap_err();
             assert!(error.contains(&format!("{name}={value:?}")), "{error}");
@@ -141,9 +175,8 @@ mod tests {
     #[test]
     fn a_failure_names_the_command_that_replays_it() {
         let test = name_of(&|| ());
-        let replay = Replay { seed: 17, test };
         assert_eq!(
-            replay.command(),
+            command("VISITS_SEED=17", test),
             "VISITS_SEED=17 cargo test -p visits --lib protocol::tests::seeds::tests::\
              a_failure_names_the_command_that_replays_it -- --exact"
         );

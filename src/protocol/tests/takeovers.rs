@@ -14,7 +14,7 @@ fn reports(world: &World) -> Vec<String> {
 }
 
 #[test]
-fn the_first_visit_keeps_a_copy_and_reports_it_once() {
+pub(super) fn the_first_visit_keeps_a_copy_and_reports_it_once() {
     for original in [&[114][..], &[114, 0, 0, 0], &[114, 0, 0, 0, 0, 0, 0, 0, 0]] {
         let world = World::new(1);
         set_visits_bin(&world, original);
@@ -36,7 +36,7 @@ fn the_first_visit_keeps_a_copy_and_reports_it_once() {
 }
 
 #[test]
-fn what_this_counter_wrote_itself_is_reported_and_not_copied() {
+pub(super) fn what_this_counter_wrote_itself_is_reported_and_not_copied() {
     let world = World::new(2);
     set_visits_bin(&world, &114u64.to_le_bytes());
     let mut process = Process::start(&world);
@@ -47,7 +47,7 @@ fn what_this_counter_wrote_itself_is_reported_and_not_copied() {
 }
 
 #[test]
-fn an_empty_volume_has_nothing_to_report() {
+pub(super) fn an_empty_volume_has_nothing_to_report() {
     let world = World::new(3);
     let mut process = Process::start(&world);
     process.visitors(1);
@@ -56,7 +56,7 @@ fn an_empty_volume_has_nothing_to_report() {
 }
 
 #[test]
-fn a_copy_that_cannot_be_written_refuses_the_start_and_changes_nothing() {
+pub(super) fn a_copy_that_cannot_be_written_refuses_the_start_and_changes_nothing() {
     for kind in [FsErrorKind::NoSpace, FsErrorKind::Denied, FsErrorKind::Io] {
         for call in ["open_file visits.bin.t", "write visits.bin.t"] {
             let world = World::new(4);
@@ -78,7 +78,7 @@ fn a_copy_that_cannot_be_written_refuses_the_start_and_changes_nothing() {
 }
 
 #[test]
-fn an_earlier_copy_is_never_overwritten() {
+pub(super) fn an_earlier_copy_is_never_overwritten() {
     // Of the same count it is enough, also with more zeros.
     for earlier in [&[114][..], &[114, 0, 0]] {
         let world = World::new(5);
@@ -115,7 +115,7 @@ fn an_earlier_copy_is_never_overwritten() {
 }
 
 #[test]
-fn starters_that_race_keep_one_copy_and_report_once() {
+pub(super) fn starters_that_race_keep_one_copy_and_report_once() {
     each_seed(SEEDS, |seed, seen| {
         let world = World::new(seed);
         set_visits_bin(&world, &[114, 0, 0, 0, 0, 0, 0, 0, 0]);
@@ -143,7 +143,7 @@ fn starters_that_race_keep_one_copy_and_report_once() {
 }
 
 #[test]
-fn a_power_cut_leaves_the_original_or_its_whole_copy() {
+pub(super) fn a_power_cut_leaves_the_original_or_its_whole_copy() {
     each_seed(SEEDS, |seed, seen| {
         let world = World::new(seed);
         set_visits_bin_durably(&world, &[114, 0]);
@@ -174,7 +174,7 @@ fn a_power_cut_leaves_the_original_or_its_whole_copy() {
 }
 
 #[test]
-fn a_decimal_number_as_text_is_refused_and_kept() {
+pub(super) fn a_decimal_number_as_text_is_refused_and_kept() {
     let world = World::new(8);
     set_visits_bin(&world, b"114\n");
     let mut process = Process::start(&world);

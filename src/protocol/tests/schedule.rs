@@ -1,0 +1,390 @@
+//! One schedule of a search: the world, the processes in it, and the moves that they can make.
+
+use super::explore::Bounds;
+use super::*;
+use crate::protocol::directory::FsErrorKind;
+use crate::protocol::simulated::choices::{Choices, Script};
+use std::collections::BTreeSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::time::Duration;
+
+/// A step of a schedule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Move {
+    /// The call at this index takes effect.
+    Call(usize),
+    /// The call at this index fails.
+    Fail(usize),
+    /// The rename at this index takes effect, and reports that it found nothing.
+    Lie(usize),
+    /// The pause of an instance ends.
+    Pause(InstanceId),
+    /// A visitor arrives at the process of this index.
+    Arrive(usize),
+    /// The process of this index is killed, and another one starts.
+    Kill(usize),
+    /// The power goes, and all processes start again.
+    Cut,
+}
+
+/// A call that nothing can affect in these scenarios.
+const UNAFFECTED: &str = "open_dir .visits";
+
+/// Below every limit of the protocol.
+const SHORT: Duration = Duration::from_millis(400);
+
+/// More steps than a schedule has that ends.
+const ENDLESS: u64 = 2_000;
+
+/// The answers of a process: the highest number that was acknowledged when the visitor arrived, and the visitor's outcome.
+pub(super) type Answers = Rc<RefCell<Vec<(u64, Result<u64, String>)>>>;
+
+pub(super) struct Subject {
+    pub(super) process: Process,
+    /// Whether it has moved, or somebody was answered, since a visitor could last arrive here.
+    arrival: bool,
+    /// Whether it was the last to move.
+    moved: bool,
+    pub(super) answers: Answers,
+    arrived: usize,
+}
+
+/// One schedule.
+pub(super) struct Schedule<'a> {
+    pub(super) world: World,
+    pub(super) subjects: Vec<Subject>,
+    pub(super) bounds: &'a Bounds,
+    pub(super) left: Left,
+    /// The count before the first visit.
+    pub(super) base: u64,
+    pub(super) sent: u64,
+    pub(super) acknowledged: BTreeSet<u64>,
+    /// The highest number that was acknowledged since the last power cut.
+    pub(super) floor: u64,
+    /// What `visits.bin` held after the last move; `None` after a power cut.
+    pub(super) published: Option<u64>,
+    pub(super) violated: Option<String>,
+    /// The instance that moved last, unless it was killed.
+    last: Option<InstanceId>,
+    /// Whether the last move changed the disk, or somebody was answered.
+    changed: bool,
+    /// How many moves were made.
+    pub(super) moves: u64,
+    /// Whether each move is printed.
+    pub(super) printed: bool,
+}
+
+/// What may still happen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Left {
+    pub(super) faults: usize,
+    pub(super) lies: usize,
+    hasty: usize,
+    preemptions: usize,
+    /// Whether every request so far was bound to succeed.
+    pub(super) sound: bool,
+}
+
+impl<'a> Schedule<'a> {
+    /// Returns a schedule at its beginning.
+    pub(super) fn new(bounds: &'a Bounds, script: Script) -> Self {
+        // Everything before the first choice runs in one order.
+        let world = World::with_choices(Choices::Scripted(Script::default()));
+        let mut processes = Process::start_many(&world, bounds.instances);
+        let warm = if bounds.warm { bounds.instances } else { 1 };
+        for process in &mut processes[..warm] {
+            process.visitors(1);
+            process.finish(&world);
+        }
+        if !bounds.warm {
+            processes[0] = Process::start(&world);
+        }
+        world.with(|state| {
+            state.choices = Choices::Scripted(script);
+            state.disk.sync(ROOT).unwrap();
+            state.disk.sync_file(ROOT, record::FILE).unwrap();
+            state.history.observed.fill(0);
+        });
+        let subjects = processes.into_iter().map(Subject::new).collect();
+        let left = Left {
+            faults: bounds.faults,
+            lies: bounds.lies,
+            hasty: bounds.hasty,
+            preemptions: bounds.preemptions,
+            sound: true,
+        };
+        let base = warm as u64;
+        let mut schedule = Schedule {
+            world,
+            subjects,
+            bounds,
+            left,
+            base,
+            sent: 0,
+            acknowledged: BTreeSet::new(),
+            floor: base,
+            published: None,
+            violated: None,
+            last: None,
+            changed: false,
+            moves: 0,
+            printed: false,
+        };
+        // The first visitor of each instance is there from the beginning. Its first call may take effect at any time.
+        for index in 0..bounds.instances {
+            schedule.arrive(index);
+        }
+        schedule
+    }
+
+    /// Prints a line of this schedule, if it is to be printed.
+    pub(super) fn print(&self, line: impl FnOnce() -> String) {
+        if self.printed {
+            println!("{}", line());
+        }
+    }
+
+    pub(super) fn script<T>(&self, f: impl FnOnce(&Script) -> T) -> T {
+        self.world.with(|state| match &state.choices {
+            Choices::Scripted(script) => f(script),
+            Choices::Random(_) | Choices::Taped => unreachable!("a schedule has a script"),
+        })
+    }
+
+    /// Returns a hash of everything that decides what can follow.
+    pub(super) fn fingerprint(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        self.world.with(|state| {
+            let observed = &state.history.observed;
+            let alive = self.subjects.iter().map(|it| it.process.instance);
+            let subject = |it: &Subject| {
+                let instance = it.process.instance;
+                let last = self.last == Some(instance);
+                (observed[instance], last, it.arrival, it.moved)
+            };
+            let mut instances: Vec<_> = self.subjects.iter().map(subject).collect();
+            instances.sort_unstable();
+            let late = state.under_way.iter();
+            let late = late.filter(|call| !alive.clone().any(|it| it == call.instance));
+            let mut late: Vec<_> = late.map(|it| (observed[it.instance], &it.name)).collect();
+            late.sort_unstable();
+            (instances, late).hash(&mut hasher);
+            state.disk.hash(&mut hasher);
+            state.choices.names().hash(&mut hasher);
+        });
+        (&self.acknowledged, self.floor, self.sent, self.left).hash(&mut hasher);
+        (self.published, self.changed).hash(&mut hasher);
+        hasher.finish()
+    }
+
+    fn possible(&mut self) -> Vec<Move> {
+        let left = self.left;
+        let kinds = self.bounds.kinds;
+        let faults = left.faults > 0;
+        let mut moves = Vec::new();
+        let goes_on = self.goes_on();
+        let (pauses, first) = self.world.with(|state| {
+            let calls = 0..state.under_way.len();
+            let unaffected = calls
+                .clone()
+                .find(|&call| &*state.under_way[call].name == UNAFFECTED);
+            for call in calls {
+                let preempted = goes_on && Some(state.under_way[call].instance) != self.last;
+                let forced = unaffected.is_some_and(|it| it != call);
+                if forced || unaffected.is_none() && preempted && left.preemptions == 0 {
+                    continue;
+                }
+                moves.push(Move::Call(call));
+                if faults && kinds.fail {
+                    moves.push(Move::Fail(call));
+                }
+                if left.lies > 0 && state.under_way[call].name.starts_with("rename ticket.") {
+                    moves.push(Move::Lie(call));
+                }
+            }
+            (state.short_pauses(), unaffected.is_some())
+        });
+        if first {
+            return moves;
+        }
+        if moves.is_empty() || left.hasty > 0 {
+            moves.extend(pauses.into_iter().map(Move::Pause));
+        }
+        for index in 0..self.subjects.len() {
+            let subject = &self.subjects[index];
+            if subject.arrived < self.bounds.visits && (subject.arrival || moves.is_empty()) {
+                moves.push(Move::Arrive(index));
+            }
+        }
+        // What is at rest is not worth a fault.
+        if faults && !moves.is_empty() {
+            if kinds.kill {
+                let moved = |index: &usize| self.subjects[*index].moved;
+                moves.extend((0..self.subjects.len()).filter(moved).map(Move::Kill));
+            }
+            if kinds.cut && self.changed {
+                moves.push(Move::Cut);
+            }
+        }
+        moves
+    }
+
+    /// Returns whether the instance that moved last could go on.
+    fn goes_on(&self) -> bool {
+        self.world.with(|state| {
+            let mut calls = state.under_way.iter();
+            calls.any(|call| Some(call.instance) == self.last)
+        })
+    }
+
+    /// Makes one move. Returns `false` if there is none.
+    pub(super) fn step(&mut self) -> bool {
+        let moves = self.possible();
+        if moves.is_empty() {
+            return false;
+        }
+        let pick = self.world.with(|state| state.below(moves.len() as u64));
+        self.moves += 1;
+        let before = (
+            self.world.with(|state| state.disk.changes()),
+            self.acknowledged.len(),
+        );
+        let mover = self.make(moves[pick as usize]);
+        for subject in &mut self.subjects {
+            self.world.poll(&mut subject.process.pool);
+        }
+        self.check();
+        let after = (
+            self.world.with(|state| state.disk.changes()),
+            self.acknowledged.len(),
+        );
+        let answered = before.1 != after.1;
+        self.changed = before != after;
+        for subject in &mut self.subjects {
+            subject.moved = Some(subject.process.instance) == mover;
+            subject.arrival = subject.moved || answered;
+        }
+        if self.moves > ENDLESS || self.world.now() > SHORT {
+            self.violated = Some("the schedule does not end".into());
+        }
+        true
+    }
+
+    /// Makes a move. Returns the instance that moved.
+    fn make(&mut self, next: Move) -> Option<InstanceId> {
+        match next {
+            Move::Call(call) | Move::Fail(call) | Move::Lie(call) => {
+                let goes_on = self.goes_on();
+                let (instance, name) = self.world.with(|state| {
+                    match next {
+                        Move::Fail(_) => state.one_fault = Some(("", FsErrorKind::Io)),
+                        Move::Lie(_) => state.one_lie = true,
+                        _ => {}
+                    }
+                    state.take_effect(call)
+                });
+                if &*name != UNAFFECTED && self.bounds.preemptions != usize::MAX {
+                    let preempts = goes_on && self.last != Some(instance);
+                    self.left.preemptions -= usize::from(preempts);
+                    self.last = Some(instance);
+                }
+                self.left.faults -= usize::from(matches!(next, Move::Fail(_)));
+                self.left.lies -= usize::from(matches!(next, Move::Lie(_)));
+                self.left.sound &= !matches!(next, Move::Fail(_));
+                let suffix = match next {
+                    Move::Fail(_) => ", and fails",
+                    Move::Lie(_) => ", and reports that it found nothing",
+                    _ => "",
+                };
+                self.print(|| format!("{instance}: {name}{suffix}"));
+                Some(instance)
+            }
+            Move::Pause(instance) => {
+                let calls = self.world.with(|state| {
+                    state.end_pause(Some(instance));
+                    state.under_way.len()
+                });
+                self.left.hasty -= usize::from(calls > 0);
+                self.print(|| format!("{instance}: a pause ends"));
+                Some(instance)
+            }
+            Move::Arrive(index) => {
+                self.arrive(index);
+                Some(self.subjects[index].process.instance)
+            }
+            Move::Kill(index) => {
+                self.left.faults -= 1;
+                self.last = None;
+                self.kill(index);
+                Some(self.subjects[index].process.instance)
+            }
+            Move::Cut => {
+                self.left.faults -= 1;
+                self.last = None;
+                for index in 0..self.subjects.len() {
+                    self.restart(index);
+                }
+                self.world.cut_power();
+                (self.floor, self.published) = (self.base, None);
+                self.print(|| "the power goes".into());
+                None
+            }
+        }
+    }
+
+    fn arrive(&mut self, index: usize) {
+        let highest = self.acknowledged.last().copied().unwrap_or(self.base);
+        let subject = &mut self.subjects[index];
+        subject.arrived += 1;
+        self.sent += 1;
+        let instance = subject.process.instance;
+        let arrival = ("a visitor arrives", highest);
+        self.world
+            .with(|state| state.history.observe(instance, &arrival));
+        let (counter, answers) = (subject.process.counter.clone(), subject.answers.clone());
+        let visit = async move {
+            let number = counter.visit().await.map_err(|e| e.to_string());
+            answers.borrow_mut().push((highest, number));
+        };
+        subject.process.pool.spawner().spawn_local(visit).unwrap();
+        self.world.poll(&mut subject.process.pool);
+        self.print(|| format!("{instance}: a visitor arrives"));
+    }
+
+    fn restart(&mut self, index: usize) -> InstanceId {
+        let arrived = self.subjects[index].arrived;
+        let instance = self.subjects[index].process.instance;
+        let mut subject = Subject::new(Process::start(&self.world));
+        subject.arrived = arrived;
+        self.world.with(|state| {
+            let started = ("started after", arrived);
+            state.history.observe(subject.process.instance, &started);
+        });
+        self.subjects[index] = subject;
+        instance
+    }
+
+    fn kill(&mut self, index: usize) {
+        let instance = self.restart(index);
+        self.world.with(|state| {
+            for call in (0..state.under_way.len()).rev() {
+                if state.under_way[call].instance == instance && state.below(2) == 1 {
+                    state.under_way.remove(call);
+                }
+            }
+        });
+        self.print(|| format!("{instance}: killed"));
+    }
+}
+
+impl Subject {
+    fn new(process: Process) -> Self {
+        Subject {
+            process,
+            arrival: true,
+            moved: false,
+            answers: Answers::default(),
+            arrived: 0,
+        }
+    }
+}
