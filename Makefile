@@ -1,7 +1,7 @@
 # Each target is a command of `cargo xtask --help`. This file makes sure that there is a toolchain to run it with.
 # ARGS is passed on: make up ARGS="--listen 127.0.0.1:5077 --persistent /some/dir"
 .DEFAULT_GOAL := help
-.PHONY: help up check lint test doc image dist cluster cluster-down bench audit fmt clean toolchain
+.PHONY: help up check lint test soak doc image dist cluster cluster-down bench audit fmt clean toolchain
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.* ## /\1:/p' $(firstword $(MAKEFILE_LIST)) | awk -F: '{ n = $$1; sub(/[^:]*:/, ""); printf "  make %-12s %s\n", n, $$0 }'
@@ -17,6 +17,9 @@ lint: toolchain ## run every lint: formatting, clippy, shellcheck, documentation
 
 test: toolchain ## run every test and lint (ARGS=unit, host, containerd, browser, cluster or lint: only that kind; ARGS=--plan: list the steps)
 	@cargo xtask test $(ARGS)
+
+soak: toolchain ## run the counter's simulator on new seeds for an hour (ARGS="--minutes N": for as long as you like)
+	@cargo xtask soak $(ARGS)
 
 doc: toolchain ## build the documentation of all crates
 	@cargo xtask doc

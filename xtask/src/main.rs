@@ -10,7 +10,7 @@
 //! - [`go`]: programs of a Kubernetes node and of a cluster, which the tests run
 //! - [`sdks`]: components of other SDKs, which the tests run
 //! - [`component`], [`toolbox`], [`up`], [`mod@image`], [`dist`], [`cluster`], [`mod@test`], [`doc`], [`audit`],
-//!   [`manifests`], [`screenshots`], [`setup`], [`mod@bench`]: one command each
+//!   [`manifests`], [`screenshots`], [`setup`], [`soak`], [`mod@bench`]: one command each
 //! - `tidy`: rules about the repository, as tests
 
 mod audit;
@@ -30,6 +30,7 @@ mod output;
 mod screenshots;
 mod sdks;
 mod setup;
+mod soak;
 mod test;
 #[cfg(test)]
 mod tidy;
@@ -71,6 +72,8 @@ enum Command {
     Check,
     /// Have the Kubernetes manifests judged by kube-score, checkov and kubernetes-validate
     Manifests,
+    /// Run the counter's simulator on new seeds for as long as you like
+    Soak(soak::Options),
     /// Build the documentation of all crates
     Doc,
     /// Check the dependencies, including for known vulnerabilities (needs the network)
@@ -95,6 +98,7 @@ fn run() -> Result<ExitCode> {
         Command::Test(options) => return test::run(&options),
         Command::Check => return test::check(),
         Command::Manifests => return manifests::run(),
+        Command::Soak(options) => soak::run(&options)?,
         Command::Doc => doc::run()?,
         Command::Audit => audit::run()?,
         Command::Screenshots => screenshots::run()?,
