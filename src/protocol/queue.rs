@@ -13,6 +13,8 @@ pub(super) struct Queue<O> {
     waiting: RefCell<Vec<Waiting<O>>>,
     /// Whether somebody leads, or was called to.
     led: Cell<bool>,
+    /// Opens the gate of a leader who waits for visitors.
+    arrival: RefCell<Option<O>>,
 }
 
 /// The leader's end of a seat. Dropping it drops the opener, which opens the visitor's gate.
@@ -46,6 +48,7 @@ impl<O> Default for Queue<O> {
         Queue {
             waiting: RefCell::default(),
             led: Cell::new(false),
+            arrival: RefCell::default(),
         }
     }
 }
@@ -68,7 +71,18 @@ impl<O> Queue<O> {
             slot: slot.clone(),
             _opener: opener,
         });
+        drop(self.arrival.take());
         Seat { queue: self, slot }
+    }
+
+    /// Opens a gate with `opener` when the next visitor is there.
+    pub(super) fn open_on_arrival(&self, opener: O) {
+        self.arrival.replace(Some(opener));
+    }
+
+    /// Returns whether nobody waits.
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting.borrow().is_empty()
     }
 
     /// Takes everyone who waits.
