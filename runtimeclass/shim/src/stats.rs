@@ -22,6 +22,7 @@ fn by_controller(cgroup: &Cgroup) -> v1::Metrics {
     let mut metrics = v1::Metrics::new();
     metrics.cpu = Some(processor(cgroup)).into();
     metrics.memory = Some(memory(cgroup)).into();
+    metrics.memory_oom_control = out_of_memory(cgroup).into();
     let pids = cgroup.controller("pids");
     metrics.pids = Some(v1::PidsStat {
         current: number(&pids.join("pids.current")).unwrap_or(0),
@@ -94,6 +95,17 @@ fn memory(cgroup: &Cgroup) -> v1::MemoryStat {
         total_active_file: get(&stat, "total_active_file"),
         ..Default::default()
     }
+}
+
+/// Returns what the kernel reports about OOM kills. Absent if the cgroup is gone.
+fn out_of_memory(cgroup: &Cgroup) -> Option<v1::MemoryOomControl> {
+    let control = fields(&cgroup.controller("memory").join("memory.oom_control"));
+    (!control.is_empty()).then(|| v1::MemoryOomControl {
+        oom_kill_disable: get(&control, "oom_kill_disable"),
+        under_oom: get(&control, "under_oom"),
+        oom_kill: get(&control, "oom_kill"),
+        ..Default::default()
+    })
 }
 
 fn unified(cgroup: &Cgroup) -> v2::Metrics {
