@@ -1,9 +1,10 @@
 //! Volumes: directories of the node mounted over those of the image.
 
-use crate::container::Container;
+use crate::container::{Container, Runtime};
 use crate::images::{self, USER};
 use crate::node::Node;
 use anyhow::{Result, ensure};
+use rustix::mount::{MountPropagationFlags, UnmountFlags, mount_bind, mount_change, unmount};
 use std::path::Path;
 use tempfile::TempDir;
 use visits_tests::load::{self, visits_bin};
@@ -114,5 +115,59 @@ async fn a_missing_volume_is_an_error_that_names_it() -> Result<()> {
         line.starts_with("error: ") && line.contains("/app/ledger"),
         "{ended:?}"
     );
+    Ok(())
+}
+
+/// A directory whose mounts reach containers, as Kubernetes' `mountPropagation: HostToContainer` requires. It is unmounted on
+/// drop.
+struct Shared(TempDir);
+
+impl Shared {
+    fn new() -> Result<Self> {
+        let directory = tempfile::tempdir()?;
+        mount_bind(directory.path(), directory.path())?;
+        let shared = Self(directory);
+        mount_change(shared.0.path(), MountPropagationFlags::SHARED)?;
+        Ok(shared)
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        let _ = unmount(self.0.path(), UnmountFlags::DETACH);
+    }
+}
+
+/// Checks that a container sees a file system that the node mounts later.
+async fn a_later_mount_arrives(runtime: Runtime, propagation: &str) -> Result<()> {
+    let node = Node::shared().await?;
+    let shared = Shared::new()?;
+    let point = shared.0.path().join("later");
+    std::fs::create_dir(&point)?;
+    let wait = "until [ -e /shared/later/file ]; do sleep 0.1; done";
+    let container = Container::native(wait)
+        .runtime(runtime)
+        .flag(format!("--rootfs-propagation={propagation}"))
+        .mount(shared.0.path(), "/shared", &format!("rbind:{propagation}"))
+        .spawn_running()
+        .await?;
+    let _mounted = Ext4::on(&point)?;
+    std::fs::write(point.join("file"), "")?;
+    assert_eq!(container.ended(&node).await?.code, 0);
+    Ok(())
+}
+
+#[tokio::test]
+#[ignore = "needs root"]
+async fn under_runc_a_later_mount_arrives_which_proves_the_harness() -> Result<()> {
+    a_later_mount_arrives(Runtime::Runc, "rslave").await
+}
+
+#[tokio::test]
+#[ignore = "needs root"]
+async fn a_mount_of_the_node_reaches_containers_that_run_already() -> Result<()> {
+    for propagation in ["rslave", "rshared"] {
+        a_later_mount_arrives(Runtime::Preopen, propagation).await?;
+    }
     Ok(())
 }

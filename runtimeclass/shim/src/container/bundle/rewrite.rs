@@ -9,6 +9,9 @@
 //! - On cgroup version 1, the mount of the cgroups becomes one read-only mount in each hierarchy, of the container's own
 //!   cgroup. libcontainer would mount them writable, those of other containers too, and would fail in a pod that shares
 //!   processes (docs/upstream/cgroup-v1-mounts.md).
+//! - The propagation of the root's mounts loses its first letter: `rslave` and `rshared` are `slave` and `shared`.
+//!   libcontainer refuses the long names, which containerd writes, and applies both to all mounts below
+//!   (docs/upstream/rootfs-propagation.md).
 
 use super::{capabilities, home};
 use anyhow::{Context, Result, ensure};
@@ -56,6 +59,9 @@ pub(crate) fn config(path: &Path, root: &File) -> Result<()> {
     process(&mut spec["process"], root);
     if spec["process"]["args"][0].as_str().is_some_and(is_manifest) {
         capabilities::reduce_as_by_execve(&mut spec["process"]);
+    }
+    if let Some(propagation) = spec.pointer_mut("/linux/rootfsPropagation") {
+        shorten_propagation(propagation);
     }
     // With version 2 alone there are no hierarchies to mount.
     mount_own_cgroups(&mut spec, &hierarchies(Path::new(CGROUPS)));
@@ -106,6 +112,13 @@ fn set_capabilities(process: &mut Value) {
         if sets[name].is_null() {
             sets[name] = json!([]);
         }
+    }
+}
+
+fn shorten_propagation(propagation: &mut Value) {
+    let name = propagation.as_str().unwrap_or_default();
+    if let Some(short @ ("private" | "shared" | "slave" | "unbindable")) = name.strip_prefix('r') {
+        *propagation = json!(short);
     }
 }
 
@@ -200,6 +213,21 @@ mod tests {
         let mut process = json!({"user": {"uid": 1, "umask": 0o077}});
         set_umask(&mut process);
         assert_eq!(process["user"]["umask"], json!(0o077));
+    }
+
+    #[test]
+    fn the_propagation_of_the_root_has_the_names_that_libcontainer_knows() {
+        for (written, expected) in [
+            (json!("rslave"), json!("slave")),
+            (json!("rshared"), json!("shared")),
+            (json!("shared"), json!("shared")),
+            (json!("rwhat"), json!("rwhat")),
+            (Value::Null, Value::Null),
+        ] {
+            let mut propagation = written;
+            shorten_propagation(&mut propagation);
+            assert_eq!(propagation, expected);
+        }
     }
 
     #[test]
