@@ -1,7 +1,7 @@
 # Each target is a command of `cargo xtask --help`. This file makes sure that there is a toolchain to run it with.
 # ARGS is passed on: make up ARGS="--listen 127.0.0.1:5077 --persistent /some/dir"
 .DEFAULT_GOAL := help
-.PHONY: help up check lint test soak doc image dist cluster cluster-down bench audit fmt clean toolchain
+.PHONY: help up check lint test soak doc image dist cluster cluster-down bench conformance audit fmt clean toolchain
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.* ## /\1:/p' $(firstword $(MAKEFILE_LIST)) | awk -F: '{ n = $$1; sub(/[^:]*:/, ""); printf "  make %-12s %s\n", n, $$0 }'
@@ -38,6 +38,9 @@ cluster-down: toolchain ## stop that Kubernetes and remove everything that belon
 
 bench: toolchain ## measure the counter beside its peers, and print what was reached of each goal (ARGS=--quick: only try it)
 	@cargo xtask bench $(ARGS)
+
+conformance: toolchain ## run test suites of Kubernetes, containerd and the CRI with runc and with preopen (ARGS=critest: only that suite)
+	@cargo xtask conformance $(ARGS)
 
 audit: toolchain ## check the dependencies: licenses, sources and, from GitHub, known vulnerabilities
 	@cargo xtask audit

@@ -31,6 +31,8 @@ pub(crate) struct Group {
     takes: &'static str,
     /// The modules' directories, below the repository's top. The programs are the `tool` lines of their go.mod.
     modules: &'static [&'static str],
+    /// Packages whose tests become programs too: the directory of one of `modules`, the package, and the program's name.
+    tests: &'static [(&'static str, &'static str, &'static str)],
     flags: &'static [&'static str],
     /// Whether the programs are linked with C libraries. The others can run in an image with nothing else in it.
     c: bool,
@@ -46,6 +48,7 @@ pub(crate) const H2SPEC: Group = Group {
     what: "h2spec",
     takes: "half a minute",
     modules: &["tests/host/go/h2spec"],
+    tests: &[],
     flags: &[],
     c: false,
     stamp: None,
@@ -73,6 +76,7 @@ pub(crate) const NODE: Group = Group {
     what: "containerd, runc, CNI plugins and crictl",
     takes: "five minutes",
     modules: &["tests/containerd/go/node", "tests/containerd/go/crictl"],
+    tests: &[],
     flags: &["-tags", "seccomp"],
     c: true,
     stamp: None,
@@ -86,6 +90,7 @@ pub(crate) const KUBERNETES: Group = Group {
     what: "Kubernetes and etcd",
     takes: "six minutes",
     modules: &["cluster/go/kubernetes"],
+    tests: &[],
     flags: &[],
     c: false,
     stamp: Some("k8s.io/kubernetes"),
@@ -105,10 +110,46 @@ pub(crate) const ADDONS: Group = Group {
         "cluster/go/coredns",
         "cluster/go/metrics",
     ],
+    tests: &[],
     flags: &[],
     c: false,
     stamp: None,
     manifests: manifests::ADDONS,
+};
+
+/// The test suites of containerd and of the CRI, and a registry for those that pull their images.
+pub(crate) const CONFORMANCE: Group = Group {
+    name: "conformance",
+    instead: environment::CONFORMANCE_PROGRAMS,
+    what: "the suites of containerd and the CRI",
+    takes: "four minutes",
+    modules: &[
+        "tests/conformance/go/containerd",
+        "tests/conformance/go/critest",
+        "tests/conformance/go/registry",
+        "tests/conformance/go/images",
+    ],
+    tests: &[
+        (
+            "tests/conformance/go/containerd",
+            "github.com/containerd/containerd/v2/integration/client",
+            "client.test",
+        ),
+        (
+            "tests/conformance/go/containerd",
+            "github.com/containerd/containerd/v2/integration",
+            "cri.test",
+        ),
+        (
+            "tests/conformance/go/critest",
+            "sigs.k8s.io/cri-tools/cmd/critest",
+            "critest.test",
+        ),
+    ],
+    flags: &[],
+    c: false,
+    stamp: None,
+    manifests: &[],
 };
 
 /// The page with releases of Go.
@@ -179,6 +220,16 @@ impl Group {
                 .arg("tool");
             progress::build(list, build, directory).with_context(|| (*module).to_owned())?;
         }
+        for (module, package, name) in self.tests {
+            let mut list = self.go(module);
+            list.args(["list", "-deps", "-test"])
+                .args(self.flags)
+                .arg(package);
+            let mut build = self.go(module);
+            build.args(["test", "-c"]).args(&flags).arg("-o");
+            build.arg(directory.join(name)).arg(package);
+            progress::build(list, build, directory).with_context(|| (*package).to_owned())?;
+        }
         self.manifests.iter().try_for_each(|manifests| {
             let go = self.go(manifests.below);
             manifests.copy(go, &directory.join("manifests"))
@@ -208,16 +259,7 @@ impl Group {
 
     /// Returns the version of a module that the first go.mod requires.
     fn version_of(&self, module: &str) -> Result<String> {
-        let path = workspace::root().join(self.modules[0]).join("go.mod");
-        let text = std::fs::read_to_string(&path)
-            .with_context(|| format!("cannot read {}", path.display()))?;
-        let version = text.lines().find_map(|line| {
-            let mut words = line.split_whitespace();
-            (words.next() == Some(module)).then(|| words.next())?
-        });
-        version
-            .map(str::to_owned)
-            .with_context(|| format!("{}: {module} is not required", path.display()))
+        required_version(self.modules[0], module)
     }
 
     /// Returns a hash of everything that the programs depend on. Another version of Rust may hash differently, which
@@ -225,6 +267,9 @@ impl Group {
     fn directory_name(&self, go_versions: &str) -> Result<String> {
         let mut hasher = DefaultHasher::new();
         (self.flags()?, self.c, go_versions).hash(&mut hasher);
+        if !self.tests.is_empty() {
+            self.tests.hash(&mut hasher);
+        }
         for module in self.modules {
             cache::hash_files(&workspace::root().join(module), &mut hasher)?;
         }
@@ -267,6 +312,20 @@ impl Group {
     }
 }
 
+/// Returns the version of a module that the go.mod in this directory requires.
+pub(crate) fn required_version(directory: &str, module: &str) -> Result<String> {
+    let path = workspace::root().join(directory).join("go.mod");
+    let text = std::fs::read_to_string(&path)
+        .with_context(|| format!("cannot read {}", path.display()))?;
+    let version = text.lines().find_map(|line| {
+        let mut words = line.split_whitespace();
+        (words.next() == Some(module)).then(|| words.next())?
+    });
+    version
+        .map(str::to_owned)
+        .with_context(|| format!("{}: {module} is not required", path.display()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -285,7 +344,7 @@ mod tests {
     #[test]
     fn each_group_has_a_directory_of_its_own_for_each_version_of_go() {
         let mut names = BTreeSet::new();
-        for group in [H2SPEC, NODE, KUBERNETES, ADDONS] {
+        for group in [H2SPEC, NODE, KUBERNETES, ADDONS, CONFORMANCE] {
             for module in group.modules {
                 let file = workspace::root().join(module).join("go.mod");
                 assert!(file.is_file(), "{} does not exist", file.display());

@@ -10,7 +10,7 @@
 //! - [`go`]: programs of a Kubernetes node and of a cluster, which the tests run
 //! - [`sdks`]: components of other SDKs, which the tests run
 //! - [`component`], [`toolbox`], [`up`], [`mod@image`], [`dist`], [`cluster`], [`mod@test`], [`doc`], [`audit`],
-//!   [`manifests`], [`screenshots`], [`setup`], [`soak`], [`mod@bench`]: one command each
+//!   [`manifests`], [`screenshots`], [`setup`], [`soak`], [`mod@bench`], [`mod@conformance`]: one command each
 //! - `tidy`: rules about the repository, as tests
 
 mod audit;
@@ -20,6 +20,7 @@ mod cargo;
 mod cluster;
 mod command;
 mod component;
+mod conformance;
 mod dist;
 mod doc;
 mod go;
@@ -82,6 +83,8 @@ enum Command {
     Screenshots,
     /// Measure the counter beside its peers, such as `wasmtime serve` and a native server
     Bench(bench::Options),
+    /// Run test suites that others wrote, with runc and with preopen, and write the difference to docs/conformance.md
+    Conformance(conformance::Options),
     /// Install the packages that the tests need beside Rust (Debian, as root)
     Setup,
 }
@@ -103,6 +106,7 @@ fn run() -> Result<ExitCode> {
         Command::Audit => audit::run()?,
         Command::Screenshots => screenshots::run()?,
         Command::Bench(options) => bench::run(&options)?,
+        Command::Conformance(options) => return conformance::run(&options),
         Command::Setup => setup::run()?,
     }
     Ok(ExitCode::SUCCESS)

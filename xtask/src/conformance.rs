@@ -1,0 +1,161 @@
+//! `cargo xtask conformance`: runs test suites that others wrote, with runc and then with preopen under the same conditions,
+//! and writes both lists and their difference to docs/conformance.md.
+//!
+//! - [`suite`]: what a suite is
+//! - [`outcome`]: the outcomes of its tests
+//! - [`reports`]: reads the reports that the suites write
+//! - [`node`]: a containerd of its own for one run of a suite
+//! - [`critest`], [`client`], [`cri`], [`stress`]: the suites that run on such a node
+//! - [`watch`]: runs a suite, shows its progress and keeps its output
+//! - [`results`], [`reasons`]: what is committed: the outcomes, and why tests fail
+//! - [`difference`]: compares the outcomes with both runtimes
+//! - [`page`]: writes docs/conformance.md
+//!
+//! A run fails if a test passes with runc and fails with preopen without a committed reason.
+
+mod client;
+mod cri;
+mod critest;
+mod difference;
+mod node;
+mod outcome;
+mod page;
+mod reasons;
+mod reports;
+mod results;
+mod stress;
+mod suite;
+mod watch;
+
+use crate::workspace;
+use anyhow::{Context, Result, bail};
+use difference::Difference;
+use outcome::Counts;
+use reasons::Reasons;
+use results::Results;
+use std::process::ExitCode;
+use suite::{Run, Runtime, Suite};
+use visits_support::process::is_root;
+
+/// All suites, in the order in which they run.
+const SUITES: &[&dyn Suite] = &[
+    &critest::Critest,
+    &client::Client,
+    &cri::Cri,
+    &stress::Stress,
+];
+
+/// The options of `conformance`.
+#[derive(clap::Args)]
+#[command(
+    after_help = "Suites: critest, containerd-client, containerd-cri, containerd-stress. Without names, all run.
+
+Environment:
+  NODE_BIN_DIR  a directory with containerd, runc, crictl and the CNI plugins, to use instead of building them. The
+                results are kept by containerd's version."
+)]
+pub(crate) struct Options {
+    /// The suites to run
+    suites: Vec<String>,
+    /// Run with this runtime alone, and compare with the last results of the other
+    #[arg(long, value_enum)]
+    runtime: Option<Runtime>,
+    /// Run only tests whose names match this regular expression, and keep no results
+    #[arg(long, value_name = "REGEX")]
+    only: Option<String>,
+    /// Build nothing, and use the programs of the last run
+    #[arg(long)]
+    built: bool,
+    /// Write docs/conformance.md from the results that are there, and run nothing
+    #[arg(long)]
+    render: bool,
+}
+
+/// Runs the suites. The exit code is 0 only if no test fails with preopen alone, aside from those with a reason.
+pub(crate) fn run(options: &Options) -> Result<ExitCode> {
+    let suites = selected(&options.suites)?;
+    if !options.render {
+        if !is_root() {
+            bail!("the suites start containers, which needs root on Linux");
+        }
+        watch::catch_interrupts()?;
+        for suite in &suites {
+            run_suite(*suite, options)?;
+        }
+    }
+    if options.only.is_some() {
+        return Ok(ExitCode::SUCCESS);
+    }
+    page::write()?;
+    let reasons = Reasons::read()?;
+    let mut unexplained = 0;
+    for results in Results::all()? {
+        let difference = Difference::of(&results, &reasons);
+        print!("{difference}");
+        if suites.iter().any(|suite| suite.name() == results.suite) {
+            unexplained += difference.unexplained();
+        }
+    }
+    Ok(match unexplained {
+        0 => ExitCode::SUCCESS,
+        _ => ExitCode::FAILURE,
+    })
+}
+
+fn selected(names: &[String]) -> Result<Vec<&'static dyn Suite>> {
+    if names.is_empty() {
+        return Ok(SUITES.to_vec());
+    }
+    let find = |name: &String| {
+        let found = SUITES.iter().find(|suite| suite.name() == name);
+        found.copied().with_context(|| {
+            let all: Vec<_> = SUITES.iter().map(|suite| suite.name()).collect();
+            format!("{name}: no such suite; there are {}", all.join(", "))
+        })
+    };
+    names.iter().map(find).collect()
+}
+
+fn run_suite(suite: &dyn Suite, options: &Options) -> Result<()> {
+    let name = suite.name();
+    let versions = suite
+        .prepare(options.built)
+        .with_context(|| format!("cannot prepare {name}"))?;
+    let runtimes = Runtime::BOTH.into_iter();
+    for runtime in runtimes.filter(|runtime| options.runtime.is_none_or(|only| only == *runtime)) {
+        let directory = workspace::target()?
+            .join("conformance")
+            .join(format!("{name}-{}", runtime.name()));
+        let _ = std::fs::remove_dir_all(&directory);
+        std::fs::create_dir_all(&directory)
+            .with_context(|| format!("cannot create {}", directory.display()))?;
+        println!(
+            "==> {name} with {}: output and reports in {}",
+            runtime.name(),
+            workspace::short(&directory)
+        );
+        let run = Run {
+            runtime,
+            directory: &directory,
+            only: options.only.as_deref(),
+        };
+        let outcomes = suite
+            .run(&run)
+            .with_context(|| format!("{name} with {}", runtime.name()))?;
+        println!(
+            "==> {name} with {}: {}",
+            runtime.name(),
+            Counts::of(&outcomes)
+        );
+        if options.only.is_some() {
+            for (test, outcome) in &outcomes {
+                if *outcome != outcome::Outcome::Skipped {
+                    println!("    {outcome} {test}");
+                }
+            }
+        } else {
+            results::keep(name, &versions, runtime, outcomes)?;
+        }
+    }
+    Ok(())
+}
