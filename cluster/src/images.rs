@@ -89,17 +89,9 @@ fn busybox() -> Result<Image> {
         .entrypoint(["/bin/sh"]))
 }
 
-/// Returns an image of this machine's busybox with a link for each of its applets.
+/// Returns an image of this machine's busybox.
 fn with_busybox(name: &str) -> Result<Image> {
-    let busybox = environment::BUSYBOX.path()?;
-    let mut list = Command::new(&busybox);
-    list.arg("--list");
-    let names = command::run(list)?;
-    let image = Image::new(name).file("/bin/busybox", read(&busybox)?, 0o755);
-    let applets = names.lines().filter(|name| *name != "busybox");
-    Ok(applets.fold(image, |image, applet| {
-        image.symlink(format!("/bin/{applet}"), "busybox")
-    }))
+    Image::new(name).busybox(&environment::BUSYBOX.path()?)
 }
 
 fn addon(name: &str, binary: &str) -> Result<Image> {

@@ -3,8 +3,6 @@
 use anyhow::{Context, Result, bail};
 use oci_writer::Image;
 use std::path::Path;
-use std::process::Command;
-use visits_support::command;
 use visits_tests::artifacts;
 
 /// A web server whose processes look like nginx: the name, the title and the file with the process id.
@@ -66,15 +64,10 @@ group-defined-in-image:x:50000:default-user
 nogroup:x:65534:
 ";
     let busybox = artifacts::busybox()?;
-    let mut list = Command::new(&busybox);
-    list.arg("--list");
-    let names = command::run(list)?;
-    let program = read(&busybox)?;
     let image = Image::new(name)
         .uncompressed()
-        .file("/bin/busybox", program.clone(), 0o755)
         // A file of its own, because a test masks it.
-        .file("/bin/ls", program, 0o755)
+        .file("/bin/ls", read(&busybox)?, 0o755)
         .file("/etc/passwd", PASSWD, 0o644)
         .file("/etc/group", GROUP, 0o644)
         // Debian's busybox lacks these applets.
@@ -96,12 +89,7 @@ nogroup:x:65534:
         .fold(image, |image, directory| {
             image.directory(directory, 0, 0, 0o755)
         });
-    let applets = names
-        .lines()
-        .filter(|name| !["busybox", "ipcs", "ls", "pgrep"].contains(name));
-    Ok(applets.fold(image, |image, applet| {
-        image.symlink(format!("/bin/{applet}"), "busybox")
-    }))
+    image.busybox(&busybox)
 }
 
 fn read(path: &Path) -> Result<Vec<u8>> {

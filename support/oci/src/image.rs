@@ -13,6 +13,7 @@ use oci_spec::image::{
 };
 use std::collections::HashMap;
 use std::path::Path;
+use std::process::Command;
 use visits_support::files;
 
 /// An image under construction. Errors in it are reported when it is written.
@@ -35,6 +36,7 @@ pub struct Image {
     name: String,
     entries: Vec<Entry>,
     entrypoint: Vec<String>,
+    arguments: Vec<String>,
     working_directory: Option<String>,
     user: Option<String>,
     environment: Vec<String>,
@@ -52,6 +54,7 @@ impl Image {
             name: name.into(),
             entries: Vec::new(),
             entrypoint: Vec::new(),
+            arguments: Vec::new(),
             working_directory: None,
             user: None,
             environment: Vec::new(),
@@ -94,6 +97,27 @@ impl Image {
         self.entry(path.into(), Content::Symlink(target.into()), (0, 0), 0o777)
     }
 
+    /// Adds a statically linked busybox of this machine as `/bin/busybox`, with a link for each command that is not yet in
+    /// `/bin`.
+    ///
+    /// # Errors
+    /// If the program cannot be read or run.
+    pub fn busybox(self, program: &Path) -> Result<Self> {
+        let bytes =
+            std::fs::read(program).with_context(|| format!("cannot read {}", program.display()))?;
+        let mut list = Command::new(program);
+        list.arg("--list");
+        let names = visits_support::command::run(list)?;
+        let mut image = self.file("/bin/busybox", bytes, 0o755);
+        for name in names.lines() {
+            let path = format!("/bin/{name}");
+            if !image.entries.iter().any(|entry| entry.path == path) {
+                image = image.symlink(path, "busybox");
+            }
+        }
+        Ok(image)
+    }
+
     fn entry(mut self, path: String, content: Content, (uid, gid): (u32, u32), mode: u32) -> Self {
         self.entries.push(Entry {
             path,
@@ -109,6 +133,13 @@ impl Image {
     #[must_use]
     pub fn entrypoint<A: Into<String>>(mut self, arguments: impl IntoIterator<Item = A>) -> Self {
         self.entrypoint = arguments.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Sets the arguments that a container's own ones replace. Without an entry point, the first one is the program.
+    #[must_use]
+    pub fn arguments<A: Into<String>>(mut self, arguments: impl IntoIterator<Item = A>) -> Self {
+        self.arguments = arguments.into_iter().map(Into::into).collect();
         self
     }
 
@@ -277,6 +308,9 @@ impl Image {
             .entrypoint(self.entrypoint.clone())
             .env(self.environment.clone())
             .labels(self.annotations.clone());
+        if !self.arguments.is_empty() {
+            run = run.cmd(self.arguments.clone());
+        }
         if let Some(directory) = &self.working_directory {
             run = run.working_dir(directory);
         }

@@ -99,7 +99,8 @@ fn the_configuration_has_the_program_and_its_properties() {
     assert_eq!(
         config["config"],
         json!({
-            "Entrypoint": ["/app/spin.toml", "--log-format", "json"],
+            "Entrypoint": ["/app/spin.toml"],
+            "Cmd": ["--log-format", "json"],
             "WorkingDir": "/app",
             "User": "65532:65532",
             "Env": ["SPIN_HTTP_LISTEN_ADDR=0.0.0.0:5000", "A=b=c"],
