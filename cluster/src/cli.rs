@@ -4,6 +4,7 @@ use crate::binaries::NAMES;
 use crate::families::Families;
 use crate::node::Node;
 use crate::paths::NODE;
+use crate::runtime::Runtime;
 use crate::state::State;
 use crate::{apply, cgroup, images, inside, supervise, up};
 use anyhow::{Context, Result, bail};
@@ -38,6 +39,9 @@ enum Command {
         /// The address families of nodes, pods and Services [default: dual, or ipv4 if the kernel has no IPv6]
         #[arg(long, value_name = "FAMILIES")]
         ip_families: Option<Families>,
+        /// The runtime of pods without a RuntimeClass [default: runc]
+        #[arg(long, value_name = "RUNTIME")]
+        default_runtime: Option<Runtime>,
     },
     /// End the cluster and remove everything that belongs to it, including its volumes
     Down,
@@ -92,11 +96,15 @@ fn execute(command: Command) -> Result<()> {
     if !is_root() {
         bail!("a node needs root: run this command as root or with sudo");
     }
-    let families = match &command {
-        Command::Up { ip_families, .. } => *ip_families,
-        _ => None,
+    let (families, runtime) = match &command {
+        Command::Up {
+            ip_families,
+            default_runtime,
+            ..
+        } => (*ip_families, *default_runtime),
+        _ => (None, None),
     };
-    let state = State::find(families)?;
+    let state = State::find(families, runtime)?;
     match command {
         Command::Up { empty, .. } => {
             let _lock = state.lock()?;

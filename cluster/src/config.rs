@@ -2,6 +2,7 @@
 
 use crate::network::Network;
 use crate::paths::{CONTAINERD, CONTAINERD_SOCKET, KUBELET, NODE_BINARIES, PROXY, SHIM, pki};
+use crate::runtime::Runtime;
 use crate::state::State;
 use crate::{cgroup, cni};
 use anyhow::{Context, Result};
@@ -19,7 +20,7 @@ pub(crate) const PAUSE: &str = "localhost/pause:visits-cluster";
 pub(crate) fn write(state: &State) -> Result<()> {
     fs::create_dir_all(DROP_INS).with_context(|| format!("cannot create {DROP_INS}"))?;
     for (path, text) in [
-        (CONTAINERD, containerd()),
+        (CONTAINERD, containerd(state.runtime)),
         (RUNTIME, runtime()),
         (cni::LIST, cni::list(state.network)?),
         (KUBELET, kubelet(state.network)),
@@ -37,7 +38,7 @@ pub(crate) fn write(state: &State) -> Result<()> {
     cni::write_plugin()
 }
 
-fn containerd() -> String {
+fn containerd(runtime: Runtime) -> String {
     format!(
         r#"# Written by visits-cluster.
 version = 3
@@ -59,11 +60,16 @@ bin_dirs = ["{NODE_BINARIES}", "{plugins}"]
 conf_dir = "/etc/cni/net.d"
 
 [plugins.'io.containerd.cri.v1.runtime'.containerd]
-default_runtime_name = "runc"
+default_runtime_name = "{runtime}"
 
 [plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.runc]
 runtime_type = "io.containerd.runc.v2"
+
+# Kubernetes' own tests of RuntimeClasses name this one.
+[plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.test-handler]
+runtime_type = "{shim}"
 "#,
+        shim = runtime.shim(),
         plugins = cni::PLUGINS,
     )
 }

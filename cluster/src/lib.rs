@@ -11,8 +11,8 @@
 //! ```
 //!
 //! - `cli`: the commands
-//! - `state`, `network`, `families`: one cluster's directory and lock, its addresses, and their families: IPv4, IPv6 or
-//!   both
+//! - `state`, `network`, `families`, `runtime`: one cluster's directory and lock; its addresses; their families: IPv4, IPv6
+//!   or both; the default runtime
 //! - `up`, `apply`, `ready`: the steps from nothing to counting pods, and the waits between them
 //! - `node`, `inside`, `root`, `supervise`: the node as the machine sees it; its first process; its file systems; the
 //!   supervisor of its programs
@@ -40,6 +40,7 @@ mod pki;
 mod programs;
 mod ready;
 mod root;
+mod runtime;
 mod state;
 mod supervise;
 mod up;

@@ -3,6 +3,7 @@
 use crate::families::Families;
 use crate::network::Network;
 use crate::paths::STATE;
+use crate::runtime::Runtime;
 use anyhow::{Context, Result, bail, ensure};
 use clap::ValueEnum;
 use rustix::fs::{FlockOperation, flock};
@@ -16,12 +17,15 @@ use visits_support::xdg;
 const NETWORK_FILE: &str = "network";
 /// The file with the address families.
 const FAMILIES_FILE: &str = "ip-families";
+/// The file with the default runtime's name.
+const RUNTIME_FILE: &str = "default-runtime";
 
 /// A cluster's directory, with or without a cluster in it.
 #[derive(Clone, Debug)]
 pub(crate) struct State {
     directory: PathBuf,
     pub(crate) network: Network,
+    pub(crate) runtime: Runtime,
 }
 
 /// The exclusive right to change the cluster. It ends on drop.
@@ -31,9 +35,9 @@ pub(crate) struct Lock(
 );
 
 impl State {
-    /// Returns the directory in `VISITS_CLUSTER_DIR`, or else `visits/cluster` in the user's state directory. Its network is the
-    /// existing cluster's, or else the requested one.
-    pub(crate) fn find(families: Option<Families>) -> Result<Self> {
+    /// Returns the directory in `VISITS_CLUSTER_DIR`, or else `visits/cluster` in the user's state directory. Its network and
+    /// its default runtime are the existing cluster's, or else the requested ones.
+    pub(crate) fn find(families: Option<Families>, runtime: Option<Runtime>) -> Result<Self> {
         let directory = match CLUSTER_DIRECTORY.get() {
             Some(_) => CLUSTER_DIRECTORY.path()?,
             None => default_directory()?,
@@ -57,7 +61,15 @@ impl State {
             number.unwrap_or_default().0,
             families.unwrap_or_else(Families::of_machine),
         );
-        Ok(Self { directory, network })
+        let kept_runtime = kept(&directory, RUNTIME_FILE)?;
+        // A cluster from before there was a choice has runc.
+        let kept_runtime = kept_runtime.or(kept_number.map(|_| Runtime::Runc));
+        let runtime = chosen(&directory, "--default-runtime", kept_runtime, runtime)?;
+        Ok(Self {
+            directory,
+            network,
+            runtime: runtime.unwrap_or_default(),
+        })
     }
 
     /// Returns the directory of the cluster whose node this process runs on.
@@ -68,11 +80,14 @@ impl State {
         let (Some(number), Some(families)) = (number, families) else {
             bail!("{} lacks the files of a cluster", directory.display());
         };
-        let network = Network::new(number.0, families);
-        Ok(Self { directory, network })
+        Ok(Self {
+            network: Network::new(number.0, families),
+            runtime: kept(&directory, RUNTIME_FILE)?.unwrap_or_default(),
+            directory,
+        })
     }
 
-    /// Creates the directory and records the network in it.
+    /// Creates the directory and records the network and the default runtime in it.
     pub(crate) fn make(&self) -> Result<()> {
         for directory in [self.pki(), self.logs()] {
             fs::create_dir_all(&directory)
@@ -81,6 +96,7 @@ impl State {
         for (name, value) in [
             (NETWORK_FILE, self.network.to_string()),
             (FAMILIES_FILE, self.network.families.to_string()),
+            (RUNTIME_FILE, self.runtime.to_string()),
         ] {
             let file = self.path(name);
             fs::write(&file, value).with_context(|| format!("cannot write {}", file.display()))?;
@@ -122,9 +138,10 @@ impl State {
 
     /// Removes the directory. A directory that holds other files than a cluster's is refused.
     pub(crate) fn remove(&self) -> Result<()> {
-        const OURS: [&str; 12] = [
+        const OURS: [&str; 13] = [
             NETWORK_FILE,
             FAMILIES_FILE,
+            RUNTIME_FILE,
             "lock",
             "kubeconfig",
             "pki",
@@ -206,6 +223,13 @@ impl Property for Families {
     fn parse(text: &str) -> Result<Self> {
         let families = Self::from_str(text, false).ok();
         families.context("address families must be ipv4, dual or ipv6")
+    }
+}
+
+impl Property for Runtime {
+    fn parse(text: &str) -> Result<Self> {
+        let runtime = Self::from_str(text, false).ok();
+        runtime.context("the default runtime must be runc or preopen")
     }
 }
 

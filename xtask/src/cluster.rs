@@ -19,7 +19,7 @@ const REMEDY: &str = "run `make cluster` first";
 #[command(
     override_usage = "cargo xtask cluster COMMAND [ARGS]",
     after_help = "Commands:
-  up [--empty] [--ip-families ipv4|dual|ipv6]
+  up [--empty] [--ip-families ipv4|dual|ipv6] [--default-runtime runc|preopen]
                       build everything and start the cluster, with the counter on it
   down                stop the cluster and remove everything that belongs to it, including its volumes
   stop, start         kill everything that runs on the node; start it again
