@@ -9,6 +9,7 @@
 //! - [`output`]: the directory to write to, as an option
 //! - [`go`]: programs of a Kubernetes node and of a cluster, which the tests run
 //! - [`sdks`]: components of other SDKs, which the tests run
+//! - [`test_cluster`]: a cluster of the tests' own
 //! - [`component`], [`toolbox`], [`up`], [`mod@image`], [`dist`], [`cluster`], [`mod@test`], [`doc`], [`audit`],
 //!   [`manifests`], [`screenshots`], [`setup`], [`soak`], [`mod@bench`], [`mod@conformance`]: one command each
 //! - `tidy`: rules about the repository, as tests
@@ -33,6 +34,7 @@ mod sdks;
 mod setup;
 mod soak;
 mod test;
+mod test_cluster;
 #[cfg(test)]
 mod tidy;
 mod toolbox;

@@ -10,7 +10,7 @@
 //! - [`session`]: the state that the steps share, such as the environment of the tests
 //! - [`report`], [`libtest`]: runs the steps and counts the tests
 //! - [`durations`]: how long each step takes
-//! - [`node`], [`debian`], [`test_cluster`]: the containerd and the cluster that suites run on
+//! - [`node`], [`debian`]: the containerd that suites run on
 //!
 //! The order makes a failure appear early: formatting takes a second, the builds are needed by the tests, and the lints,
 //! which check every dependency once more, come last.
@@ -24,7 +24,6 @@ mod report;
 mod session;
 mod steps;
 mod suites;
-mod test_cluster;
 
 pub(crate) use session::{Session, create_private};
 

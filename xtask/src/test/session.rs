@@ -2,8 +2,8 @@
 //! and the node and the cluster of the suites that need one.
 
 use super::node::Cgroups;
-use super::test_cluster::TestCluster;
 use crate::cluster::Cluster;
+use crate::test_cluster::TestCluster;
 use crate::{cargo, setup, workspace};
 use anyhow::{Context, Result};
 use std::ffi::OsString;

@@ -6,7 +6,7 @@ use crate::dist;
 use crate::setup::CLUSTER;
 use crate::test::plan::{Id, Plan};
 use crate::test::session::Session;
-use crate::test::test_cluster::{TestCluster, has_ipv6};
+use crate::test_cluster::{TestCluster, has_ipv6};
 use anyhow::Context;
 use visits_support::environment;
 

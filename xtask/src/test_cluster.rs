@@ -5,6 +5,7 @@ use crate::{command, workspace};
 use anyhow::{Context, Result};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use visits_support::environment::{self, Environment};
 use visits_support::files;
 
@@ -12,19 +13,20 @@ use visits_support::files;
 const NETWORKS: RangeInclusive<u8> = 1..=255;
 
 /// A cluster of the tests' own.
-pub(super) struct TestCluster {
+pub(crate) struct TestCluster {
     programs: Cluster,
     state: PathBuf,
     logs: PathBuf,
     /// The number of the network. It has none while a cluster of an earlier run is removed.
     network: Option<String>,
     families: &'static str,
+    runtime: &'static str,
 }
 
 impl TestCluster {
     /// Returns a cluster that is kept in this directory below cargo's target directory. If an earlier run was killed and
     /// left a cluster there, that one is removed.
-    pub(super) fn new(programs: Cluster, directory: &str, families: &'static str) -> Result<Self> {
+    pub(crate) fn new(programs: Cluster, directory: &str, families: &'static str) -> Result<Self> {
         let target = workspace::target()?;
         let mut cluster = Self {
             programs,
@@ -32,6 +34,7 @@ impl TestCluster {
             logs: target.join(format!("{directory}-logs")),
             network: None,
             families,
+            runtime: "runc",
         };
         if cluster.state.exists() {
             cluster.down()?;
@@ -44,21 +47,48 @@ impl TestCluster {
         Ok(cluster)
     }
 
+    /// Sets the runtime of pods without a RuntimeClass, which is runc otherwise.
+    pub(crate) fn with_runtime(mut self, runtime: &'static str) -> Self {
+        self.runtime = runtime;
+        self
+    }
+
     /// Brings the cluster up, without the counter.
-    pub(super) fn up(&self) -> Result<()> {
-        self.run(&["up", "--empty", "--ip-families", self.families])
+    pub(crate) fn up(&self) -> Result<()> {
+        let mut up = self.tool(&["up", "--empty", "--ip-families", self.families]);
+        up.args(["--default-runtime", self.runtime]);
+        command::run(up)
+    }
+
+    /// Imports the images in an archive.
+    pub(crate) fn import(&self, archive: &Path) -> Result<()> {
+        let mut import = self.tool(&["import"]);
+        import.arg(archive);
+        command::run(import)
+    }
+
+    /// Runs a command on the node and returns what it prints.
+    pub(crate) fn node(&self, command: &[&str]) -> Result<String> {
+        let mut node = self.tool(&["node", "--"]);
+        node.args(command);
+        visits_support::command::run(node)
+    }
+
+    /// Returns the path of the administrator's kubeconfig.
+    pub(crate) fn kubeconfig(&self) -> PathBuf {
+        self.state.join("kubeconfig")
     }
 
     /// Stops and removes the cluster.
-    pub(super) fn down(&self) -> Result<()> {
-        self.run(&["down"])
+    pub(crate) fn down(&self) -> Result<()> {
+        command::run(self.tool(&["down"]))
     }
 
     /// Returns the environment of the cluster tool and of the suite.
-    pub(super) fn environment(&self) -> Environment {
+    pub(crate) fn environment(&self) -> Environment {
         let mut environment = self.programs.environment().clone();
         environment.set(environment::CLUSTER_DIRECTORY, &self.state);
-        environment.set(environment::KUBECONFIG, self.state.join("kubeconfig"));
+        environment.set(environment::KUBECONFIG, self.kubeconfig());
         if let Some(network) = &self.network {
             environment.set(environment::CLUSTER_NETWORK, network);
         }
@@ -66,23 +96,23 @@ impl TestCluster {
     }
 
     /// Copies the logs of the node's programs, to investigate a failure.
-    pub(super) fn keep_logs(&self) {
+    pub(crate) fn keep_logs(&self) {
         match files::copy_tree(&self.state.join("log"), &self.logs) {
             Ok(()) => eprintln!("note: the node's logs are in {}", self.logs.display()),
             Err(error) => eprintln!("note: the node's logs are lost: {error:#}"),
         }
     }
 
-    fn run(&self, arguments: &[&str]) -> Result<()> {
+    fn tool(&self, arguments: &[&str]) -> Command {
         let mut command = self.programs.command();
         self.environment().apply(&mut command);
         command.args(arguments);
-        command::run(command)
+        command
     }
 }
 
 /// Returns whether the kernel has IPv6.
-pub(super) fn has_ipv6() -> bool {
+pub(crate) fn has_ipv6() -> bool {
     Path::new("/proc/sys/net/ipv6").exists()
 }
 
