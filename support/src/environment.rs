@@ -82,6 +82,7 @@ variables! {
     BUSYBOX = "BUSYBOX_BIN", File, "a statically linked busybox", NODE;
     NODE_PROGRAMS = "NODE_BIN_DIR", Directory, "containerd, ctr, runc, crictl and the CNI plugins", NODE;
     CONFORMANCE_PROGRAMS = "CONFORMANCE_BIN_DIR", Directory, "a directory with the suites of containerd and the CRI, which is used instead of building them", CONFORMANCE;
+    KUBERNETES_TESTS = "KUBERNETES_TESTS_BIN_DIR", Directory, "a directory with e2e.test, ginkgo, agnhost and nonewprivs, which is used instead of building them", CONFORMANCE;
     DEBIAN_PROGRAMS = "DEBIAN_NODE_DIR", Directory, "Debian's containerd and runc, unpacked", CONTAINERD;
     CONTAINERD_LOG = "CONTAINERD_TEST_LOG", Text, "the file that keeps containerd's log", CONTAINERD;
     CONTAINERD_CGROUP = "CONTAINERD_TEST_CGROUP", Text, "the name of the cgroup above all cgroups of one run", CONTAINERD;

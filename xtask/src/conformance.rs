@@ -6,6 +6,7 @@
 //! - [`reports`]: reads the reports that the suites write
 //! - [`node`]: a containerd of its own for one run of a suite
 //! - [`critest`], [`client`], [`cri`], [`stress`]: the suites that run on such a node
+//! - [`kubernetes`]: the suite that runs on a cluster
 //! - [`watch`]: runs a suite, shows its progress and keeps its output
 //! - [`results`], [`reasons`]: what is committed: the outcomes, and why tests fail
 //! - [`difference`]: compares the outcomes with both runtimes
@@ -17,6 +18,7 @@ mod client;
 mod cri;
 mod critest;
 mod difference;
+mod kubernetes;
 mod node;
 mod outcome;
 mod page;
@@ -43,16 +45,20 @@ const SUITES: &[&dyn Suite] = &[
     &client::Client,
     &cri::Cri,
     &stress::Stress,
+    &kubernetes::Kubernetes,
 ];
 
 /// The options of `conformance`.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Suites: critest, containerd-client, containerd-cri, containerd-stress. Without names, all run.
+    after_help = "Suites: critest, containerd-client, containerd-cri, containerd-stress, kubernetes. Without names, all run.
 
 Environment:
   NODE_BIN_DIR  a directory with containerd, runc, crictl and the CNI plugins, to use instead of building them. The
-                results are kept by containerd's version."
+                results are kept by containerd's version.
+  KUBERNETES_BIN_DIR, KUBERNETES_TESTS_BIN_DIR
+                directories with another version of Kubernetes, and with its e2e.test, ginkgo, agnhost, nonewprivs and
+                manifests/agnhost/localhost.*"
 )]
 pub(crate) struct Options {
     /// The suites to run

@@ -152,6 +152,24 @@ pub(crate) const CONFORMANCE: Group = Group {
     manifests: &[],
 };
 
+/// Kubernetes' own tests, the program that runs them in parallel, and the programs of their images.
+pub(crate) const KUBERNETES_TESTS: Group = Group {
+    name: "kubernetes-tests",
+    instead: environment::KUBERNETES_TESTS,
+    what: "Kubernetes' own tests",
+    takes: "four minutes",
+    modules: &["tests/conformance/go/kubernetes-e2e"],
+    tests: &[(
+        "tests/conformance/go/kubernetes-e2e",
+        "k8s.io/kubernetes/test/e2e",
+        "e2e.test",
+    )],
+    flags: &[],
+    c: false,
+    stamp: Some("k8s.io/kubernetes"),
+    manifests: manifests::AGNHOST,
+};
+
 /// The page with releases of Go.
 pub(crate) const DOWNLOADS: &str = "https://go.dev/dl";
 
@@ -344,7 +362,14 @@ mod tests {
     #[test]
     fn each_group_has_a_directory_of_its_own_for_each_version_of_go() {
         let mut names = BTreeSet::new();
-        for group in [H2SPEC, NODE, KUBERNETES, ADDONS, CONFORMANCE] {
+        for group in [
+            H2SPEC,
+            NODE,
+            KUBERNETES,
+            ADDONS,
+            CONFORMANCE,
+            KUBERNETES_TESTS,
+        ] {
             for module in group.modules {
                 let file = workspace::root().join(module).join("go.mod");
                 assert!(file.is_file(), "{} does not exist", file.display());

@@ -70,6 +70,13 @@ pub(crate) const CLUSTER: Packages = Packages {
     here: || node_is_here() && all_found(&["conntrack", "iptables", "nsenter", "python3"]),
 };
 
+/// The programs in the images of Kubernetes' own tests.
+pub(crate) const KUBERNETES_IMAGES: Packages = Packages {
+    what: "programs in the images of Kubernetes' own tests",
+    names: &["bind9-dnsutils", "curl", "iproute2", "netcat-openbsd"],
+    here: || all_found(&["bash", "curl", "dig", "nc", "ss"]),
+};
+
 /// The build tools of the tests' Python components. Debian has the part of Python that makes environments in a package
 /// of its own.
 pub(crate) const PYTHON: Packages = Packages {

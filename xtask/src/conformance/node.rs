@@ -7,7 +7,7 @@ use crate::setup::{self, NODE};
 use crate::{cargo, command, go, toolbox, workspace};
 use anyhow::{Context, Result};
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 use visits_support::cgroup;
 use visits_support::environment::{self, Environment};
@@ -37,14 +37,18 @@ pub(crate) fn prepare(built: bool, directory: &str, module: &str) -> Result<Vers
     if !built {
         build()?;
     }
-    let programs = go::NODE.build()?;
+    Ok(Versions {
+        suite: go::required_version(directory, module)?,
+        platform: containerd(&go::NODE.build()?)?,
+    })
+}
+
+/// Returns the name and version of the containerd in a directory of programs.
+pub(crate) fn containerd(programs: &Path) -> Result<String> {
     let mut version = Command::new(programs.join("containerd"));
     version.arg("--version");
     let line = visits_support::command::run(version)?;
-    Ok(Versions {
-        suite: go::required_version(directory, module)?,
-        platform: format!("containerd {}", containerd_version(&line)?),
-    })
+    Ok(format!("containerd {}", containerd_version(&line)?))
 }
 
 fn build() -> Result<()> {

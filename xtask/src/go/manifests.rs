@@ -47,6 +47,15 @@ pub(super) const ADDONS: &[Manifests] = &[
     },
 ];
 
+/// The certificate in the image of Kubernetes' own tests.
+pub(super) const AGNHOST: &[Manifests] = &[Manifests {
+    below: "tests/conformance/go/kubernetes-e2e",
+    module: "k8s.io/kubernetes",
+    name: "agnhost",
+    directory: "test/images/agnhost/porter",
+    files: &["localhost.crt", "localhost.key"],
+}];
+
 impl Manifests {
     /// Copies the files into a directory of their own below `to`. `go` is Go in the directory of the go.mod.
     pub(super) fn copy(&self, go: Command, to: &Path) -> Result<()> {
