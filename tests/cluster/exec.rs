@@ -120,6 +120,7 @@ async fn two_hundred_execs_in_parallel_leave_nothing_and_cost_no_visit() -> Resu
     .await
 }
 
+/// Upstream: "Pods should support remote command execution over websockets".
 #[tokio::test]
 #[ignore = "needs a cluster"]
 async fn a_components_commands_behave_the_same_over_websockets_and_spdy() -> Result<()> {

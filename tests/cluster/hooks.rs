@@ -9,6 +9,8 @@ use crate::specs::{self, VOLUME};
 use anyhow::{Result, ensure};
 use serde_json::json;
 
+/// Upstream: "Container Lifecycle Hook when create a pod with lifecycle hook should execute poststart exec hook properly" and
+/// "… should execute prestop exec hook properly".
 #[tokio::test]
 #[ignore = "needs a cluster"]
 async fn a_component_runs_its_post_start_and_pre_stop_commands() -> Result<()> {
