@@ -24,12 +24,9 @@ pub(crate) fn write(kind: &str, name: &str, programs: &Path, directory: &Path) -
     let image = busybox(name)?;
     let image = match kind {
         "busybox" => image.entrypoint(["/bin/sh"]),
-        "pause" => {
-            let wait = "trap 'exit 0' TERM; /bin/sleep 2147483647 & wait";
-            image
-                .entrypoint(["/bin/sh", "-c", wait])
-                .user("65535:65535")
-        }
+        "pause" => program(image, "pause", 0o755)?
+            .entrypoint(["/bin/pause"])
+            .user("65535:65535"),
         "web" => web(image, 80),
         "web-12003" => web(image, 12003),
         "nonewprivs" => program(image, "nonewprivs", 0o4755)?.entrypoint(["/bin/nonewprivs"]),

@@ -4,5 +4,6 @@ go 1.26
 
 tool (
 	visits.test/conformance/images/nonewprivs
+	visits.test/conformance/images/pause
 	visits.test/conformance/images/stress
 )
