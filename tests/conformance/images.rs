@@ -31,7 +31,9 @@ pub(crate) fn write(kind: &str, name: &str, programs: &Path, directory: &Path) -
         "web-12003" => web(image, 12003),
         "nonewprivs" => program(image, "nonewprivs", 0o4755)?.entrypoint(["/bin/nonewprivs"]),
         "stress" => program(image, "stress", 0o755)?.entrypoint(["/bin/sleep", "1000000"]),
-        user if user.starts_with("user:") => image.user(&user["user:".len()..]),
+        user if user.starts_with("user:") => image
+            .user(&user["user:".len()..])
+            .entrypoint(["/bin/sleep", "1000000"]),
         other => bail!("{other}: no such kind of image"),
     };
     image.write_layout(directory).map(drop)
@@ -48,13 +50,16 @@ fn web(image: Image, port: u16) -> Image {
 /// Returns an image of this machine's busybox with a link for each of its applets, and some users.
 fn busybox(name: &str) -> Result<Image> {
     const PASSWD: &str = "root:x:0:0:root:/root:/bin/sh
+daemon:x:1:1::/usr/sbin:/bin/false
 sys:x:3:3::/dev:/bin/false
 default-user:x:1000:1000::/home/default-user:/bin/sh
 www-data:x:33:33::/var/www:/bin/false
 nobody:x:65534:65534::/home:/bin/false
 ";
     const GROUP: &str = "root:x:0:
+daemon:x:1:
 sys:x:3:
+wheel:x:10:root
 www-data:x:33:
 default-user:x:1000:
 group-defined-in-image:x:50000:default-user
