@@ -18,6 +18,7 @@ const SMALL: Bounds = Bounds {
     lies: 0,
     hasty: 0,
     preemptions: usize::MAX,
+    apart: false,
     warm: true,
 };
 
@@ -127,10 +128,10 @@ pub(super) fn three_instances_count_a_visit_each() {
 }
 
 #[test]
-pub(super) fn three_instances_survive_a_kill() {
+pub(super) fn three_instances_survive_two_kills() {
     holds(Bounds {
         instances: 3,
-        faults: 1,
+        faults: 2,
         kinds: KILL,
         preemptions: 1,
         ..SMALL
@@ -169,6 +170,7 @@ fn parse(text: &str) -> Result<Bounds, String> {
             "kill" => bounds.kinds.kill = number > 0,
             "cut" => bounds.kinds.cut = number > 0,
             "fail" => bounds.kinds.fail = number > 0,
+            "apart" => bounds.apart = number > 0,
             "warm" => bounds.warm = number > 0,
             _ => return Err(format!("{name:?} is unknown")),
         }

@@ -30,6 +30,7 @@
 //!
 //! # What is bounded
 //! [`Bounds`]: the instances, the visits, the faults, and
+//! - whether an instance's visitors come one after another,
 //! - how many pauses end while a call is under way. Without that bound an instance could look again and again while a call of
 //!   another takes for ever. If no call is under way, a pause ends at any time.
 //! - in larger scenarios, how many preemptions there are: moves of one instance while the one that moved last could go on. All
@@ -64,6 +65,8 @@ pub(super) struct Bounds {
     pub(super) hasty: usize,
     /// How many preemptions there are.
     pub(super) preemptions: usize,
+    /// Whether a visitor arrives at an instance only when the one before has left, so that batches do not overlap.
+    pub(super) apart: bool,
     /// Whether each instance has counted before, so that it knows the ticket.
     pub(super) warm: bool,
 }

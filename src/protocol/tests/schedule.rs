@@ -212,7 +212,9 @@ impl<'a> Schedule<'a> {
         }
         for index in 0..self.subjects.len() {
             let subject = &self.subjects[index];
-            if subject.arrived < self.bounds.visits && (subject.arrival || moves.is_empty()) {
+            let busy = self.bounds.apart && Rc::strong_count(&subject.answers) > 1;
+            let ripe = (subject.arrival || moves.is_empty()) && !busy;
+            if subject.arrived < self.bounds.visits && ripe {
                 moves.push(Move::Arrive(index));
             }
         }
