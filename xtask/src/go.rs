@@ -66,6 +66,7 @@ pub(crate) const KUBE_SCORE: Group = Group {
     c: false,
     stamp: None,
     manifests: &[],
+    tests: &[],
 };
 
 /// The programs that a node runs. crictl is a module of its own, because it requires other versions of some packages
