@@ -54,6 +54,7 @@ async fn a_read_only_volume_is_reported_keeps_its_count_and_counts_on_when_writa
     let mount = Ext4::on(&app.volume())?;
     let host = Host::of(&app).start().await?;
     load::visits(host.address(), 1, 7).await?;
+    host.closed(&app.volume().join("visits.bin")).await?;
     mount.read_only()?;
     for path in ["/", "/healthz"] {
         let reply = get(host.address(), path).await?;
@@ -100,7 +101,11 @@ async fn a_frozen_volume_is_reported_while_the_component_stays_alive() -> Result
             }
         }
     };
-    for reply in [visits?, visit?, health?] {
+    for (reply, reads) in [(visits?, true), (visit?, false), (health?, false)] {
+        // If the visit came first, it is the one that writes, and the count can be read.
+        if reads && reply.text() == "3\n" {
+            continue;
+        }
         assert_eq!(reply.status, 503, "{}", reply.text());
         assert!(
             reply.text().contains("has not answered"),

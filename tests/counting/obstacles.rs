@@ -221,6 +221,7 @@ async fn no_obstacle_lets_a_refused_visit_count() -> Result<()> {
         error,
     } in OBSTACLES
     {
+        host.closed(&volume.join("visits.bin")).await?;
         stage.shell(put)?;
         let running = refused(&host, &volume, put, error).await;
         let restarted = stage.start().await?;
@@ -250,6 +251,7 @@ async fn a_socket_is_refused_like_a_fifo() -> Result<()> {
     let file = stage.volume().join("visits.bin");
     let host = stage.start().await?;
     load::visits(host.address(), 1, 3).await?;
+    host.closed(&file).await?;
     fs::remove_file(&file)?;
     drop(UnixListener::bind(&file)?);
     refused(&host, &stage.volume(), "a socket", "a FIFO, a socket").await?;
@@ -265,6 +267,7 @@ async fn a_full_volume_without_the_bytes_of_visits_bin_does_not_count() -> Resul
     let host = stage.start().await?;
     load::visits(host.address(), 1, 5).await?;
     for put in ["rm visits.bin", ": > visits.bin"] {
+        host.closed(&volume.join("visits.bin")).await?;
         stage.shell(put)?;
         stage.mount.fill()?;
         refused(&host, &volume, put, "no space left").await?;
@@ -283,6 +286,7 @@ async fn a_hole_on_a_full_volume_counts_one_visit_at_most() -> Result<()> {
     let volume = stage.volume();
     let host = stage.start().await?;
     load::visits(host.address(), 1, 5).await?;
+    host.closed(&volume.join("visits.bin")).await?;
     // It has the right length and no space on the disk, which opening does not show.
     stage.shell("rm visits.bin && truncate -s 8 visits.bin && chown 65532 visits.bin")?;
     stage.mount.fill()?;

@@ -102,6 +102,7 @@ async fn a_fifo_or_socket_in_place_of_visits_bin_is_refused_until_it_is_gone() -
     load::visits(host.address(), 1, 2).await?;
     let file = app.volume().join("visits.bin");
     for make in [make_fifo as fn(&Path) -> Result<()>, make_socket] {
+        host.closed(&file).await?;
         fs::remove_file(&file)?;
         make(&file)?;
         let before = get(host.address(), "/visits").await?.text().to_owned();
@@ -171,9 +172,11 @@ async fn a_replaced_visits_bin_is_written_to_again() -> Result<()> {
         app.volume().join("new"),
         b"something longer than eight bytes",
     )?;
+    host.closed(&file).await?;
     fs::rename(app.volume().join("new"), &file)?;
     load::visits(host.address(), 1, 1).await?;
     assert_eq!(visits_bin(&app.volume())?, 3);
+    host.closed(&file).await?;
     fs::remove_file(&file)?;
     load::visits(host.address(), 1, 1).await?;
     assert_eq!(visits_bin(&app.volume())?, 4);

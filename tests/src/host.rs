@@ -14,7 +14,7 @@
 //! ```
 
 use crate::output::Output;
-use crate::{App, DEADLINE, artifacts, environment};
+use crate::{App, DEADLINE, artifacts, environment, wait};
 use anyhow::{Context, Result, anyhow};
 use rustix::process::{Pid, WaitId, WaitIdOptions, kill_process, waitid};
 use std::ffi::OsString;
@@ -194,6 +194,23 @@ impl Host {
     /// Returns its process id.
     pub fn pid(&self) -> i32 {
         self.pid.as_raw_nonzero().get()
+    }
+
+    /// Waits until the host has no file open at this path. The counter keeps its files open for a moment after a visit.
+    ///
+    /// # Errors
+    /// Fails if the file stays open.
+    pub async fn closed(&self, path: &Path) -> Result<()> {
+        let what = format!("the host closes {}", path.display());
+        wait::until(&what, DEADLINE, async || {
+            let entries = std::fs::read_dir(format!("/proc/{}/fd", self.pid()))?;
+            // A descriptor may be closed meanwhile.
+            let mut links = entries
+                .flatten()
+                .filter_map(|fd| std::fs::read_link(fd.path()).ok());
+            Ok((!links.any(|link| link == path)).then_some(()))
+        })
+        .await
     }
 
     /// Returns its stdout.
