@@ -6,6 +6,7 @@ use super::directory::{Directory, FsErrorKind, OpenFile};
 use super::error::{CountError, CountResult};
 use super::observer::Observer;
 use super::platform::{File, Platform, ROOT, jitter};
+use super::publication::Publication;
 use super::publish::Publisher;
 use super::record;
 use super::rule::{Rule, kept};
@@ -49,17 +50,6 @@ pub(super) struct Claim<P: Platform> {
     pub(super) found: Found<P::Dir>,
     pub(super) record: Rc<File<P>>,
     pub(super) publication: Publication,
-}
-
-/// How a claim's number gets into `visits.bin`: see [`super::fence`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Publication {
-    /// It is there, or a higher one.
-    Done,
-    /// It is written to the open file, because nobody else has claimed.
-    Write,
-    /// It is written to the open file without a fence, and the ticket is read after it.
-    WriteAndLook,
 }
 
 /// What one claim has opened and the next one may use.

@@ -200,7 +200,13 @@ impl<P: Platform> Leader<P> {
         };
         let published = async {
             if kept(Rule::PublishBeforeAnswer) {
-                publisher.publish_claim(newest.unwrap_or(claim)).await?;
+                let Claim {
+                    found,
+                    record,
+                    publication,
+                    ..
+                } = newest.unwrap_or(claim);
+                publisher.publish_claim(record, found, *publication).await?;
             }
             match newest {
                 Some(_) => Ok(()),

@@ -7,10 +7,10 @@
 //! - Under load a higher number follows it, that of the instance's next claim.
 //! - If no claim follows, the instance reads the ticket again, and repeats both until they agree ([`Publisher::settle`]).
 
-use super::claim::{Claim, Publication};
 use super::directory::{Directory, FsError, FsErrorKind, OpenFile};
 use super::error::{CountError, CountResult};
 use super::platform::{File, Platform, ROOT};
+use super::publication::Publication;
 use super::record;
 use super::ticket::{PRIVATE, Ticket};
 use super::volume::{Found, Volume};
@@ -131,15 +131,19 @@ impl<P: Platform> Publisher<P> {
 
     /// Publishes a claim, or a later one of this instance. If it has no fence, another such call or [`Publisher::settle`] must
     /// follow.
-    pub(super) async fn publish_claim(&self, claim: &Claim<P>) -> CountResult<()> {
-        let Claim { found, record, .. } = claim;
-        match claim.publication {
+    pub(super) async fn publish_claim(
+        &self,
+        file: &Rc<File<P>>,
+        claimed: &Found<P::Dir>,
+        publication: Publication,
+    ) -> CountResult<()> {
+        match publication {
             Publication::Done => Ok(()),
             Publication::Write => {
-                let written = Written::<P>::new(record, found).write().await;
+                let written = Written::<P>::new(file, claimed).write().await;
                 self.tried(written)
             }
-            Publication::WriteAndLook => self.write_claimed(record, found).await,
+            Publication::WriteAndLook => self.write_claimed(file, claimed).await,
         }
     }
 

@@ -41,6 +41,9 @@ const GUESTS: [(&str, Variable); 3] = [
     ("visits-sdk", environment::SDK_COUNTER),
 ];
 
+/// Installs a program, unless an earlier run has, and returns its path.
+type Install = fn() -> Result<PathBuf>;
+
 /// The options of `bench`.
 #[derive(clap::Args)]
 pub(crate) struct Options {
@@ -64,7 +67,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     }
     let mut environment = Environment::default();
     build(&mut environment)?;
-    let programs: [(&[&str], _, fn() -> _); 2] = [
+    let programs: [(&[&str], Variable, Install); 2] = [
         (&["open"], environment::OHA, oha),
         (
             &["wasmtime", "pod-wasmtime"],

@@ -11,6 +11,7 @@
 
 mod exhaustive;
 mod explore;
+mod lingering;
 mod mixed;
 mod obvious;
 mod omissions;

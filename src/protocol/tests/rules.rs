@@ -6,7 +6,7 @@ use crate::protocol::stall::STALL_LIMIT;
 use crate::protocol::ticket::Ticket;
 
 /// Returns the calls that took effect.
-fn calls_of(world: &World) -> Vec<String> {
+pub(super) fn calls_of(world: &World) -> Vec<String> {
     world.with(|state| {
         state
             .history
@@ -75,27 +75,6 @@ pub(super) fn a_visit_costs_five_calls_and_a_batch_under_load_three() {
     // The clock stands still, so everything is opened once.
     assert_eq!(count("open"), 2, "{calls:?}");
     assert_eq!(calls.len(), 3 * batches + 2, "{calls:?}");
-}
-
-#[test]
-pub(super) fn a_visitor_right_after_another_finds_the_files_open() {
-    let world = World::new(6);
-    let mut process = Process::start(&world);
-    process.visitors(1);
-    process.finish(&world);
-    process.visitors(1);
-    loop {
-        world.poll(&mut process.pool);
-        if process.numbers().len() == 2 {
-            break;
-        }
-        world.step();
-    }
-    world.with(|state| state.history.calls.clear());
-    process.visitors(1);
-    process.finish(&world);
-    let calls = ["rename ticket.2", "sync", "write visits.bin"];
-    assert_eq!(calls_of(&world), calls);
 }
 
 /// The ticket that another instance has moved is found by one listing, without a pause.
