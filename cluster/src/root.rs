@@ -15,6 +15,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::Command;
+use visits_support::mount::tmpfs;
 
 /// The node's disk, as mounted inside.
 const DISK: &str = "/run/visits/disk";
@@ -67,7 +68,7 @@ pub(crate) fn mount_all(state: &Path) -> Result<()> {
     // /run is filled elsewhere and moved into place, because its sources may lie anywhere, even below /run, /var or /tmp.
     let mounts = state.join("mounts");
     make(&mounts)?;
-    mount_tmpfs(&mounts)?;
+    tmpfs(&mounts)?;
     let inside = |path: &str| mounts.join(path.trim_start_matches("/run/"));
     for (from, to) in [
         (state, STATE),
@@ -168,17 +169,6 @@ fn cover_sysctls() -> Result<()> {
         cover().with_context(|| cannot_mount(&own, &sysctl))?;
     }
     Ok(())
-}
-
-fn mount_tmpfs(directory: &Path) -> Result<()> {
-    mount(
-        "tmpfs",
-        directory,
-        "tmpfs",
-        MountFlags::empty(),
-        c"mode=0755",
-    )
-    .with_context(|| format!("cannot mount a tmpfs on {}", directory.display()))
 }
 
 fn bind(from: &Path, to: &Path) -> Result<()> {

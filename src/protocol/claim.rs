@@ -200,11 +200,13 @@ impl<P: Platform> Claims<P> {
             }
         };
         let renamed = self.rename(&found.dir, found.ticket, ticket).await;
-        // A mend is not repeated.
-        if publication == Publication::Done
-            && (visits == 0 || renamed.is_err())
-            && !matches!(renamed, Ok(true))
-        {
+        let given_up = match renamed {
+            Ok(true) => false,
+            // A mend is not repeated.
+            Ok(false) => visits == 0,
+            Err(_) => true,
+        };
+        if given_up && publication == Publication::Done {
             self.publisher.discard_next(&found.dir, ticket).await;
         }
         if !renamed? {

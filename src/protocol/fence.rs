@@ -18,8 +18,9 @@
 //! What else writes `visits.bin` does so by such a claim, of no visits: the mend of [`super::probe`].
 //!
 //! **Without a fence**: a full volume has no space for that file, and a file that is mounted at `visits.bin` cannot be
-//! replaced. (An I/O error is no such obstacle. It may be gone the next time, and is passed on.) Then the number is written to the open file, and the ticket is read after it ([`Publisher::settle`]). A
-//! publisher that is killed in between may leave `visits.bin` behind until the next request.
+//! replaced. Then the number is written to the open file, and the ticket is read after it ([`Publisher::settle`]). A publisher
+//! that is killed in between may leave `visits.bin` behind until the next request. An I/O error is no such obstacle: it may be
+//! gone the next time, so it is passed on.
 
 use super::directory::{Directory, FsError, FsErrorKind, FsResult, OpenFile};
 use super::error::CountResult;

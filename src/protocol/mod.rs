@@ -28,7 +28,8 @@
 //! - `inner`: what the handles share with the leader.
 //! - `queue`: the visitors who wait; `stall`: how long they do.
 //! - `claim` and `probe`: taking the next numbers, and checking that one could.
-//! - `publish` with `publication` and `fence`, `start`, `takeover`: `visits.bin` as output, the first start, `visits.bin` as input.
+//! - `publish` with `publication` and `fence`, `start`, `takeover`: `visits.bin` as output, the first start, `visits.bin` as
+//!   input.
 //! - `volume`: the ticket on the disk; `ticket` and [`record`]: the two forms of the count.
 //! - `rule`: which of these rules a test leaves out.
 //! - [`directory`], [`platform`], [`observer`]: the traits that the protocol stands on.

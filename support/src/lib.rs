@@ -5,6 +5,7 @@
 //! - [`files`]: files that are replaced atomically, and copies of directories
 //! - [`cgroup`]: cgroups of both versions, as directories
 //! - [`command`]: programs with a deadline
+//! - `mount`: temporary file systems, on Linux
 //! - [`process`]: the current user, orphaned processes, and the exit code of a command
 //! - [`programs`]: programs on the `PATH`
 //! - [`xdg`]: the directories for a user's caches and state
@@ -13,6 +14,8 @@ pub mod cgroup;
 pub mod command;
 pub mod environment;
 pub mod files;
+#[cfg(target_os = "linux")]
+pub mod mount;
 pub mod process;
 pub mod programs;
 pub mod wait;

@@ -3,10 +3,11 @@
 use crate::config::{self, write};
 use crate::registry;
 use anyhow::{Context, Result};
-use rustix::mount::{MountFlags, mount, mount_bind};
+use rustix::mount::mount_bind;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
+use visits_support::mount::tmpfs;
 use visits_tests::artifacts;
 
 /// Directories that containerd and the suites write to, beside those that `contained` replaces.
@@ -28,14 +29,7 @@ const FORWARD: [&str; 2] = [
 pub(crate) fn furnish(runtime: &str) -> Result<()> {
     for directory in DIRECTORIES {
         fs::create_dir_all(directory).with_context(|| format!("cannot create {directory}"))?;
-        mount(
-            "tmpfs",
-            directory,
-            "tmpfs",
-            MountFlags::empty(),
-            c"mode=0755",
-        )
-        .with_context(|| format!("cannot mount a temporary file system on {directory}"))?;
+        tmpfs(directory)?;
     }
     for directory in [config::binaries(), config::plugins(), config::networks()] {
         fs::create_dir_all(&directory)

@@ -1,11 +1,11 @@
 //! The first process of the namespaces. It mounts file systems, starts the program and reaps all orphans.
 
 use anyhow::{Context, Result, ensure};
-use rustix::mount::{MountFlags, mount};
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, wait};
 use std::ffi::OsString;
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
+use visits_support::mount::tmpfs;
 use visits_support::process::reap_until;
 use visits_support::{cgroup, environment};
 
@@ -20,14 +20,7 @@ const KILL_TIMEOUT: Duration = Duration::from_secs(10);
 
 pub(crate) fn run(arguments: &[OsString]) -> Result<ExitCode> {
     for directory in STATE_DIRECTORIES {
-        mount(
-            "tmpfs",
-            directory,
-            "tmpfs",
-            MountFlags::empty(),
-            c"mode=0755",
-        )
-        .with_context(|| format!("cannot mount a temporary file system on {directory}"))?;
+        tmpfs(directory)?;
     }
     std::fs::create_dir(TEMPORARY).with_context(|| format!("cannot create {TEMPORARY}"))?;
     loopback_up()?;
