@@ -7,6 +7,7 @@ use crate::kubectl;
 use anyhow::Result;
 use serde_json::{Value, json};
 use std::sync::atomic::{AtomicU64, Ordering};
+use visits_tests::{DEADLINE, wait};
 
 /// The directory of the volumes on the node.
 const DIRECTORY: &str = "/var/lib/visits-disks";
@@ -47,9 +48,16 @@ impl<'c> Disk<'c> {
         ])
     }
 
-    /// Makes it read-only, as the kernel does after an error.
+    /// Makes it read-only, as the kernel does after an error. An administrator's remount is refused as "busy" while a visit has
+    /// a file open, so it is repeated.
     pub(crate) async fn make_read_only(&self) -> Result<()> {
-        self.mount("remount,ro").await
+        wait::until("the volume is read-only", DEADLINE, async || {
+            match self.mount("remount,ro").await {
+                Err(error) if format!("{error:#}").contains("busy") => Ok(None),
+                other => other.map(Some),
+            }
+        })
+        .await
     }
 
     /// Makes it writable again.
