@@ -42,6 +42,8 @@ pub(super) struct Claims<P: Platform> {
     id: Cell<Option<u64>>,
     /// Whether a leader is counting, and so will publish.
     busy: Cell<bool>,
+    /// How many claims this instance has made since it last looked whether another waits.
+    pub(super) in_a_row: Cell<u32>,
 }
 
 /// A claim of the numbers above `before`, up to the new ticket's. The record is open to publish them.
@@ -91,6 +93,7 @@ impl<P: Platform> Claims<P> {
             known: Cell::new(None),
             id: Cell::new(None),
             busy: Cell::new(false),
+            in_a_row: Cell::new(0),
         }
     }
 
@@ -111,7 +114,7 @@ impl<P: Platform> Claims<P> {
             }
             None => None,
         };
-        let (mut deadline, mut record) = (None, None);
+        let (mut deadline, mut record, mut asked) = (None, None, false);
         for attempt in 0.. {
             let (dir, tried) = match lost.take() {
                 Some((dir, ticket, publication)) => (dir, Some((ticket, publication))),
@@ -132,8 +135,19 @@ impl<P: Platform> Claims<P> {
                 self.publisher.discard_next(&found.dir, ticket).await;
             }
             match self.attempt(found, visits, record).await? {
-                Attempt::Claimed(claim) => return Ok(claim),
-                Attempt::Lost(_, ticket, publication) => lost = Some((None, ticket, publication)),
+                Attempt::Claimed(claim) => {
+                    if asked {
+                        self.stop_asking(&claim).await;
+                    }
+                    return Ok(claim);
+                }
+                Attempt::Lost(dir, ticket, publication) => {
+                    if attempt > 0 {
+                        self.ask_for_turn(&dir).await;
+                        asked = true;
+                    }
+                    lost = Some((None, ticket, publication));
+                }
             }
             let now = platform.now();
             if now > *deadline.get_or_insert(now + CLAIM_LIMIT) {

@@ -15,8 +15,9 @@ use super::queue::{Outcome, Waiting};
 use super::record;
 use super::rule::{Rule, kept};
 use super::stall::{Deadline, STALL_LIMIT, stalled};
+use super::turn;
 use futures::future::{Either, join, select};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
@@ -34,6 +35,8 @@ const LINGER: Duration = Duration::from_millis(2);
 pub(super) struct Leader<P: Platform> {
     inner: Rc<Inner<P>>,
     done: bool,
+    /// Whether it is another instance's turn.
+    turn_over: Cell<bool>,
 }
 
 /// Visitors who are counted together. Those who are left when it is dropped get an error.
@@ -59,7 +62,11 @@ impl<P: Platform> Leader<P> {
     /// Returns a leader for the visitors of `inner`.
     pub(super) fn new(inner: Rc<Inner<P>>) -> Self {
         inner.claims.set_busy(true);
-        Leader { inner, done: false }
+        Leader {
+            inner,
+            done: false,
+            turn_over: Cell::new(false),
+        }
     }
 
     /// Counts until nobody waits.
@@ -67,6 +74,11 @@ impl<P: Platform> Leader<P> {
         let mut deadline = Deadline::new(self.inner.platform.clone());
         let (mut durable, mut kept) = (None, None);
         loop {
+            if self.turn_over.take() {
+                let nobody = Batch::of(&self.inner, Vec::new());
+                durable = self.step(durable, nobody, &mut kept, &mut deadline).await;
+                self.inner.platform.pause(turn::PAUSE).await;
+            }
             let next = Batch::new(&self.inner);
             if next.size == 0 && durable.is_none() && !self.inner.publisher.is_unsettled() {
                 if kept.is_some() && self.somebody_comes().await {
@@ -173,6 +185,7 @@ impl<P: Platform> Leader<P> {
         let opened = fresh.map(|kept| kept.opened);
         match inner.claims.claim(batch.size, opened).await {
             Ok(claim) => {
+                self.turn_over.set(inner.claims.is_turn_over(&claim).await);
                 let opened = claim.opened();
                 *kept = opened.map(|opened| Kept { opened, at });
                 Some(claim)
@@ -250,7 +263,10 @@ impl<P: Platform> Drop for Leader<P> {
 impl<P: Platform> Batch<P> {
     /// Takes everyone who waits.
     fn new(inner: &Rc<Inner<P>>) -> Self {
-        let visitors = inner.queue.take();
+        Self::of(inner, inner.queue.take())
+    }
+
+    fn of(inner: &Rc<Inner<P>>, visitors: Vec<Waiting<P::Opener>>) -> Self {
         Batch {
             inner: inner.clone(),
             size: visitors.len() as u64,

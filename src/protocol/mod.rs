@@ -3,7 +3,7 @@
 //! WASI gives one directory and no file locks, and many requests run at once: tasks of one instance, several
 //! instances, even several processes during a rollout. These rules make every visit count once, durably:
 //!
-//! 1. **The count is a name.** The private directory `.visits` holds one entry, such as `ticket.483`. Names only ever
+//! 1. **The count is a name.** The private directory `.visits` holds one ticket, such as `ticket.483`. Names only ever
 //!    grow (`ticket`).
 //! 2. **The claim is a rename** of `ticket.N` to `ticket.N+k`: a compare-and-swap that one caller wins. The others get
 //!    "not found" and look again (`claim`). Each claim adds an id of its own to the name, so an instance recognises its claim
@@ -27,7 +27,7 @@
 //! - `leader`: group commit, which makes it fast: one rename and one sync for everyone who waits in an instance.
 //! - `inner`: what the handles share with the leader.
 //! - `queue`: the visitors who wait; `stall`: how long they do.
-//! - `claim` and `probe`: taking the next numbers, and checking that one could.
+//! - `claim`, `turn` and `probe`: taking the next numbers, letting others take them, and checking that one could.
 //! - `publish` with `publication` and `fence`, `start`, `takeover`: `visits.bin` as output, the first start, `visits.bin` as
 //!   input.
 //! - `volume`: the ticket on the disk; `ticket` and [`record`]: the two forms of the count.
@@ -58,6 +58,7 @@ mod stall;
 mod start;
 mod takeover;
 mod ticket;
+mod turn;
 mod volume;
 
 #[cfg(test)]

@@ -24,6 +24,7 @@ mod schedule;
 mod seeds;
 mod shrink;
 mod takeovers;
+mod turns;
 
 use super::counter::Counter;
 use super::error::{CountResult, Refusal};

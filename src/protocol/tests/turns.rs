@@ -1,0 +1,48 @@
+//! An instance that claims without a pause lets the others claim.
+
+use super::*;
+
+/// Returns how many visitors a busy instance answers before another instance answers its only one.
+fn answered_before_the_other(world: &World) -> usize {
+    let mut processes = Process::start_many(world, 2);
+    processes[0].visitors(1);
+    processes[0].finish(world);
+    processes[1].visitors(1);
+    while processes[1].answered() == 0 {
+        let busy = &mut processes[0];
+        if busy.sent < busy.answered() + 2 {
+            busy.visitors(1);
+        }
+        step(world, &mut processes);
+    }
+    processes[0].answered()
+}
+
+#[test]
+fn an_instance_under_load_lets_another_claim() {
+    let mut answered: Vec<_> = (0..500)
+        .map(|seed| answered_before_the_other(&World::new(seed)))
+        .collect();
+    answered.sort_unstable();
+    // Without turns it is 49.
+    assert!(answered[250] < 40, "{} at the median", answered[250]);
+}
+
+#[test]
+fn a_request_for_a_turn_by_an_instance_that_is_gone_is_answered_once() {
+    let world = World::new(7);
+    let mut process = Process::start(&world);
+    process.visitors(1);
+    process.finish(&world);
+    world.with(|state| {
+        let private = state.disk.open_dir(ROOT, ".visits").unwrap();
+        state.disk.create_file(private, "waiting").unwrap();
+    });
+    for _ in 0..20 {
+        process.visitors(1);
+        world.run(&mut process.pool, 2);
+    }
+    process.finish(&world);
+    assert_exactly(process.numbers(), 21);
+    assert_eq!(tickets(&world), ["ticket.21"]);
+}
