@@ -47,6 +47,7 @@ mod exec_calls;
 mod exec_ends;
 mod exec_identity;
 mod exec_leaves;
+mod exec_outputs;
 mod exec_programs;
 mod exec_streams;
 mod exec_terminal;

@@ -58,6 +58,14 @@ impl Fifos {
         both.read(true).write(true).custom_flags(flags);
         Ok((both.open(self.stdin())?, both.open(self.stdout())?))
     }
+
+    /// Opens the pipe that the process writes to, for reading alone: it ends with its last writer.
+    pub(crate) fn read_stdout(&self) -> Result<File> {
+        let mut read = OpenOptions::new();
+        let flags = OFlags::NONBLOCK.bits().cast_signed();
+        read.read(true).custom_flags(flags);
+        Ok(read.open(self.stdout())?)
+    }
 }
 
 /// Makes a request about the container of a [`Shim`].

@@ -73,7 +73,7 @@ impl Exec {
         events: &Arc<Events>,
     ) -> Result<()> {
         let container = enter.await?;
-        let opened = Streams::open(&self.process.stdio, self.process.terminal)?;
+        let opened = Streams::open_apart(&self.process.stdio, self.process.terminal)?;
         let streams = self.streams.get_or_init(|| opened);
         if self.input_closed.load(Ordering::Acquire) {
             streams.close_input();
@@ -85,11 +85,11 @@ impl Exec {
             let request = self.request(&container);
             helper::call(&HelperRequest::Exec(Box::new(request))).await?
         };
-        let (handle, terminal) = spawned.process()?;
+        let (handle, created) = spawned.process()?;
         let pid = handle.pid;
         self.process.set_handle(handle);
         self.process.runs();
-        let connected = streams.connect(terminal);
+        let connected = streams.connect(created);
         let id = container.location.id.clone();
         events
             .publish(TaskExecStarted {
@@ -161,17 +161,22 @@ impl Exec {
         self.process.signal(signal)
     }
 
-    /// Ends the process's record, after a start that is under way. Returns its exit, if it ever ran.
+    /// Ends the process's record and its output, after a start that is under way. Returns its exit, if it ever ran.
     pub(crate) async fn delete(&self) -> Result<Option<Exit>> {
-        let _changing = self.changing.lock().await;
-        match self.process.state() {
-            State::Running => Err(self.refused("is running")),
+        let changing = self.changing.lock().await;
+        let exit = match self.process.state() {
+            State::Running => return Err(self.refused("is running")),
             State::Created => {
                 self.process.ended(Exit::now(NOT_STARTED));
-                Ok(None)
+                None
             }
-            State::Stopped(exit) => Ok(Some(exit)),
+            State::Stopped(exit) => Some(exit),
+        };
+        drop(changing);
+        if let Some(streams) = self.streams.get() {
+            streams.end().await;
         }
+        Ok(exit)
     }
 
     /// Closes the process's input. If the process is still to be started, its input ends right after the start.

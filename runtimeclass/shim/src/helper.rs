@@ -2,7 +2,7 @@
 //! documentation).
 //!
 //! The request goes over a socket, which is the helper's standard input. Descriptors come back over the same socket: the
-//! process that the helper created, and the process's terminal. The response comes over standard output.
+//! process that the helper created, and the process's terminal or pipes. The response comes over standard output.
 
 use crate::exits::Exits;
 use crate::process::{Handle, to_pid};
@@ -46,8 +46,8 @@ pub(crate) const SMALL_PROCESS: [(&str, &str); 2] = [
 /// The time limit of a call. The longest call is a create that compiles a component, whose own limit is below this one.
 const DEADLINE: Duration = Duration::from_secs(150);
 
-/// The maximum number of descriptors that come with a response: a process and its terminal.
-const MAX_DESCRIPTORS: usize = 2;
+/// The maximum number of descriptors that come with a response: a process and two pipes.
+const MAX_DESCRIPTORS: usize = 3;
 
 /// The maximum number of bytes that are logged of a helper's standard error, and of one line of it. The image controls part
 /// of that text.
@@ -59,15 +59,15 @@ const MAX_LINE: usize = 4 << 10;
 pub(crate) struct Spawned {
     /// The process that the helper created, if it created one.
     pub(crate) process: Option<Handle>,
-    /// The master side of its terminal, if it has one.
-    pub(crate) terminal: Option<OwnedFd>,
+    /// What was created with it: the master side of its terminal, or the reading ends of its output pipes.
+    pub(crate) created: Vec<OwnedFd>,
 }
 
 impl Spawned {
-    /// Returns the process and its terminal. Fails if the helper created no process.
-    pub(crate) fn process(self) -> Result<(Handle, Option<OwnedFd>)> {
+    /// Returns the process and what was created with it. Fails if the helper created no process.
+    pub(crate) fn process(self) -> Result<(Handle, Vec<OwnedFd>)> {
         let process = self.process.context("the helper created no process")?;
-        Ok((process, self.terminal))
+        Ok((process, self.created))
     }
 }
 
@@ -221,16 +221,16 @@ fn spawned(response: &HelperResponse, socket: &UnixStream) -> Result<Spawned> {
         .context("the helper handed over no process")?;
     Ok(Spawned {
         process: Some(Handle { pid, fd }),
-        terminal: descriptors.next(),
+        created: descriptors.collect(),
     })
 }
 
-/// Hands a new process, and its terminal, over to the server. The helper does this over its standard input.
-pub(crate) fn hand_over(pid: i32, terminal: Option<&OwnedFd>) -> Result<()> {
+/// Hands a new process, and what was created with it, over to the server. The helper does this over its standard input.
+pub(crate) fn hand_over(pid: i32, created: &[OwnedFd]) -> Result<()> {
     let process = pidfd_open(to_pid(pid)?, PidfdFlags::empty())
         .context("the new process has already ended")?;
     let mut descriptors = vec![process.as_fd()];
-    descriptors.extend(terminal.map(AsFd::as_fd));
+    descriptors.extend(created.iter().map(AsFd::as_fd));
     send(std::io::stdin().as_fd(), &descriptors).context("cannot hand over the new process")
 }
 

@@ -25,7 +25,7 @@
 //! - `process`: the common part of both: a process, its state, its exit
 //! - `signals`: signals for all processes of a container
 //! - `registry`: tasks and processes by id
-//! - `streams`, `stdio`, `terminal`: a process's standard streams, and the server's side of them
+//! - `streams`, `stdio`, `terminal`, `outputs`: a process's standard streams, and the server's side of them
 //! - `exits`: the exit codes of child processes
 //! - `cgroup`: the kernel's record of a container: its processes, its OOM kills, its freezer
 //! - `stats`: a container's metrics, as containerd reads them
@@ -61,6 +61,7 @@ mod exits;
 mod features;
 mod helper;
 mod options;
+mod outputs;
 mod process;
 mod read_only;
 mod refusal;

@@ -1,10 +1,12 @@
 //! The server's side of a process's standard streams: open pipes, or a terminal. It is there from before the process
 //! exists until the process has ended.
 
+use crate::outputs::{Copies, Outputs};
 use crate::request::Stdio;
 use crate::stdio;
 use crate::terminal::{Pipes, Terminal};
 use anyhow::{Context, Result};
+use std::mem;
 use std::os::fd::OwnedFd;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -12,32 +14,63 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 pub(crate) struct Streams {
     held: Mutex<Held>,
     terminal: OnceLock<Terminal>,
+    copies: OnceLock<Copies>,
 }
 
 /// The open ends of the streams.
 #[derive(Default)]
 struct Held {
-    _outputs: Vec<OwnedFd>,
+    output: Output,
     input: Option<OwnedFd>,
-    /// The pipes of a terminal that does not exist yet.
-    pipes: Option<Pipes>,
     /// Whether the process has opened its own ends. Before that, closing the input would lose the bytes in the pipe.
     connected: bool,
     /// Whether a close of the input was requested.
     closed: bool,
 }
 
+/// Where the process's output goes.
+#[derive(Default)]
+enum Output {
+    /// Nowhere any more, or where [`Streams::terminal`] or [`Streams::copies`] copy it.
+    #[default]
+    Away,
+    /// Directly into containerd's pipes, which these reading ends keep open.
+    Direct { _ends: Vec<OwnedFd> },
+    /// Into pipes of the process's own, which do not exist yet.
+    Copied(Outputs),
+    /// Into a terminal, which does not exist yet.
+    Terminal(Pipes),
+}
+
 impl Streams {
-    /// Opens the server's ends, before the process exists.
+    /// Opens the server's ends for a container's first process, before it exists.
     pub(crate) fn open(stdio: &Stdio, terminal: bool) -> Result<Self> {
+        Self::with(stdio, terminal, || {
+            let _ends = stdio::hold_outputs(stdio)?;
+            Ok(Output::Direct { _ends })
+        })
+    }
+
+    /// Opens the server's ends for a process that is added to a container, before it exists.
+    pub(crate) fn open_apart(stdio: &Stdio, terminal: bool) -> Result<Self> {
+        Self::with(stdio, terminal, || {
+            Ok(Output::Copied(Outputs::open(stdio)?))
+        })
+    }
+
+    fn with(
+        stdio: &Stdio,
+        terminal: bool,
+        output: impl FnOnce() -> Result<Output>,
+    ) -> Result<Self> {
         let held = if terminal {
             Held {
-                pipes: Some(Pipes::open(stdio)?),
+                output: Output::Terminal(Pipes::open(stdio)?),
                 ..Held::default()
             }
         } else {
             Held {
-                _outputs: stdio::hold_outputs(stdio)?,
+                output: output()?,
                 input: stdio::hold_input(stdio)?,
                 ..Held::default()
             }
@@ -45,15 +78,23 @@ impl Streams {
         Ok(Self {
             held: Mutex::new(held),
             terminal: OnceLock::new(),
+            copies: OnceLock::new(),
         })
     }
 
-    /// Records that the process exists and has opened its ends, or takes the terminal that was created for it.
-    pub(crate) fn connect(&self, master: Option<OwnedFd>) -> Result<()> {
+    /// Records that the process exists and has opened its ends, and takes what was created for it: its terminal, or the
+    /// reading ends of its output.
+    pub(crate) fn connect(&self, mut created: Vec<OwnedFd>) -> Result<()> {
         let mut held = self.lock();
-        if let Some(pipes) = held.pipes.take() {
-            let master = master.context("the process has no terminal")?;
-            let _ = self.terminal.set(Terminal::connect(master, pipes)?);
+        match mem::take(&mut held.output) {
+            Output::Terminal(pipes) => {
+                let master = created.pop().context("the process has no terminal")?;
+                let _ = self.terminal.set(Terminal::connect(master, pipes)?);
+            }
+            Output::Copied(outputs) => {
+                let _ = self.copies.set(outputs.copy_from(created)?);
+            }
+            direct => held.output = direct,
         }
         held.connected = true;
         let closed = held.closed;
@@ -84,7 +125,8 @@ impl Streams {
         }
     }
 
-    /// Waits until the last output of an ended process has been copied, and closes all ends.
+    /// Waits until the last output of an ended process has left its terminal, and closes all ends but those of output that
+    /// is still copied (see [`end`](Self::end)).
     pub(crate) async fn finish(&self) {
         if let Some(terminal) = self.terminal.get() {
             terminal.drain().await;
@@ -93,6 +135,13 @@ impl Streams {
             connected: true,
             ..Held::default()
         };
+    }
+
+    /// Closes all ends of a process that is deleted, after its last output.
+    pub(crate) async fn end(&self) {
+        if let Some(copies) = self.copies.get() {
+            copies.end().await;
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Held> {

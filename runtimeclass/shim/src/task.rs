@@ -56,8 +56,8 @@ impl Task {
         let created = helper::call(&HelperRequest::Create(Box::new(create))).await;
         let known = created
             .and_then(Spawned::process)
-            .and_then(|(handle, master)| {
-                streams.connect(master)?;
+            .and_then(|(handle, created)| {
+                streams.connect(created)?;
                 let cgroup = Cgroup::of(handle.pid)?;
                 Ok((handle, cgroup))
             });

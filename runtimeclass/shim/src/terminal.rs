@@ -31,16 +31,11 @@ pub(crate) struct Pipes {
 
 impl Pipes {
     pub(crate) fn open(stdio: &Stdio) -> Result<Self> {
-        let mut options = OpenOptions::new();
-        options.read_write(true);
         let input = stdio::pipe(&stdio.stdin)?.map(|path| {
-            let opened = options.open_receiver(path);
+            let opened = OpenOptions::new().read_write(true).open_receiver(path);
             opened.with_context(|| format!("cannot open the terminal's input {path}"))
         });
-        let output = stdio::pipe(&stdio.stdout)?.map(|path| {
-            let opened = options.open_sender(path);
-            opened.with_context(|| format!("cannot open the terminal's output {path}"))
-        });
+        let output = stdio::pipe(&stdio.stdout)?.map(stdio::open_sender);
         Ok(Self {
             input: input.transpose()?,
             output: output.transpose()?,

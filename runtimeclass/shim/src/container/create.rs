@@ -84,7 +84,7 @@ pub(super) fn create(request: &CreateRequest) -> Result<i32> {
     drop(holder);
     let terminal = console.map(|console| console.take(location, user));
     let terminal = terminal.transpose()?;
-    hand_over(pid, terminal.as_ref())?;
+    hand_over(pid, terminal.as_slice())?;
     Ok(pid)
 }
 

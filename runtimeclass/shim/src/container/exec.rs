@@ -36,7 +36,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use std::fs::File;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -44,7 +44,7 @@ use std::rc::Rc;
 /// The error if the container's first process has ended.
 const ENDED: &str = "the container has ended";
 
-/// Starts the process and returns its id. Hands over its pidfd, and its terminal if it has one.
+/// Starts the process and returns its id. Hands over its pidfd, and its terminal or the reading ends of its output.
 pub(super) fn exec(request: &ExecRequest) -> Result<i32> {
     let location = &request.location;
     let container = Container::load(location.container()).context("cannot load the container")?;
@@ -205,9 +205,12 @@ struct Starting<'a> {
 
 impl Starting<'_> {
     fn start(self, code: Option<Entry>) -> Result<i32> {
-        let streams = match self.request.terminal {
-            true => None,
-            false => Some(stdio::open_all(&self.request.stdio, self.user)?),
+        let (streams, outputs) = match self.request.terminal {
+            true => (None, Vec::new()),
+            false => {
+                let (streams, outputs) = stdio::open_apart(&self.request.stdio, self.user)?;
+                (Some(streams), outputs)
+            }
         };
         let stream = |at: usize| streams.as_ref().map(|streams| streams[at].as_raw_fd());
         let (console, sender) = UnixStream::pair()?;
@@ -240,12 +243,12 @@ impl Starting<'_> {
             pid_file: None,
         };
         let pid = container_main_process(&args).context("cannot start the process")?;
-        let terminal: Option<OwnedFd> = match terminal {
-            Some(_) => Some(console::receive(&console, self.user)?),
-            None => None,
+        let created = match terminal {
+            Some(_) => vec![console::receive(&console, self.user)?],
+            None => outputs,
         };
         let pid = pid.as_raw();
-        hand_over(pid, terminal.as_ref())?;
+        hand_over(pid, &created)?;
         gate.open()?;
         Ok(pid)
     }
