@@ -7,6 +7,7 @@
 //! - [`node`]: a containerd of its own for one run of a suite
 //! - [`critest`], [`client`], [`cri`], [`stress`]: the suites that run on such a node
 //! - [`kubernetes`]: the suite that runs on a cluster
+//! - [`benchmark`]: critest's measurement of starts and stops
 //! - [`watch`]: runs a suite, shows its progress and keeps its output
 //! - [`results`], [`reasons`]: what is committed: the outcomes, and why tests fail
 //! - [`difference`]: compares the outcomes with both runtimes
@@ -14,6 +15,7 @@
 //!
 //! A run fails if a test passes with runc and fails with preopen without a committed reason.
 
+mod benchmark;
 mod client;
 mod cri;
 mod critest;
@@ -72,6 +74,9 @@ pub(crate) struct Options {
     /// Build nothing, and use the programs of the last run
     #[arg(long)]
     built: bool,
+    /// Measure how long pods and containers take to start and stop, by critest's benchmark, and run no suite
+    #[arg(long, conflicts_with_all = ["suites", "runtime", "only", "render"])]
+    benchmark: bool,
     /// Write docs/conformance.md from the results that are there, and run nothing
     #[arg(long)]
     render: bool,
@@ -85,6 +90,12 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
             bail!("the suites start containers, which needs root on Linux");
         }
         watch::catch_interrupts()?;
+        if options.benchmark {
+            benchmark::run(options.built)?;
+            page::write()?;
+            print!("{}", benchmark::section()?);
+            return Ok(ExitCode::SUCCESS);
+        }
         for suite in &suites {
             run_suite(*suite, options)?;
         }

@@ -11,7 +11,7 @@ use std::process::Command;
 const SKIPPED: &str = "AppArmor|SELinux|NRI|benchmark";
 
 /// The images that the tests pull.
-const IMAGES: [&str; 21] = [
+pub(crate) const IMAGES: [&str; 21] = [
     "busybox=registry.k8s.io/e2e-test-images/busybox:1.29-2",
     "web=registry.k8s.io/e2e-test-images/nginx:1.14-2",
     "web=registry.k8s.io/e2e-test-images/httpd:2.4.39-4",
@@ -34,6 +34,9 @@ const IMAGES: [&str; 21] = [
     "busybox=gcr.io/k8s-staging-cri-tools/test-image-tags:2",
     "busybox=gcr.io/k8s-staging-cri-tools/test-image-tags:3",
 ];
+
+/// The socket of the node's containerd.
+pub(crate) const ENDPOINT: &str = "unix:///run/containerd/containerd.sock";
 
 pub(crate) struct Critest;
 
@@ -60,10 +63,7 @@ impl Suite for Critest {
         critest
             .arg(node::program("critest.test")?)
             .args(["--", "-runtime-handler", run.runtime.name()])
-            .args([
-                "-runtime-endpoint",
-                "unix:///run/containerd/containerd.sock",
-            ]);
+            .args(["-runtime-endpoint", ENDPOINT]);
         let node = Node {
             images: IMAGES.map(str::to_owned).to_vec(),
             ..Node::default()

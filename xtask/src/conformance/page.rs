@@ -1,5 +1,6 @@
 //! docs/conformance.md: the part between two markers is written from the results and the reasons.
 
+use super::benchmark;
 use super::difference::{Difference, Explained};
 use super::reasons::Reasons;
 use super::results::{Kept, Results};
@@ -86,6 +87,7 @@ fn written() -> Result<String> {
             page += "None.\n";
         }
     }
+    page += &benchmark::section()?;
     page.push('\n');
     Ok(page)
 }

@@ -96,7 +96,7 @@ pub(crate) fn keep(
     std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
 }
 
-fn today() -> String {
+pub(crate) fn today() -> String {
     let now = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
     now.chars().take(10).collect()
 }
