@@ -5,7 +5,8 @@ use crate::node::Node;
 use crate::volumes::volume;
 use anyhow::{Result, ensure};
 use std::collections::HashSet;
-use visits_tests::load::{Record, visits_bin};
+use visits_tests::history::History;
+use visits_tests::load::visits_bin;
 use visits_tests::{DEADLINE, wait};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -16,19 +17,20 @@ async fn a_container_stopped_under_load_answers_every_visit_it_has_counted() -> 
     let mut acknowledged = HashSet::new();
     for _ in 0..5 {
         let container = Container::visits(volume.path()).start(&node).await?;
-        let record = Record::default();
+        let history = History::new();
         let stop = async {
             let busy = acknowledged.len() + 300;
             wait::until("visits are answered", DEADLINE, async || {
-                let answered = acknowledged.len() + record.numbers().len();
+                let answered = acknowledged.len() + history.numbers().len();
                 Ok((answered >= busy).then_some(()))
             })
             .await?;
             container.stop(&node).await
         };
-        let (ended, ()) = futures::join!(stop, record.visit_until_the_end(container.address(), 16));
+        let (ended, ()) =
+            futures::join!(stop, history.visit_until_the_end(container.address(), 16));
         assert_eq!(ended?.code, 0);
-        let numbers = record.numbers();
+        let numbers = history.numbers();
         let before = acknowledged.len();
         acknowledged.extend(numbers.iter().copied());
         assert_eq!(

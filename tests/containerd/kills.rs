@@ -8,7 +8,8 @@ use crate::process::{self, Process, parent};
 use crate::volumes::volume;
 use anyhow::{Result, ensure};
 use std::time::Duration;
-use visits_tests::load::{self, Record, visits_bin};
+use visits_tests::history::History;
+use visits_tests::load::{self, visits_bin};
 use visits_tests::wait::until;
 use visits_tests::{DEADLINE, Signal, get};
 
@@ -20,18 +21,18 @@ async fn a_component_killed_under_load_loses_no_acknowledged_visit() -> Result<(
     let mut acknowledged = 0;
     for _ in 0..5 {
         let container = Container::visits(volume.path()).start(&node).await?;
-        let record = Record::default();
+        let history = History::new();
         let kill = async {
             until("visits are answered", DEADLINE, async || {
-                Ok((record.numbers().len() >= 200).then_some(()))
+                Ok((history.numbers().len() >= 200).then_some(()))
             })
             .await?;
             process::kill(container.pid().await?, Signal::KILL)?;
             container.ended(&node).await
         };
-        let (ended, ()) = futures::join!(kill, record.visit_until_the_end(container.address(), 8));
+        let (ended, ()) = futures::join!(kill, history.visit_until_the_end(container.address(), 8));
         assert_eq!(ended?.code, 137);
-        let highest = record.numbers().into_iter().max().unwrap_or(0);
+        let highest = history.numbers().into_iter().max().unwrap_or(0);
         let count = visits_bin(volume.path())?;
         ensure!(
             acknowledged < highest && highest <= count,

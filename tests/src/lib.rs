@@ -7,6 +7,7 @@
 //! - [`output`]: the lines of a process, to wait for and to print when a wait fails
 //! - [`client`]: HTTP/1.1 over one keep-alive connection, one-shot requests, and raw TCP
 //! - [`http2`]: HTTP/2 without TLS, with any number of concurrent requests on one connection
+//! - [`history`]: a record of visits: who sent each when, and what came back
 //! - [`load`]: clients of the counter, and the responses they got
 //! - [`mount`]: a real, small file system on a volume
 //! - [`chromium`], [`page`]: a real browser and its DevTools protocol; one tab of it
@@ -20,6 +21,7 @@ pub mod chromium;
 pub mod client;
 pub mod command;
 pub mod handwritten;
+pub mod history;
 pub mod host;
 pub mod http2;
 pub mod load;

@@ -1,18 +1,15 @@
 //! Clients of the counter, which keep the numbers of their visits.
 
 use crate::Connection;
-use anyhow::{Context, Result, ensure};
-use futures::future::try_join_all;
+use crate::history::{History, number};
+use anyhow::{Context, Result};
+use futures::future::{join_all, try_join_all};
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Makes a visit and returns its number.
 pub async fn visit(connection: &mut Connection) -> Result<u64> {
-    let reply = connection.get("/").await?;
-    ensure!(reply.status == 200, "{}: {}", reply.status, reply.text());
-    Ok(reply.text().trim_end().parse()?)
+    number(&connection.get("/").await?)
 }
 
 /// Runs `clients` clients with a connection each. Each makes `each` visits in sequence. Returns all numbers.
@@ -29,39 +26,17 @@ pub async fn visits(address: SocketAddr, clients: u64, each: u64) -> Result<Vec<
     Ok(numbers.concat())
 }
 
-/// The record of clients that visit until the host ends.
-#[derive(Debug, Default)]
-pub struct Record {
-    sent: AtomicU64,
-    numbers: Mutex<Vec<u64>>,
-}
-
-impl Record {
-    /// Returns the number of requests sent, with or without a response.
-    pub fn sent(&self) -> u64 {
-        self.sent.load(Ordering::SeqCst)
-    }
-
-    /// Returns the numbers acknowledged so far.
-    pub fn numbers(&self) -> Vec<u64> {
-        self.numbers.lock().expect("no holder panics").clone()
-    }
-
-    /// Runs `clients` clients until each has failed.
+impl History {
+    /// Runs `clients` clients with a connection each until each has failed, and records their visits.
     pub async fn visit_until_the_end(&self, address: SocketAddr, clients: usize) {
         let client = || async {
             let Ok(mut connection) = Connection::open(address).await else {
                 return;
             };
-            loop {
-                self.sent.fetch_add(1, Ordering::SeqCst);
-                match visit(&mut connection).await {
-                    Ok(number) => self.numbers.lock().expect("no holder panics").push(number),
-                    Err(_) => return,
-                }
-            }
+            let client = self.client();
+            while client.visit(&mut connection).await.is_ok() {}
         };
-        futures::future::join_all((0..clients).map(|_| client())).await;
+        join_all((0..clients).map(|_| client())).await;
     }
 }
 
