@@ -54,6 +54,7 @@ const CLUSTER: &str = "`make cluster`";
 const CLUSTER_TEST: &str = "`make test ARGS=cluster`";
 const MANIFESTS: &str = "`cargo xtask manifests`";
 const BENCH: &str = "`make bench`";
+const KILLS_COMMAND: &str = "`cargo xtask kills`";
 const FOREIGN: &str = "`cargo xtask test cluster --kubeconfig FILE --load COMMAND`";
 
 variables! {
@@ -62,7 +63,7 @@ variables! {
     PROBE = "PROBE_WASM", File, "the component that misbehaves on request", TEST;
     COMMAND = "COMMAND_WASM", File, "the WASI command that does what its arguments name", TEST;
     HELLO = "HELLO_WASM", File, "the hello-world component", TEST;
-    NAIVE = "NAIVE_WASM", File, "the component that counts without claims", BENCH;
+    NAIVE = "NAIVE_WASM", File, "the component that counts without claims", TEST;
     SDK_COUNTER = "VISITS_SDK_WASM", File, "the counter behind spin-sdk's macro", BENCH;
     NATIVE_PEER = "NATIVE_PEER_BIN", File, "the native server that the counter is compared with", BENCH;
     PYTHON_PEER = "PYTHON_PEER", File, "the Python app that the counter is compared with", BENCH;
@@ -73,6 +74,10 @@ variables! {
     H2SPEC = "H2SPEC_BIN", File, "the conformance tests for HTTP/2 servers", TEST;
     H2SPEC_PROGRAMS = "H2SPEC_BIN_DIR", Directory, "a directory with h2spec, which is used instead of building it", TEST;
     KUBE_SCORE_PROGRAMS = "KUBE_SCORE_BIN_DIR", Directory, "a directory with kube-score, which is used instead of building it", MANIFESTS;
+    LINEARIZABLE = "LINEARIZABLE_BIN", File, "the program that judges histories", TEST;
+    LINEARIZABLE_PROGRAMS = "LINEARIZABLE_BIN_DIR", Directory, "a directory with the program that judges histories, which is used instead of building it", TEST;
+    KILLS = "VISITS_KILLS", Text, "how many kills each test of kills makes", KILLS_COMMAND;
+    KILLS_SEED = "VISITS_KILLS_SEED", Text, "the number from which the moments of kills come", KILLS_COMMAND;
     NGINX = "NGINX_BIN", File, "the reverse proxy nginx", TEST;
     HAPROXY = "HAPROXY_BIN", File, "the reverse proxy HAProxy", TEST;
     SLOWHTTPTEST = "SLOWHTTPTEST_BIN", File, "the attack tool slowhttptest", TEST;

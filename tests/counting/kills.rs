@@ -1,65 +1,89 @@
-//! `kill -9` at random moments under load.
+//! `kill -9` of hosts at random moments under load. `cargo xtask kills` makes more of them.
 //!
 //! A kill keeps the page cache, so this never sees a missing sync. The simulated volume of `visits::protocol` does.
 
 use crate::counter;
 use anyhow::{Context, Result, ensure};
-use std::time::{Duration, Instant};
 use visits_tests::history::History;
+use visits_tests::kills::Kills;
 use visits_tests::load::visits_bin;
-use visits_tests::{DEADLINE, Host, get};
+use visits_tests::{App, Host, get};
 
+/// How many kills each test makes, unless the environment states another number.
 const KILLS: u32 = 20;
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn twenty_kills_under_load_lose_no_acknowledged_visit_and_double_none() -> Result<()> {
-    let app = counter()?;
-    let history = History::new();
-    for kill in 0..KILLS {
-        let host = Host::of(&app).start().await?;
-        // A random time after the first answers, so that a batch is under way.
-        let answered = history.numbers().len();
-        let patience = Duration::from_micros(u64::from(rand()) % 40_000);
+/// The clients of each host.
+const CLIENTS: usize = 16;
+
+/// Starts a host again and again, and kills it under load, until all kills are made. Calls `then` after each.
+async fn kill_all(
+    app: &App,
+    kills: &Kills,
+    history: &History,
+    then: impl AsyncFn() -> Result<()>,
+) -> Result<()> {
+    while let Some(kill) = kills.next() {
+        let host = Host::of(app).start().await?;
         let killed = async {
-            let deadline = Instant::now() + DEADLINE;
-            let mut since = None;
-            loop {
-                tokio::task::yield_now().await;
-                if since.is_none() && history.numbers().len() > answered {
-                    since = Some(Instant::now());
-                }
-                if since.is_some_and(|since| since.elapsed() > patience) {
-                    return host.kill9().await;
-                }
-                ensure!(
-                    Instant::now() < deadline,
-                    host.failed("no visit was answered")
-                );
-            }
+            let moment = kill.moment(history).await;
+            moment.map_err(|error| host.failed(&format!("{kill}: {error:#}")))?;
+            host.kill9().await
         };
-        let (killed, ()) = tokio::join!(killed, history.visit_until_the_end(host.address(), 16));
-        killed?;
-        let host = Host::of(&app).start().await?;
-        let count: u64 = get(host.address(), "/visits")
-            .await?
-            .text()
-            .trim_end()
-            .parse()?;
-        history
-            .check_count(count)
-            .with_context(|| format!("after kill {kill}"))?;
-        ensure!(
-            visits_bin(&app.volume())? == count,
-            "visits.bin is not mended"
-        );
+        let load = async {
+            history.visit_until_the_end(host.address(), CLIENTS).await;
+            Ok(())
+        };
+        tokio::try_join!(killed, load)?;
+        let published = visits_bin_holds_what_was_acknowledged(app, history);
+        published.with_context(|| format!("after {kill}"))?;
+        then().await.with_context(|| format!("after {kill}"))?;
     }
     Ok(())
 }
 
-/// Returns a number that is random enough for the moment of a kill.
-fn rand() -> u32 {
-    let nanos = std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .map_or(0, |d| d.subsec_nanos());
-    (nanos / 7).wrapping_mul(2_654_435_761) >> 8
+fn visits_bin_holds_what_was_acknowledged(app: &App, history: &History) -> Result<()> {
+    let highest = history.numbers().into_iter().max().unwrap_or(0);
+    let published = visits_bin(&app.volume())?;
+    ensure!(
+        highest <= published,
+        "visits.bin holds {published} after {highest} was acknowledged"
+    );
+    Ok(())
+}
+
+/// Checks the count that another host finds, and that `visits.bin` is mended.
+async fn check_count(app: &App, history: &History) -> Result<()> {
+    let host = Host::of(app).start().await?;
+    let reply = get(host.address(), "/visits").await?;
+    let count = reply.text().trim_end().parse()?;
+    history.check_count(count)?;
+    ensure!(
+        visits_bin(&app.volume())? == count,
+        "visits.bin is not mended"
+    );
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_host_killed_under_load_loses_no_acknowledged_visit_and_stays_linearizable() -> Result<()>
+{
+    let (app, history) = (counter()?, History::new());
+    let kills = Kills::plan(KILLS)?;
+    kill_all(&app, &kills, &history, async || {
+        check_count(&app, &history).await
+    })
+    .await?;
+    assert_eq!(history.refused(), 0);
+    history.check_linearizable().await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_hosts_on_one_volume_killed_in_turn_lose_nothing_and_stay_linearizable() -> Result<()> {
+    let (app, history) = (counter()?, History::new());
+    let kills = Kills::plan(KILLS)?;
+    let host = || kill_all(&app, &kills, &history, async || Ok(()));
+    tokio::try_join!(host(), host())?;
+    assert_eq!(history.refused(), 0);
+    check_count(&app, &history).await?;
+    history.check_linearizable().await
 }

@@ -2,6 +2,7 @@
 //!
 //! - `exact`: many clients, several hosts, many first starters
 //! - `kills`: `kill -9` under load
+//! - `linearizable`: histories that porcupine judges, and one that it must reject
 //! - `requests`: each request and its response
 //! - `prefetches`: requests that are not visits
 //! - `volumes`: volumes that are mended, and volumes that are refused
@@ -11,6 +12,7 @@
 
 mod exact;
 mod kills;
+mod linearizable;
 mod mounts;
 mod obstacles;
 mod prefetches;

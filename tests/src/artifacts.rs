@@ -46,6 +46,16 @@ pub fn sdk_wasm(name: &str) -> Result<PathBuf> {
     Ok(path)
 }
 
+/// Returns the path of the component that counts without claims.
+pub fn naive_wasm() -> Result<PathBuf> {
+    environment::NAIVE.path()
+}
+
+/// Returns the path of the program that judges histories.
+pub fn linearizable() -> Result<PathBuf> {
+    environment::LINEARIZABLE.path()
+}
+
 /// Returns the path of the conformance tests for HTTP/2 servers.
 pub fn h2spec() -> Result<PathBuf> {
     environment::H2SPEC.path()

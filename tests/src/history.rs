@@ -82,6 +82,12 @@ impl History {
         self.locked().iter().filter(refused).count()
     }
 
+    /// Returns how many visits got a number so far.
+    pub fn answered(&self) -> usize {
+        let answered = |one: &&Operation| one.number.is_some();
+        self.locked().iter().filter(answered).count()
+    }
+
     /// Returns the numbers acknowledged so far.
     pub fn numbers(&self) -> Vec<u64> {
         self.locked().iter().filter_map(|one| one.number).collect()

@@ -8,6 +8,8 @@
 //! - [`client`]: HTTP/1.1 over one keep-alive connection, one-shot requests, and raw TCP
 //! - [`http2`]: HTTP/2 without TLS, with any number of concurrent requests on one connection
 //! - [`history`]: a record of visits: who sent each when, and what came back
+//! - [`judge`]: porcupine's verdict on such a record
+//! - [`kills`]: kills at random moments under load
 //! - [`load`]: clients of the counter, and the responses they got
 //! - [`mount`]: a real, small file system on a volume
 //! - [`chromium`], [`page`]: a real browser and its DevTools protocol; one tab of it
@@ -24,6 +26,8 @@ pub mod handwritten;
 pub mod history;
 pub mod host;
 pub mod http2;
+pub mod judge;
+pub mod kills;
 pub mod load;
 pub mod mount;
 pub mod output;

@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 use futures::future::{join_all, try_join_all};
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Makes a visit and returns its number.
 pub async fn visit(connection: &mut Connection) -> Result<u64> {
@@ -14,19 +15,44 @@ pub async fn visit(connection: &mut Connection) -> Result<u64> {
 
 /// Runs `clients` clients with a connection each. Each makes `each` visits in sequence. Returns all numbers.
 pub async fn visits(address: SocketAddr, clients: u64, each: u64) -> Result<Vec<u64>> {
-    let client = || async {
-        let mut connection = Connection::open(address).await?;
-        let mut numbers = Vec::new();
-        for _ in 0..each {
-            numbers.push(visit(&mut connection).await?);
-        }
-        anyhow::Ok(numbers)
-    };
-    let numbers = try_join_all((0..clients).map(|_| client())).await?;
-    Ok(numbers.concat())
+    let history = History::new();
+    history.visits(address, clients, each).await?;
+    Ok(history.numbers())
 }
 
 impl History {
+    /// Runs `clients` clients with a connection each, and records their visits. Each makes `each` visits in sequence.
+    pub async fn visits(&self, address: SocketAddr, clients: u64, each: u64) -> Result<()> {
+        let client = || async {
+            let mut connection = Connection::open(address).await?;
+            let client = self.client();
+            for _ in 0..each {
+                client.visit(&mut connection).await?;
+            }
+            anyhow::Ok(())
+        };
+        try_join_all((0..clients).map(|_| client())).await.map(drop)
+    }
+
+    /// Runs `clients` clients with a connection each until they are stopped, and records their visits. Fails with the first
+    /// visit that fails.
+    pub async fn visits_until(
+        &self,
+        address: SocketAddr,
+        clients: usize,
+        stop: &AtomicBool,
+    ) -> Result<()> {
+        let client = || async {
+            let mut connection = Connection::open(address).await?;
+            let client = self.client();
+            while !stop.load(Ordering::Relaxed) {
+                client.visit(&mut connection).await?;
+            }
+            anyhow::Ok(())
+        };
+        try_join_all((0..clients).map(|_| client())).await.map(drop)
+    }
+
     /// Runs `clients` clients with a connection each until each has failed, and records their visits.
     pub async fn visit_until_the_end(&self, address: SocketAddr, clients: usize) {
         let client = || async {

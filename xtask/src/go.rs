@@ -55,6 +55,20 @@ pub(crate) const H2SPEC: Group = Group {
     manifests: &[],
 };
 
+/// The program that judges histories of visits.
+pub(crate) const LINEARIZABLE: Group = Group {
+    name: "linearizable",
+    instead: environment::LINEARIZABLE_PROGRAMS,
+    what: "the judge of histories",
+    takes: "ten seconds",
+    modules: &["tests/counting/go/linearizable"],
+    tests: &[],
+    flags: &[],
+    c: false,
+    stamp: None,
+    manifests: &[],
+};
+
 /// A linter of manifests.
 pub(crate) const KUBE_SCORE: Group = Group {
     name: "kube-score",
@@ -365,6 +379,7 @@ mod tests {
         let mut names = BTreeSet::new();
         for group in [
             H2SPEC,
+            LINEARIZABLE,
             NODE,
             KUBERNETES,
             ADDONS,

@@ -118,6 +118,9 @@ fn of(kind: Kind, foreign: &foreign::Options) -> Result<Plan> {
     if is(Kind::Host) || is(Kind::Containerd) {
         host::other_sdks(&mut plan);
     }
+    if is(Kind::Host) || is(Kind::Containerd) || is(Kind::Cluster) {
+        steps::judge(&mut plan);
+    }
     if is(Kind::Host) {
         host::plan(&mut plan, &built, other_suites()?);
     }

@@ -43,6 +43,7 @@ impl Session {
         environment.set(environment::PROBE, workspace::guest("probe")?);
         environment.set(environment::COMMAND, workspace::guest("command")?);
         environment.set(environment::HELLO, workspace::guest("hello")?);
+        environment.set(environment::NAIVE, workspace::guest("naive")?);
         environment.set(environment::SDKS, workspace::sdks()?);
         environment.set(environment::HOST_CACHE, &cache);
         environment.set(environment::SCREENSHOTS, &screenshots);

@@ -13,15 +13,16 @@ pub(super) mod lint;
 
 use super::plan::{Id, Plan};
 use crate::setup::{self, NODE};
-use crate::{cargo, command, component, toolbox};
+use crate::{cargo, command, component, go, toolbox};
 use std::process::Command;
+use visits_support::environment;
 use visits_support::process::is_root;
 
 /// The packages that are components. Each is built and linted for its own target.
-pub(super) const GUESTS: [&str; 4] = ["visits", "probe", "command", "hello"];
+pub(super) const GUESTS: [&str; 5] = ["visits", "probe", "command", "hello", "naive"];
 
-/// The components that only the benchmark runs.
-pub(super) const MEASURED_GUESTS: [&str; 2] = ["naive", "visits-sdk"];
+/// The component that only the benchmark runs.
+pub(super) const MEASURED_GUESTS: [&str; 1] = ["visits-sdk"];
 
 /// Adds the installation of the shim's C library if it is missing. It decides whether any build includes the shim.
 /// Returns whether the shim can be linked.
@@ -71,6 +72,18 @@ pub(super) fn builds(plan: &mut Plan, with_toolbox: bool) -> Vec<Id> {
     built
 }
 
+/// Adds the build of the program that judges histories.
+pub(super) fn judge(plan: &mut Plan) {
+    match go::LINEARIZABLE.missing() {
+        Some(why) => plan.skip("the tests of what is linearizable", &why),
+        None => drop(plan.build("the judge of histories", &[], |session| {
+            let programs = go::LINEARIZABLE.build()?;
+            session.set(environment::LINEARIZABLE, programs.join("linearizable"));
+            Ok(())
+        })),
+    }
+}
+
 /// Adds a suite that cannot run here, so that its tests are counted as skipped: all of them are ignored by default.
 pub(super) fn skipped_suite(plan: &mut Plan, suite: &'static str) {
     plan.tests(suite, &[], move |session| {
@@ -78,13 +91,13 @@ pub(super) fn skipped_suite(plan: &mut Plan, suite: &'static str) {
     });
 }
 
-/// Includes the ignored tests, which need root on Linux, if this is root on Linux.
-fn with_ignored(command: Command) -> Command {
+/// Includes the ignored tests, which need root on Linux, if this is root on Linux. More options of libtest may follow.
+fn with_ignored(mut command: Command) -> Command {
+    command.arg("--");
     if is_root() {
-        include_ignored(command)
-    } else {
-        command
+        command.arg("--include-ignored");
     }
+    command
 }
 
 fn include_ignored(mut command: Command) -> Command {

@@ -50,9 +50,22 @@ pub(in crate::test) fn plan(plan: &mut Plan, needs: &[Id], others: Vec<String>) 
     plan.tests(HOST, needs, host_tests);
     for suite in others {
         plan.tests(&suite.clone(), needs, move |session| {
-            Ok(with_ignored(session.cargo_test(&["--test", &suite])?))
+            let mut command = with_ignored(session.cargo_test(&["--test", &suite])?);
+            if !session.has(environment::LINEARIZABLE) {
+                command.args(["--skip", "linearizable"]);
+            }
+            Ok(command)
         });
     }
+}
+
+/// Adds the tests that kill hosts.
+pub(in crate::test) fn kills(plan: &mut Plan, needs: &[Id]) {
+    plan.tests("kills of hosts", needs, |session| {
+        let mut command = session.cargo_test(&["--test", "counting"])?;
+        command.args(["--", "--nocapture", "kills::"]);
+        Ok(command)
+    });
 }
 
 /// Returns the tests of the host, without those for which something is missing.
