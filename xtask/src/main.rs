@@ -71,6 +71,8 @@ enum Command {
     Cluster(cluster::Options),
     /// Run the tests: all of them, or one kind
     Test(test::Options),
+    /// Kill hosts, shims, containerd or kubelet under load, and check that no visit is lost
+    Kills(test::kills::Options),
     /// Check formatting, clippy and the unit tests: no root, no network, within a minute once everything is compiled
     Check,
     /// Have the Kubernetes manifests judged by kube-score, checkov and kubernetes-validate
@@ -101,6 +103,7 @@ fn run() -> Result<ExitCode> {
         Command::Dist(options) => dist::run(options)?,
         Command::Cluster(options) => cluster::run(&options)?,
         Command::Test(options) => return test::run(&options),
+        Command::Kills(options) => return test::kills::run(&options),
         Command::Check => return test::check(),
         Command::Manifests => return manifests::run(),
         Command::Soak(options) => soak::run(&options)?,

@@ -10,6 +10,7 @@
 //! - [`session`]: the state that the steps share, such as the environment of the tests
 //! - [`report`], [`libtest`]: runs the steps and counts the tests
 //! - [`durations`]: how long each step takes
+//! - [`kills`]: the tests of kills, as a command of its own
 //! - [`node`], [`debian`]: the containerd that suites run on
 //!
 //! The order makes a failure appear early: formatting takes a second, the builds are needed by the tests, and the lints,
@@ -17,6 +18,7 @@
 
 mod debian;
 mod durations;
+pub(crate) mod kills;
 mod libtest;
 mod node;
 mod plan;
@@ -33,6 +35,7 @@ use durations::Durations;
 use plan::Plan;
 use std::process::ExitCode;
 use steps::{cluster, containerd, foreign, host, lint};
+use visits_support::environment::Environment;
 
 /// The suites with steps of their own. All others run with those of the host.
 const NAMED_SUITES: [&str; 6] = [
@@ -83,7 +86,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         print!("{}", plan.front(&Durations::load()?));
         return Ok(ExitCode::SUCCESS);
     }
-    start(plan)
+    start(plan, &Environment::default())
 }
 
 /// Runs the checks that need neither root nor the network, and nothing but Rust.
@@ -94,7 +97,7 @@ pub(crate) fn check() -> Result<ExitCode> {
     plan.tests("unit, the quick ones", &[], |session| {
         session.cargo_test(&["--lib", "--bin", "xtask"])
     });
-    start(plan)
+    start(plan, &Environment::default())
 }
 
 /// Returns the plan of a kind.
@@ -150,10 +153,11 @@ fn other_suites() -> Result<Vec<String>> {
     Ok(suites)
 }
 
-/// Prints the first lines, and runs the plan.
-fn start(plan: Plan) -> Result<ExitCode> {
+/// Prints the first lines, and runs the plan with these variables.
+fn start(plan: Plan, environment: &Environment) -> Result<ExitCode> {
     let mut durations = Durations::load()?;
     println!("{}", plan.front(&durations));
     let mut session = Session::new()?;
+    session.extend(environment);
     Ok(report::run(plan, &mut session, &mut durations))
 }

@@ -34,13 +34,8 @@ pub(in crate::test) fn plan(plan: &mut Plan, needs: &[Id]) {
         }
         return;
     }
-    let mut needs = needs.to_vec();
-    needs.extend(plan.install(&CLUSTER));
     super::host::browser_packages(plan);
-    let kubernetes = plan.build("Kubernetes", &needs, |session| {
-        session.programs = Some(Cluster::build()?);
-        Ok(())
-    });
+    let kubernetes = kubernetes(plan, needs);
     plan.build("the installer's image", &[kubernetes], |session| {
         session.set(environment::INSTALLER_IMAGE, dist::pack_for_tests()?);
         Ok(())
@@ -62,6 +57,26 @@ pub(in crate::test) fn plan(plan: &mut Plan, needs: &[Id]) {
     } else {
         plan.skip("the cluster tests of IPv6", "the kernel has no IPv6");
     }
+}
+
+/// Adds the test that kills kubelet, on a cluster.
+pub(in crate::test) fn kills(plan: &mut Plan, needs: &[Id]) {
+    if let Some(why) = cluster::missing() {
+        plan.skip("kills of kubelet", &why);
+        return;
+    }
+    let kubernetes = kubernetes(plan, needs);
+    on_cluster(plan, kubernetes, &KILLS, "ipv4");
+}
+
+/// Adds the build of a cluster's programs.
+fn kubernetes(plan: &mut Plan, needs: &[Id]) -> Id {
+    let mut needs = needs.to_vec();
+    needs.extend(plan.install(&CLUSTER));
+    plan.build("Kubernetes", &needs, |session| {
+        session.programs = Some(Cluster::build()?);
+        Ok(())
+    })
 }
 
 /// A part of the suite that runs on a cluster of its own.
@@ -97,6 +112,13 @@ const WITHOUT_IPV4: Part = Part {
     cluster: "the cluster, IPv6 alone",
     directory: "cluster-test-ipv6",
     arguments: |_| vec![IPV6_ALONE],
+};
+
+const KILLS: Part = Part {
+    name: "kills of kubelet",
+    cluster: "the cluster",
+    directory: "cluster-test",
+    arguments: |_| vec!["--nocapture", "kubelet_is_killed"],
 };
 
 /// Adds the steps that bring a cluster up, run a part of the suite on it, and take it down.

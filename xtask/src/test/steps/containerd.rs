@@ -32,15 +32,7 @@ pub(in crate::test) fn plan(plan: &mut Plan, needs: &[Id]) {
     if let Some(why) = debian::unavailable() {
         plan.skip("the tests of Debian's containerd", &why);
     }
-    let mut needs = needs.to_vec();
-    needs.extend(plan.install(&NODE));
-    let shim = plan.build("the shim", &needs, |_| command::run(cargo::shim()?));
-    let node = plan.build("containerd and its tools", &needs, |session| {
-        session.cgroups = Some(Cgroups::new());
-        session.extend(&node::build()?);
-        Ok(())
-    });
-    needs.extend([shim, node]);
+    let needs = node(plan, needs);
     for suite in SUITES {
         plan.tests(suite, &needs, move |session| {
             let mut command = session.cargo_test(&["--test", suite])?;
@@ -51,6 +43,35 @@ pub(in crate::test) fn plan(plan: &mut Plan, needs: &[Id]) {
             Ok(command)
         });
     }
+}
+
+/// Adds the tests in whose names this is, and which kill shims or containerd.
+pub(in crate::test) fn kills(plan: &mut Plan, needs: &[Id], name: &'static str) {
+    if let Some(why) = unavailable() {
+        plan.skip("kills on a node", &why);
+        return;
+    }
+    let needs = node(plan, needs);
+    plan.tests("kills on a node", &needs, move |session| {
+        let mut command = session.cargo_test(&["--test", SUITES[0]])?;
+        command.args(runner()?);
+        command.args(["--", "--include-ignored", "--nocapture", name]);
+        Ok(command)
+    });
+}
+
+/// Adds the builds of the shim and of a node's programs. Returns what the suites need.
+fn node(plan: &mut Plan, needs: &[Id]) -> Vec<Id> {
+    let mut needs = needs.to_vec();
+    needs.extend(plan.install(&NODE));
+    let shim = plan.build("the shim", &needs, |_| command::run(cargo::shim()?));
+    let node = plan.build("containerd and its tools", &needs, |session| {
+        session.cgroups = Some(Cgroups::new());
+        session.extend(&node::build()?);
+        Ok(())
+    });
+    needs.extend([shim, node]);
+    needs
 }
 
 /// Returns the options with which cargo runs tests through `contained`, in namespaces of their own.
