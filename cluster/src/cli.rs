@@ -51,6 +51,9 @@ enum Command {
     Start,
     /// Restart one of the node's programs
     Restart {
+        /// End it with SIGKILL, as a crash would
+        #[arg(long)]
+        kill: bool,
         /// The program's name
         #[arg(value_parser = NAMES)]
         program: String,
@@ -122,7 +125,7 @@ fn execute(command: Command) -> Result<()> {
             let _lock = state.lock()?;
             up::start(&state)
         }
-        Command::Restart { program } => Node::running(&state)?.restart(&program),
+        Command::Restart { kill, program } => Node::running(&state)?.restart(&program, kill),
         Command::Import { archive } => images::import_file(&Node::running(&state)?, &archive),
         Command::Kubectl { arguments } => {
             Node::running(&state)?;

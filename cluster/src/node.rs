@@ -204,8 +204,8 @@ impl Node {
         PathBuf::from(format!("/proc/{}/root{inside}", self.first()))
     }
 
-    /// Ends one of the node's programs with SIGTERM, and waits until the supervisor has started it again.
-    pub(crate) fn restart(&self, name: &str) -> Result<()> {
+    /// Ends one of the node's programs with SIGTERM or SIGKILL, and waits until the supervisor has started it again.
+    pub(crate) fn restart(&self, name: &str, kill: bool) -> Result<()> {
         let file = self.path(&pid_file(name));
         let read = || fs::read_to_string(&file).ok();
         let old = read().with_context(|| {
@@ -214,9 +214,10 @@ impl Node {
                 NAMES.join(", ")
             )
         })?;
-        let mut kill = self.command("kill");
-        kill.args(["-TERM", old.trim()]);
-        command::run(kill)?;
+        let signal = if kill { "-KILL" } else { "-TERM" };
+        let mut command = self.command("kill");
+        command.args([signal, old.trim()]);
+        command::run(command)?;
         wait::until(&format!("a new process of {name}"), RESTART, || {
             Ok(read()
                 .filter(|new| !new.is_empty() && *new != old)

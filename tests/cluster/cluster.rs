@@ -84,6 +84,11 @@ impl Cluster {
         self.run(["restart", program]).await
     }
 
+    /// Kills one of the node's programs and waits until its supervisor has started it again.
+    pub(crate) async fn kill(&self, program: &str) -> Result<()> {
+        self.run(["restart", "--kill", program]).await
+    }
+
     /// Kills every process on the node, as a power cut would.
     pub(crate) async fn stop(&self) -> Result<()> {
         self.run(["stop"]).await

@@ -1,6 +1,7 @@
 //! Restarts of the node's programs, one by one and all at once.
 
 use crate::cluster::Cluster;
+use crate::disk::Disk;
 use crate::kubectl::{self, POD};
 use crate::load::{self, Load};
 use crate::manifests::Manifests;
@@ -9,7 +10,10 @@ use crate::pods::Pod;
 use crate::stateful_set::{REPLICAS, StatefulSet};
 use crate::visitors;
 use anyhow::{Result, ensure};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+use visits_tests::history::History;
+use visits_tests::kills::Kills;
 use visits_tests::wait;
 
 /// Restarts a program of the node under load. Fails if a visit fails, or unless the program then finds its pods again.
@@ -49,6 +53,49 @@ async fn no_visitor_notices_a_restart_of_kubelet() -> Result<()> {
 #[ignore = "needs the node: restarts containerd on it"]
 async fn no_visitor_notices_a_restart_of_containerd() -> Result<()> {
     no_visitor_notices_a_restart_of("containerd").await
+}
+
+/// How many kills the test makes, unless the environment states another number.
+const KILLS: u32 = 3;
+
+#[tokio::test]
+#[ignore = "needs the node: kills kubelet on it"]
+async fn no_visitor_notices_that_kubelet_is_killed_and_counts_stay_linearizable() -> Result<()> {
+    let cluster = Cluster::alone().await?;
+    let disk = Disk::new(&cluster).await?;
+    Namespace::with(&cluster, async |namespace| {
+        let counters = StatefulSet::start_on(namespace, &disk).await?;
+        let address = counters.address().await?;
+        let before = Pod::ready(namespace, "visits-0").await?;
+        let (kills, history) = (Kills::plan(KILLS)?, History::new());
+        let stop = AtomicBool::new(false);
+        let killed = async {
+            while let Some(kill) = kills.next() {
+                kill.moment(&history).await?;
+                cluster.kill("kubelet").await?;
+            }
+            stop.store(true, Ordering::Relaxed);
+            Ok(())
+        };
+        tokio::try_join!(killed, history.visits_until(address, 8, &stop))?;
+        let count = counters.count(0).await?;
+        ensure!(
+            history.answered() as u64 == count,
+            "{} visits were answered and {count} counted",
+            history.answered()
+        );
+        history.check_count(count)?;
+        history.check_linearizable().await?;
+        let after = Pod::ready(namespace, "visits-0").await?;
+        ensure!(before.uid() == after.uid(), "the pod is another one");
+        after.check_undisturbed()?;
+        // A replaced pod shows that kubelet works again.
+        namespace.wait(POD, ["delete", "pod", "visits-0"]).await?;
+        Pod::ready(namespace, "visits-0").await?;
+        ensure!(counters.count(0).await? == count);
+        no_pod_is_left_over(&cluster).await
+    })
+    .await
 }
 
 #[tokio::test]

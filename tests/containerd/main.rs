@@ -65,6 +65,7 @@ mod memory;
 mod native;
 mod native_in_pods;
 mod pause;
+mod random_kills;
 mod refused;
 mod restart;
 mod restricted;
