@@ -11,7 +11,7 @@ use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant;
 
 /// One visit. Times are nanoseconds since the start of the recording.
@@ -32,6 +32,8 @@ pub struct Operation {
 pub struct History {
     start: Instant,
     operations: Mutex<Vec<Operation>>,
+    /// How many of them have a number.
+    answered: AtomicUsize,
     clients: AtomicU64,
 }
 
@@ -54,6 +56,7 @@ impl History {
         Self {
             start: Instant::now(),
             operations: Mutex::default(),
+            answered: AtomicUsize::new(0),
             clients: AtomicU64::new(0),
         }
     }
@@ -84,8 +87,7 @@ impl History {
 
     /// Returns how many visits got a number so far.
     pub fn answered(&self) -> usize {
-        let answered = |one: &&Operation| one.number.is_some();
-        self.locked().iter().filter(answered).count()
+        self.answered.load(Ordering::SeqCst)
     }
 
     /// Returns the numbers acknowledged so far.
@@ -149,6 +151,9 @@ impl History {
         let operation = &mut self.locked()[index];
         operation.returned = Some(now);
         operation.number = number;
+        if number.is_some() {
+            self.answered.fetch_add(1, Ordering::SeqCst);
+        }
     }
 
     fn now(&self) -> u64 {
@@ -239,6 +244,7 @@ mod tests {
         assert_eq!(kinds, expected);
         assert!(operations[0].returned <= Some(operations[1].call));
         assert_eq!((history.sent(), history.refused()), (4, 1));
+        assert_eq!(history.answered(), history.numbers().len());
         Ok(())
     }
 
