@@ -6,7 +6,7 @@ use std::ffi::OsStr;
 use std::io::{Seek, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{Command, ExitStatus, Output, Stdio};
 use std::time::Duration;
 
 /// The deadline of a command that takes a second on an idle machine.
@@ -73,21 +73,32 @@ impl Bounded {
     /// Fails with the program's stderr if the program fails or misses the deadline.
     pub fn run(self) -> Result<Vec<u8>> {
         let line = line(&self.command);
+        let output = self.output()?;
+        ensure!(
+            output.status.success(),
+            "`{line}`: {}; stderr: {}",
+            output.status,
+            String::from_utf8_lossy(&output.stderr)
+        );
+        Ok(output.stdout)
+    }
+
+    /// Runs the program to its end, for programs whose exit code is a result.
+    ///
+    /// # Errors
+    ///
+    /// Fails with the program's stderr if the program misses the deadline.
+    pub fn output(self) -> Result<Output> {
         let output = bounded(&self.command, self.deadline)
             .stdin(stdin(&self.input)?)
             .output()
             .context("cannot run `timeout`, which is part of coreutils")?;
-        let stderr = String::from_utf8_lossy(&output.stderr);
         if was_killed(output.status) {
-            let deadline = self.deadline;
+            let (line, deadline) = (line(&self.command), self.deadline);
+            let stderr = String::from_utf8_lossy(&output.stderr);
             bail!("`{line}` did not end within {deadline:?}; stderr: {stderr}");
         }
-        ensure!(
-            output.status.success(),
-            "`{line}`: {}; stderr: {stderr}",
-            output.status
-        );
-        Ok(output.stdout)
+        Ok(output)
     }
 
     /// Runs the program as [`Bounded::run`] does, without blocking the caller's other tasks.
