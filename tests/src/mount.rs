@@ -45,20 +45,25 @@ impl Ext4 {
 
     /// Fills it completely.
     pub fn fill(&self) -> Result<()> {
-        let mut filler = File::create(self.point.join("filler"))?;
-        for size in [64 << 10, 1 << 10, 1] {
-            let chunk = vec![b'x'; size];
-            while filler.write_all(&chunk).is_ok() && filler.sync_all().is_ok() {}
-        }
-        let another = fs::write(self.point.join("another"), vec![b'x'; 4096]);
-        ensure!(another.is_err(), "the volume is not full");
-        let _ = fs::remove_file(self.point.join("another"));
-        filler
-            .write_all(&vec![b'x'; 4096])
-            .err()
-            .context("the volume is not full")?;
-        Ok(())
+        fill(&self.point)
     }
+}
+
+/// Fills the file system of this directory completely, with a file `filler` in it.
+pub fn fill(directory: &Path) -> Result<()> {
+    let mut filler = File::create(directory.join("filler"))?;
+    for size in [64 << 10, 1 << 10, 1] {
+        let chunk = vec![b'x'; size];
+        while filler.write_all(&chunk).is_ok() && filler.sync_all().is_ok() {}
+    }
+    let another = fs::write(directory.join("another"), vec![b'x'; 4096]);
+    ensure!(another.is_err(), "the volume is not full");
+    let _ = fs::remove_file(directory.join("another"));
+    filler
+        .write_all(&vec![b'x'; 4096])
+        .err()
+        .context("the volume is not full")?;
+    Ok(())
 }
 
 /// A frozen volume. Writes continue on drop.
