@@ -55,6 +55,7 @@ const CLUSTER_TEST: &str = "`make test ARGS=cluster`";
 const MANIFESTS: &str = "`cargo xtask manifests`";
 const BENCH: &str = "`make bench`";
 const KILLS_COMMAND: &str = "`cargo xtask kills`";
+const DISKS: &str = "`cargo xtask disks`";
 const FOREIGN: &str = "`cargo xtask test cluster --kubeconfig FILE --load COMMAND`";
 
 variables! {
@@ -83,6 +84,10 @@ variables! {
     SLOWHTTPTEST = "SLOWHTTPTEST_BIN", File, "the attack tool slowhttptest", TEST;
     CHROMIUM = "CHROMIUM_BIN", File, "the browser", TEST;
     SCREENSHOTS = "SCREENSHOTS_DIR", Text, "the directory for the browser test's pictures", TEST;
+    DISK_CUTS = "VISITS_DISK_CUTS", Text, "the number of power cuts on each file system", DISKS;
+    DISK_SEED = "VISITS_DISK_SEED", Text, "the seed of the moments of power cuts", DISKS;
+    DISK_HANG = "VISITS_DISK_HANG", Text, "how many seconds a disk hangs", DISKS;
+    DISK_HISTORIES = "VISITS_DISK_HISTORIES", Text, "the directory for the histories of power cuts", DISKS;
     SHIM = "SHIM_BIN", File, "the shim", NODE;
     BUSYBOX = "BUSYBOX_BIN", File, "a statically linked busybox", NODE;
     NODE_PROGRAMS = "NODE_BIN_DIR", Directory, "containerd, ctr, runc, crictl and the CNI plugins", NODE;
