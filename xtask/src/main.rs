@@ -79,6 +79,8 @@ enum Command {
     Manifests,
     /// Run the counter's simulator on new seeds for as long as you like
     Soak(soak::Options),
+    /// Cut the power of the counter's disk a hundred times on each file system, and let disks fail (root)
+    Disks(test::disks::Options),
     /// Build the documentation of all crates
     Doc,
     /// Check the dependencies, including for known vulnerabilities (needs the network)
@@ -104,6 +106,7 @@ fn run() -> Result<ExitCode> {
         Command::Cluster(options) => cluster::run(&options)?,
         Command::Test(options) => return test::run(&options),
         Command::Kills(options) => return test::kills::run(&options),
+        Command::Disks(options) => return test::disks::run(&options),
         Command::Check => return test::check(),
         Command::Manifests => return manifests::run(),
         Command::Soak(options) => soak::run(&options)?,

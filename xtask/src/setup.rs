@@ -40,6 +40,30 @@ pub(crate) const ATTACKS: Packages = Packages {
     here: || all_found(&["slowhttptest"]),
 };
 
+/// The block device and the file systems of the tests of power cuts and failing disks, and the tracer that leaves out system
+/// calls there.
+pub(crate) const DISKS: Packages = Packages {
+    what: "the disks and file systems of the tests",
+    names: &[
+        "btrfs-progs",
+        "e2fsprogs",
+        "libnbd-bin",
+        "nbdkit",
+        "strace",
+        "xfsprogs",
+    ],
+    here: || {
+        all_found(&[
+            "mkfs.btrfs",
+            "mkfs.ext4",
+            "mkfs.xfs",
+            "nbdfuse",
+            "nbdkit",
+            "strace",
+        ])
+    },
+};
+
 /// The requirements of containerd, runc and their tests, beside Go. (Debian's Go is too old.)
 pub(crate) const NODE: Packages = Packages {
     what: "requirements of containerd, runc and their tests",
@@ -131,10 +155,11 @@ pub(crate) const PYTHON_PEER: Packages = Packages {
 };
 
 /// All that the tests need.
-const ALL: [&Packages; 8] = [
+const ALL: [&Packages; 9] = [
     &BROWSER,
     &PROXIES,
     &ATTACKS,
+    &DISKS,
     &NODE,
     &CLUSTER,
     &PYTHON,

@@ -10,13 +10,14 @@
 //! - [`session`]: the state that the steps share, such as the environment of the tests
 //! - [`report`], [`libtest`]: runs the steps and counts the tests
 //! - [`durations`]: how long each step takes
-//! - [`kills`]: the tests of kills, as a command of its own
+//! - [`kills`], [`disks`]: the tests of kills and of failing disks, as commands of their own
 //! - [`node`], [`debian`]: the containerd that suites run on
 //!
 //! The order makes a failure appear early: formatting takes a second, the builds are needed by the tests, and the lints,
 //! which check every dependency once more, come last.
 
 mod debian;
+pub(crate) mod disks;
 mod durations;
 pub(crate) mod kills;
 mod libtest;
@@ -38,8 +39,9 @@ use steps::{cluster, containerd, foreign, host, lint};
 use visits_support::environment::Environment;
 
 /// The suites with steps of their own. All others run with those of the host.
-const NAMED_SUITES: [&str; 6] = [
+const NAMED_SUITES: [&str; 7] = [
     host::HOST,
+    steps::disks::SUITE,
     host::BROWSER_SUITE,
     containerd::SUITES[0],
     containerd::SUITES[1],
@@ -126,6 +128,7 @@ fn of(kind: Kind, foreign: &foreign::Options) -> Result<Plan> {
     }
     if is(Kind::Host) {
         host::plan(&mut plan, &built, other_suites()?);
+        steps::disks::plan(&mut plan, &built);
     }
     if is(Kind::Containerd) {
         containerd::plan(&mut plan, &built);

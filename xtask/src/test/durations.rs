@@ -22,6 +22,7 @@ const TWO_CORES: &[(&str, u64)] = &[
     ("build: the judge of histories", 10),
     ("test: host", 90),
     ("test: counting", 35),
+    ("test: disks", 30),
     ("build: the shim", 5),
     ("build: containerd and its tools", 100),
     ("test: containerd", 200),

@@ -1,12 +1,14 @@
 //! The steps of each kind of tests, and here those that several kinds share.
 //!
 //! - [`host`]: the host over TCP, the suites that need nothing else, and the browser
+//! - [`disks`]: the counter on file systems whose disk fails
 //! - [`containerd`]: the shim and its installer
 //! - [`cluster`], [`foreign`]: the whole on Kubernetes, on a cluster of the tests' own or on another
 //! - [`lint`]: the lints
 
 pub(super) mod cluster;
 pub(super) mod containerd;
+pub(super) mod disks;
 pub(super) mod foreign;
 pub(super) mod host;
 pub(super) mod lint;
