@@ -55,34 +55,6 @@ async fn a_source_flag_replaces_a_directory_of_the_manifest() -> Result<()> {
 }
 
 #[tokio::test]
-#[ignore = "needs root: it mounts a read-only file system"]
-async fn a_read_only_mount_is_an_error_of_the_components_call() -> Result<()> {
-    let app = App::new(&artifacts::probe_wasm()?)?;
-    let volume = app.volume();
-    let mount = |arguments: &[&str]| {
-        let mut mount = std::process::Command::new("mount");
-        let status = mount.args(arguments).arg(&volume).status()?;
-        ensure!(status.success(), "mount {arguments:?} failed");
-        Ok(())
-    };
-    mount(&["-t", "tmpfs", "-o", "ro", "tmpfs"])?;
-    let writes = async {
-        let host = Host::of(&app).start().await?;
-        let refused = text(&host, "/write?name=new").await?;
-        // The error is the mount's: the same call succeeds without it.
-        mount(&["-o", "remount,rw"])?;
-        anyhow::Ok((refused, text(&host, "/write?name=new").await?))
-    };
-    let writes = writes.await;
-    let mut umount = std::process::Command::new("umount");
-    ensure!(umount.arg("-l").arg(&volume).status()?.success());
-    let (refused, written) = writes?;
-    ensure!(refused.starts_with("/app/persistent/new: "), "{refused}");
-    ensure!(written == "written\n", "{written}");
-    Ok(())
-}
-
-#[tokio::test]
 async fn outbound_requests_are_refused_unless_the_manifest_names_their_host() -> Result<()> {
     let hello = App::new(&artifacts::hello_wasm()?)?;
     let other = Host::of(&hello).start().await?;

@@ -13,6 +13,7 @@ mod input;
 mod limits;
 mod manifest;
 mod memory;
+mod mounts;
 mod proxies;
 mod responses;
 mod sdks;

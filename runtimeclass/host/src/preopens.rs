@@ -4,7 +4,10 @@
 //! component gets its error.
 //!
 //! - `kernel`: the file systems that no component may see
+//! - `doubtful`: those that the log warns about
 
+#[cfg(target_os = "linux")]
+mod doubtful;
 #[cfg(target_os = "linux")]
 mod kernel;
 
@@ -40,7 +43,8 @@ pub(crate) fn check_sources(
 }
 
 /// Finds the directory of every entry of a component's `files`. Relative paths start at the directory of the manifest
-/// at `path`. `sources` maps sources of the manifest to other directories. Creates nothing.
+/// at `path`. `sources` maps sources of the manifest to other directories. Creates nothing. Logs a warning for a directory
+/// on a file system whose promises are weaker than those of a local disk.
 pub(crate) fn find(
     path: &Path,
     component: &Component,
@@ -56,6 +60,8 @@ pub(crate) fn find(
     };
     let preopens: Vec<_> = component.files.iter().map(preopen).collect();
     check(&preopens)?;
+    #[cfg(target_os = "linux")]
+    doubtful::warn(&preopens);
     Ok(preopens)
 }
 
