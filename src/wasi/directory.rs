@@ -246,6 +246,10 @@ fn error(code: ErrorCode) -> FsError {
             Other,
             "it is a symbolic link, which is not followed: remove it",
         ),
+        ErrorCode::IllegalByteSequence => (
+            Other,
+            "the name of an entry is not UTF-8: remove it, or move it away",
+        ),
         ErrorCode::Other(Some(text)) => return other(&text),
         code => return other(&format!("{code:?}")),
     };

@@ -64,6 +64,38 @@ async fn a_file_that_cannot_be_a_count_is_reported_and_kept() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_name_that_is_not_utf8_beside_the_ticket_is_reported_and_the_count_is_kept() -> Result<()>
+{
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+    let app = counter()?;
+    let host = Host::of(&app).start().await?;
+    assert_eq!(get(host.address(), "/").await?.text(), "1\n");
+    host.kill9().await?;
+    let foreign = app
+        .volume()
+        .join(".visits")
+        .join(OsStr::from_bytes(b"\xff"));
+    fs::write(&foreign, "")?;
+    // Beside `visits.bin` it is in nobody's way.
+    fs::write(app.volume().join(OsStr::from_bytes(b"\xfe")), "")?;
+    let host = Host::of(&app).start().await?;
+    for path in ["/", "/visits", "/healthz"] {
+        let reply = get(host.address(), path).await?;
+        assert_eq!(reply.status, 503, "{path}: {}", reply.text());
+        let line = reply.text().trim_end();
+        assert!(line.contains("is not UTF-8: remove it"), "{path}: {line}");
+        assert!(
+            line.contains(".visits") && !line.contains('\n'),
+            "{path}: {line}"
+        );
+    }
+    fs::remove_file(foreign)?;
+    assert_eq!(get(host.address(), "/").await?.text(), "2\n");
+    Ok(())
+}
+
+#[tokio::test]
 async fn the_host_mends_visits_bin_when_it_starts() -> Result<()> {
     let app = counter()?;
     let host = Host::of(&app).start().await?;
