@@ -30,8 +30,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-/// How much longer than the time limit a component may take to end a request after its outbound requests have failed.
-pub(crate) const GRACE: Duration = Duration::from_secs(1);
+/// How much longer than the time limit a component may take to end a request after its outbound requests have failed. The next
+/// visitor may have to wait that long for an instance that computes for ever, and must be served within a second.
+pub(crate) const GRACE: Duration = Duration::from_millis(500);
 /// Maximum number of overdue requests that an instance may hold: half of its threads for file calls.
 const MAX_STUCK: usize = crate::limits::FILE_THREADS / 2;
 
