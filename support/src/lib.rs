@@ -6,6 +6,7 @@
 //! - [`cgroup`]: cgroups of both versions, as directories
 //! - [`command`]: programs with a deadline
 //! - `mount`: temporary file systems, on Linux
+//! - [`mutation`]: mutated inputs for parsers
 //! - [`process`]: the current user, orphaned processes, and the exit code of a command
 //! - [`programs`]: programs on the `PATH`
 //! - [`xdg`]: the directories for a user's caches and state
@@ -16,6 +17,7 @@ pub mod environment;
 pub mod files;
 #[cfg(target_os = "linux")]
 pub mod mount;
+pub mod mutation;
 pub mod process;
 pub mod programs;
 pub mod wait;

@@ -6,9 +6,11 @@ use std::hash::{BuildHasher, RandomState};
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::sync::oneshot::{self, Receiver, Sender};
 use tokio::task::spawn_local;
+// Not std's, so that a clock that the fuzzer's runtime holds still stands still here, too.
+use tokio::time::Instant;
 use visits::protocol::platform::Platform;
 
 /// The world of a native counter.

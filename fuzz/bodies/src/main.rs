@@ -8,19 +8,19 @@ fn main() {
 
 #[cfg(target_os = "linux")]
 mod linux {
-    use fuzz_bodies::BODIES;
+    use fuzz_bodies::TARGETS;
 
     pub(super) fn main() {
         let mut arguments = std::env::args().skip(1);
         let name = arguments.next().unwrap_or_default();
-        let Some((_, body)) = BODIES.iter().find(|(known, _)| *known == name) else {
-            let names = BODIES.map(|(name, _)| name).join(", ");
+        let Some(target) = TARGETS.iter().find(|target| target.name == name) else {
+            let names = TARGETS.map(|target| target.name).join(", ");
             eprintln!("usage: fuzz-run BODY FILE…; BODY is one of {names}");
             std::process::exit(2);
         };
         for file in arguments {
             match std::fs::read(&file) {
-                Ok(data) => drop(body(&data)),
+                Ok(data) => drop((target.body)(&data)),
                 Err(error) => {
                     eprintln!("cannot read {file}: {error}");
                     std::process::exit(1);

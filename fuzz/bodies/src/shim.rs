@@ -13,6 +13,7 @@ mod rewrite;
 #[path = "../../../runtimeclass/shim/src/container/bundle/rootfs.rs"]
 mod rootfs;
 
+use oci_spec::runtime::{Process, Spec};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::fs::File;
@@ -42,14 +43,18 @@ static IMAGE: LazyLock<TempDir> =
 
 /// Rewrites the description of an exec's process. Returns whether it was an object.
 ///
-/// A second rewrite changes nothing. An object has every set of capabilities, and libcontainer finds a HOME.
+/// A second rewrite changes nothing. An object has every set of capabilities, and libcontainer finds a HOME. What libcontainer
+/// could read before, it can read afterwards.
 pub fn process(data: &[u8]) -> bool {
     let Ok(mut process) = serde_json::from_slice::<Value>(data) else {
         return false;
     };
+    let was_readable = serde_json::from_slice::<Process>(data).is_ok();
     let root = root(&IMAGE);
     rewrite::process(&mut process, &root);
     assert_plain(&process);
+    let read = serde_json::from_value::<Process>(process.clone());
+    assert!(!was_readable || read.is_ok(), "libcontainer: {read:?}");
     let once = process.clone();
     rewrite::process(&mut process, &root);
     assert_eq!(process, once, "a second rewrite changes something");
@@ -107,7 +112,8 @@ fn as_libcontainer_reads(variables: &[&str]) -> HashMap<String, String> {
 
 /// Rewrites a bundle's config.json. Returns whether it was a specification.
 ///
-/// The result is JSON, and its process fulfils the assertions of [`process`]. A second rewrite changes nothing.
+/// The result is JSON, and its process fulfils the assertions of [`process`]. A second rewrite changes nothing. What
+/// libcontainer could read before, it can read afterwards.
 pub fn config(data: &[u8]) -> bool {
     // containerd writes objects. Specifications have no fractions, whose last digit may change when they are read.
     let is_specification = |spec: &Value| spec.is_object() && !has_fractions(spec);
@@ -124,6 +130,9 @@ pub fn config(data: &[u8]) -> bool {
     let once = plain(&path);
     let spec: Value = serde_json::from_slice(&once).expect("the result is JSON");
     assert_plain(&spec["process"]);
+    let was_readable = serde_json::from_slice::<Spec>(data).is_ok();
+    let read = serde_json::from_value::<Spec>(spec);
+    assert!(!was_readable || read.is_ok(), "libcontainer: {read:?}");
     assert_eq!(plain(&path), once, "a second rewrite changes something");
     true
 }

@@ -27,7 +27,7 @@ impl Default for Options {
 }
 
 /// containerd's message for a runtime whose options it does not know: the text of the options, or the path of a file.
-const GENERIC: &str = "runtimeoptions.v1.Options";
+pub(crate) const GENERIC: &str = "runtimeoptions.v1.Options";
 
 impl Options {
     /// Reads the options in a request to create a task.
@@ -68,7 +68,7 @@ impl Options {
 
 /// Reads `config_path` and `config_body` from the message `runtimeoptions.v1.Options`. No maintained crate has this
 /// message, and its three text fields are not worth a code generator.
-fn generic(bytes: &[u8]) -> Result<(String, String)> {
+pub(crate) fn generic(bytes: &[u8]) -> Result<(String, String)> {
     const CONFIG_PATH: u32 = 2;
     const CONFIG_BODY: u32 = 3;
     let (mut path, mut body) = (String::new(), String::new());
