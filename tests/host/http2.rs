@@ -11,7 +11,7 @@ mod conformance;
 mod counts;
 mod ends;
 mod flood;
-mod frames;
+pub(crate) mod frames;
 mod requests;
 
 use crate::common::{counter, probe};

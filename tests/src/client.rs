@@ -162,6 +162,11 @@ impl Raw {
         Ok(self.stream.write_all(bytes.as_ref()).await?)
     }
 
+    /// Ends the client's half of the connection. The server can still write.
+    pub async fn finish(&mut self) -> Result<()> {
+        Ok(self.stream.shutdown().await?)
+    }
+
     /// Reads until `wanted` appears and returns everything read.
     pub async fn read_until(&mut self, wanted: &str) -> Result<String> {
         let mut read = Vec::new();

@@ -7,6 +7,7 @@ use futures::future::{join_all, try_join_all};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 /// Makes a visit and returns its number.
 pub async fn visit(connection: &mut Connection) -> Result<u64> {
@@ -64,6 +65,15 @@ impl History {
         };
         join_all((0..clients).map(|_| client())).await;
     }
+}
+
+/// Returns the time within which 99 of 100 of these requests were answered.
+///
+/// # Panics
+/// If there are none.
+pub fn p99(mut times: Vec<Duration>) -> Duration {
+    times.sort_unstable();
+    times[(times.len() - 1) * 99 / 100]
 }
 
 /// Returns the number in `visits.bin`, as an operator reads it.

@@ -30,6 +30,8 @@ pub async fn handle(request: Request) -> anyhow::Result<Response<BoxBody>> {
         "/loop-later" => Ok(misdeeds::compute_for_ever_after_the_response()),
         "/hang" => misdeeds::wait_for_ever().await,
         "/allocate" => misdeeds::allocate_for_ever(),
+        "/recurse" => Ok(text(misdeeds::recurse(0).to_string())),
+        "/flood" => misdeeds::print_for_ever(),
         "/take" => Ok(misdeeds::take(parameter(&query, "mebibytes").parse()?)),
         "/echo" => Ok(bodies::echo(request)),
         "/swallow" => bodies::swallow(request).await,

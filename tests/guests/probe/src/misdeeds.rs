@@ -42,6 +42,23 @@ pub(crate) fn allocate_for_ever() -> ! {
     }
 }
 
+/// Calls itself until the stack is full.
+pub(crate) fn recurse(depth: u64) -> u64 {
+    let frame = std::hint::black_box([depth; 64]);
+    if frame[0] == u64::MAX {
+        return depth;
+    }
+    recurse(depth + 1) + frame[(depth % 64) as usize]
+}
+
+/// Writes to stdout for ever.
+pub(crate) fn print_for_ever() -> ! {
+    let line = "x".repeat(1 << 10);
+    loop {
+        println!("{line}");
+    }
+}
+
 /// Allocates memory, writes to all of it, and frees it. The instance keeps it.
 pub(crate) fn take(mebibytes: usize) -> Response<BoxBody> {
     let taken: Vec<Vec<u8>> = (0..mebibytes)
