@@ -11,7 +11,7 @@
 //! - [`sdks`]: components of other SDKs, which the tests run
 //! - [`test_cluster`]: a cluster of the tests' own
 //! - [`component`], [`toolbox`], [`up`], [`mod@image`], [`dist`], [`cluster`], [`mod@test`], [`doc`], [`audit`],
-//!   [`manifests`], [`screenshots`], [`setup`], [`soak`], [`mod@bench`], [`mod@conformance`]: one command each
+//!   [`manifests`], [`screenshots`], [`setup`], [`soak`], [`mod@fuzz`], [`mod@bench`], [`mod@conformance`]: one command each
 //! - `tidy`: rules about the repository, as tests
 
 mod audit;
@@ -24,6 +24,7 @@ mod component;
 mod conformance;
 mod dist;
 mod doc;
+mod fuzz;
 mod go;
 mod image;
 mod installed;
@@ -81,6 +82,8 @@ enum Command {
     Soak(soak::Options),
     /// Cut the power of the counter's disk a hundred times on each file system, and let disks fail (root)
     Disks(test::disks::Options),
+    /// Run the fuzz targets, and send mutated requests to the host
+    Fuzz(fuzz::Options),
     /// Build the documentation of all crates
     Doc,
     /// Check the dependencies, including for known vulnerabilities (needs the network)
@@ -110,6 +113,7 @@ fn run() -> Result<ExitCode> {
         Command::Check => return test::check(),
         Command::Manifests => return manifests::run(),
         Command::Soak(options) => soak::run(&options)?,
+        Command::Fuzz(options) => fuzz::run(&options)?,
         Command::Doc => doc::run()?,
         Command::Audit => audit::run()?,
         Command::Screenshots => screenshots::run()?,
