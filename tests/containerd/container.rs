@@ -53,6 +53,7 @@ pub(crate) struct ContainerBuilder {
     flags: Vec<OsString>,
     arguments: Vec<String>,
     cgroup: Option<String>,
+    own_network: bool,
 }
 
 impl Container {
@@ -64,6 +65,7 @@ impl Container {
             flags: Vec::new(),
             arguments: Vec::new(),
             cgroup: None,
+            own_network: false,
         }
     }
 
@@ -136,6 +138,16 @@ impl ContainerBuilder {
         self
     }
 
+    /// Gives it a user namespace with these mappings of users and groups: `0:100000:65536`. It has a network of its own, which
+    /// leads nowhere, because only its own root may set up `/sys` for that.
+    pub(crate) fn in_user_namespace(mut self, mappings: &[&str]) -> Self {
+        self.own_network = true;
+        let flags = mappings
+            .iter()
+            .flat_map(|mapping| [format!("--uidmap={mapping}"), format!("--gidmap={mapping}")]);
+        self.flags(flags)
+    }
+
     /// Starts it and waits until it accepts connections on port 5000.
     pub(crate) async fn start(self, node: &Node) -> Result<Container> {
         let container = self.spawn().await?;
@@ -174,13 +186,14 @@ impl ContainerBuilder {
         let directory = tempfile::tempdir().context("cannot make a directory for a container")?;
         let cgroup = self.cgroup.clone().unwrap_or_else(|| id.clone());
         let cgroup = format!("{}/{cgroup}", Node::cgroup()?);
+        let shared = format!("--with-ns=network:{}", network.path().display());
         let mut command: Command = ctr::command(ctr::NAMESPACE, ["run"])?;
         command
             .args(more)
             .args(["--runtime", self.runtime.name()])
             .args(["--cgroup", &cgroup])
             .args(["--rlimit-nofile", "4096:4096"])
-            .arg(format!("--with-ns=network:{}", network.path().display()))
+            .args((!self.own_network).then_some(shared))
             .arg("--pid-file")
             .arg(directory.path().join("pid"))
             .args(&self.flags)

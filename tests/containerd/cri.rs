@@ -25,6 +25,20 @@ const OWN_PROCESSES: u32 = 1;
 /// The CRI's `NamespaceMode` for one process namespace per pod: `shareProcessNamespace`.
 const SHARED_PROCESSES: u32 = 0;
 
+/// The id on the node of root in a pod with a user namespace, and the number of ids in it.
+pub(crate) const MAPPED_ROOT: u32 = 100_000;
+pub(crate) const MAPPED_IDS: u32 = 65536;
+
+/// Returns the CRI's mapping of a pod's ids.
+fn mapping() -> Value {
+    json!([{ "container_id": 0, "host_id": MAPPED_ROOT, "length": MAPPED_IDS }])
+}
+
+/// Returns the CRI's `UserNamespace` of a pod with `hostUsers: false`.
+fn user_namespace() -> Value {
+    json!({ "mode": 0, "uids": mapping(), "gids": mapping() })
+}
+
 /// A pod. It is stopped and removed with its containers on drop.
 #[derive(Debug)]
 pub(crate) struct Pod {
@@ -63,9 +77,7 @@ impl Pod {
 
     /// Starts a pod with `hostUsers: false`: root in it is another user of the node.
     pub(crate) async fn start_in_user_namespace(node: &Node, handler: &str) -> Result<Self> {
-        let mapped = json!([{ "container_id": 0, "host_id": 100_000, "length": 65536 }]);
-        let users = json!({ "mode": 0, "uids": mapped, "gids": mapped });
-        let namespaces = json!({ "pid": OWN_PROCESSES, "userns_options": users });
+        let namespaces = json!({ "pid": OWN_PROCESSES, "userns_options": user_namespace() });
         Self::start_with(node, handler, namespaces, Map::new()).await
     }
 

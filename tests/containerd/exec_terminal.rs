@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 use visits_tests::{DEADLINE, wait};
 
 /// Prints its terminal, then the terminal's size for every line it reads, and ends with 7.
-const SCRIPT: &str = "tty; ls -ln $(tty); echo opened > /dev/tty; \
+pub(crate) const SCRIPT: &str = "tty; ls -ln $(tty); echo opened > /dev/tty; \
                       while read line; do [ $line = end ] && exit 7; stty size; done";
 
 /// Waits until the program sees this size. It may take a moment after a change.
@@ -22,7 +22,11 @@ async fn shows_size(terminal: &mut Terminal, size: &str) -> Result<()> {
 }
 
 /// Checks the terminal of [`SCRIPT`]: its owner, its size and a change of its size.
-async fn owns_and_follows(node: &Node, terminal: &mut Terminal, user: u32) -> Result<()> {
+pub(crate) async fn owns_and_follows(
+    node: &Node,
+    terminal: &mut Terminal,
+    user: u32,
+) -> Result<()> {
     terminal.shows("opened\n").await?;
     let screen = terminal.screen();
     ensure!(screen.contains("/dev/pts/"), "{screen}");

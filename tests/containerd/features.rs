@@ -37,17 +37,16 @@ async fn the_shim_describes_itself_to_containerd() -> Result<()> {
 
 #[tokio::test]
 #[ignore = "needs root"]
-async fn kubelet_is_offered_recursive_read_only_mounts() -> Result<()> {
+async fn kubelet_is_offered_user_namespaces_and_recursive_read_only_mounts() -> Result<()> {
     let _node = Node::shared().await?;
     let info = crictl::json(["info"]).await?;
     let handlers = info["runtimeHandlers"].as_array();
     let handler = handlers
         .and_then(|handlers| handlers.iter().find(|one| one["name"] == HANDLER))
         .with_context(|| format!("no handler {} in {info}", HANDLER))?;
-    assert_eq!(
-        handler["features"]["recursive_read_only_mounts"], true,
-        "{handler}"
-    );
+    for feature in ["recursive_read_only_mounts", "user_namespaces"] {
+        assert_eq!(handler["features"][feature], true, "{feature}: {handler}");
+    }
     Ok(())
 }
 

@@ -71,5 +71,6 @@ mod restart;
 mod restricted;
 mod shielded;
 mod update;
+mod user_namespaces;
 mod volumes;
 mod wasi_0_2;

@@ -1,7 +1,6 @@
 //! Unsupported settings: the runtime refuses them by name instead of ignoring them.
 
 use crate::container::Container;
-use crate::cri::{HANDLER, Pod, RUNC};
 use crate::images;
 use crate::node::Node;
 use anyhow::{Result, ensure};
@@ -20,15 +19,22 @@ async fn refusal(node: &Node, image: &str, flags: &[&str]) -> Result<String> {
     Ok(container.stderr().lines().concat())
 }
 
+/// Kubernetes maps one range of ids from 0 on, above those of the node.
 #[tokio::test]
 #[ignore = "needs root"]
-async fn a_user_namespace_is_refused() -> Result<()> {
+async fn users_that_are_mapped_otherwise_than_kubernetes_maps_them_are_refused() -> Result<()> {
     let node = Node::shared().await?;
-    // runc accepts it, which proves the harness.
-    Pod::start_in_user_namespace(&node, RUNC).await?;
-    let refused = Pod::start_in_user_namespace(&node, HANDLER).await;
-    let error = format!("{:#}", refused.expect_err("user namespaces are refused"));
-    ensure!(error.contains("user namespaces"), "{error}");
+    for mappings in [&["0:100000:1000", "1000:300000:1000"][..], &["0:0:65536"]] {
+        let builder = Container::native("true").in_user_namespace(mappings);
+        let container = builder.spawn().await?;
+        let code = container.exited(&node).await?;
+        let error = container.stderr().lines().concat();
+        ensure!(code != 0, "{mappings:?} was not refused");
+        ensure!(
+            error.contains("cannot map the users of the container"),
+            "{mappings:?}: {error}"
+        );
+    }
     Ok(())
 }
 

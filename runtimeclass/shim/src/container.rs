@@ -5,6 +5,7 @@
 //! - `create`: from a bundle to a process that waits to be started
 //! - `create_lock`: a lock that is held while a container is created
 //! - `refuse`: the refusal of specifications that are not supported
+//! - `users`: the user namespace of a container
 //! - `exec`: another process in a container that runs
 //! - `update`: new limits for a container that runs
 //! - `delete`: the removal of a container
@@ -15,6 +16,7 @@
 //! - `console`: its terminal, on the way to the server
 //!
 //! What they use:
+//! - `idle`: a process that keeps a cgroup or a namespace in existence
 //! - `bundle`: the container's specification and files
 //! - `code`: the machine code that a container's processes map
 //! - `isolation`: limits of a process beyond libcontainer's
@@ -29,10 +31,12 @@ mod delete;
 mod exec;
 mod executor;
 mod gate;
+mod idle;
 mod isolation;
 mod refuse;
 mod resources;
 mod update;
+mod users;
 
 pub(crate) use delete::delete;
 
@@ -70,6 +74,8 @@ fn respond() -> Result<()> {
     parent::end_with_parent()?;
     // The server's umask is too strict for the directories and links of a root file system.
     rustix::process::umask(Mode::from_raw_mode(0o022));
+    // containerd's groups are the node's. libcontainer keeps them if the container has no groups of its own.
+    rustix::thread::set_thread_groups(&[]).context("cannot leave containerd's groups")?;
     keyring::leave()?;
     nss::fix()?;
     let mut text = Vec::new();

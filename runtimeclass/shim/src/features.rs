@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 /// The name of the structure among containerd's types. Its encoding is JSON.
 const TYPE: &str = "types.containerd.io/opencontainers/runtime-spec/1/features/Features";
 
-/// The mount options that libcontainer acts on. It passes other options to the file system.
+/// The mount options that libcontainer acts on, and the shim: `idmap` and `ridmap`. libcontainer passes other options to the
+/// file system.
 const MOUNT_OPTIONS: &[&str] = &[
     "async",
     "atime",
@@ -19,6 +20,7 @@ const MOUNT_OPTIONS: &[&str] = &[
     "diratime",
     "dirsync",
     "exec",
+    "idmap",
     "mand",
     "noatime",
     "nodev",
@@ -35,6 +37,7 @@ const MOUNT_OPTIONS: &[&str] = &[
     "relatime",
     "remount",
     "rexec",
+    "ridmap",
     "rnoatime",
     "rnodev",
     "rnodiratime",
@@ -68,16 +71,20 @@ const SECCOMP_ACTIONS: &[&str] = &[
     "SCMP_ACT_TRAP",
 ];
 
-/// Returns the features in containerd's envelope.
-pub(crate) fn any() -> Any {
+/// Returns the features in containerd's envelope, for a runtime with or without options in containerd's configuration.
+///
+/// If the runtime has options, user namespaces are not reported. containerd 2.4 then cannot start the containers of such
+/// a pod, because it adds the owners of their streams to options of runc's type only (`getRuncOptions` in `client/task.go`).
+pub(crate) fn any(has_options: bool) -> Any {
     Any {
         type_url: TYPE.into(),
-        value: features().to_string().into_bytes(),
+        value: features(!has_options).to_string().into_bytes(),
         ..Any::default()
     }
 }
 
-fn features() -> Value {
+/// Returns the features. Kubernetes takes id-mapped mounts as support of user namespaces.
+fn features(id_mapped_mounts: bool) -> Value {
     json!({
         "ociVersionMin": "1.0.0",
         "ociVersionMax": "1.2.0",
@@ -94,7 +101,7 @@ fn features() -> Value {
                 "enabled": true,
                 "actions": SECCOMP_ACTIONS,
             },
-            "mountExtensions": { "idmap": { "enabled": false } },
+            "mountExtensions": { "idmap": { "enabled": id_mapped_mounts } },
         },
     })
 }
@@ -106,7 +113,7 @@ mod tests {
     #[test]
     fn the_features_are_what_oci_defines() {
         let features: libcontainer::oci_spec::runtime::Features =
-            serde_json::from_value(features()).expect("the structure is OCI's");
+            serde_json::from_value(features(true)).expect("the structure is OCI's");
         let options = features.mount_options().as_ref().expect("mount options");
         assert!(options.contains(&"rro".to_owned()));
         assert!(options.is_sorted(), "{options:?}");

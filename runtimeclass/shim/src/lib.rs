@@ -34,6 +34,7 @@
 //! - `options`: the runtime's options in containerd's configuration
 //! - `helper`: calls of this binary in the helper's role
 //! - `read_only`: files on mounts to which no container can write
+//! - `detached`: mounts outside of every tree
 //!
 //! The helper and the container's processes:
 //! - `request`: the messages between the server and a helper
@@ -54,6 +55,7 @@
 
 mod cgroup;
 mod container;
+mod detached;
 mod entrance;
 mod events;
 mod exec;

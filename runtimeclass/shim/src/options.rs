@@ -29,6 +29,9 @@ impl Default for Options {
 /// containerd's message for a runtime whose options it does not know: the text of the options, or the path of a file.
 pub(crate) const GENERIC: &str = "runtimeoptions.v1.Options";
 
+/// runc's message. containerd 2.4 sends it to every runtime, for the containers of a pod with a user namespace.
+const RUNC: &str = "containerd.runc.v1.Options";
+
 impl Options {
     /// Reads the options in a request to create a task.
     pub(crate) fn of(any: Option<&Any>) -> Result<Self> {
@@ -36,7 +39,12 @@ impl Options {
             return Ok(Self::default());
         };
         // containerd 1.6 writes a URL, later ones the bare name.
-        if any.type_url.rsplit('/').next() != Some(GENERIC) {
+        let kind = any.type_url.rsplit('/').next();
+        if kind == Some(RUNC) && names_owners_only(&any.value)? {
+            // The shim knows the owners of the streams from the container's specification.
+            return Ok(Self::default());
+        }
+        if kind != Some(GENERIC) {
             bail!(
                 "cannot read the runtime's options: their type is {}, not {GENERIC} (is runtime_type in containerd's \
                  configuration {}?)",
@@ -64,6 +72,21 @@ impl Options {
         }
         Ok(options)
     }
+}
+
+/// Returns whether runc's options are those that containerd adds by itself: `io_uid` and `io_gid`.
+fn names_owners_only(bytes: &[u8]) -> Result<bool> {
+    const IO_UID: u32 = 4;
+    const IO_GID: u32 = 5;
+    let mut stream = CodedInputStream::from_bytes(bytes);
+    while let Some(tag) = stream.read_raw_tag_or_eof()? {
+        // Both are numbers, whose type is 0.
+        if ![IO_UID << 3, IO_GID << 3].contains(&tag) {
+            return Ok(false);
+        }
+        stream.read_uint32()?;
+    }
+    Ok(true)
 }
 
 /// Reads `config_path` and `config_body` from the message `runtimeoptions.v1.Options`. No maintained crate has this
@@ -132,6 +155,18 @@ mod tests {
     }
 
     #[test]
+    fn runcs_owners_of_streams_mean_the_defaults() {
+        let mut owners = any(RUNC, &[]);
+        // `io_uid` and `io_gid`, 300 each.
+        owners.value = vec![4 << 3, 0xac, 0x02, 5 << 3, 0xac, 0x02];
+        let options = Options::of(Some(&owners)).expect("they are well formed");
+        assert_eq!(options, Options::default());
+        // `systemd_cgroup`
+        owners.value.extend([9 << 3, 1]);
+        assert!(Options::of(Some(&owners)).is_err());
+    }
+
+    #[test]
     fn a_mistake_is_an_error_that_names_it() {
         for (body, named) in [
             ("SystemdCgroups = true", "SystemdCgroups"),
@@ -141,7 +176,8 @@ mod tests {
             let error = Options::of(Some(&any(GENERIC, &[(3, body)]))).expect_err(body);
             assert!(format!("{error:#}").contains(named), "{error:#}");
         }
-        assert!(Options::of(Some(&any("containerd.runc.v1.Options", &[]))).is_err());
+        // `binary_name`
+        assert!(Options::of(Some(&any(RUNC, &[(6, "runc")]))).is_err());
         let torn = Any {
             value: vec![26, 9, b'x'],
             ..any(GENERIC, &[])

@@ -86,6 +86,17 @@ impl Location {
         self.bundle.join("memory-limit")
     }
 
+    /// Returns the directory on which an image's layers are mounted while their ids are mapped (see
+    /// `container::users::layers`).
+    pub(crate) fn layers(&self) -> PathBuf {
+        self.bundle.join("layers")
+    }
+
+    /// Returns the directory of the copies of a container's volumes (see `container::users::volumes`).
+    pub(crate) fn volumes(&self) -> PathBuf {
+        self.bundle.join("volumes")
+    }
+
     /// Returns the socket on which the terminal of the container's first process is handed over.
     pub(crate) fn console(&self) -> PathBuf {
         self.bundle.join("console")

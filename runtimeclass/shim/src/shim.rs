@@ -13,11 +13,11 @@ use anyhow::{Context, Result, ensure};
 use async_trait::async_trait;
 use containerd_shim::protos::api::DeleteResponse;
 use containerd_shim::protos::protobuf::Message;
-use containerd_shim::protos::types::introspection::{RuntimeInfo, RuntimeVersion};
+use containerd_shim::protos::types::introspection::{RuntimeInfo, RuntimeRequest, RuntimeVersion};
 use containerd_shim::publisher::RemotePublisher;
 use containerd_shim::{Config, Error, ExitSignal, Flags, StartOpts, cgroup, socket_address};
 use std::ffi::OsString;
-use std::io::{Read, Write};
+use std::io::{IsTerminal, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
@@ -62,9 +62,28 @@ fn failed(error: &dyn std::fmt::Display) -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// Writes the description of this runtime for containerd 2. Ignores the runtime's options, which containerd sends on
-/// standard input, because the description does not depend on them.
+/// Writes the description of this runtime for containerd 2, which sends the runtime's options on standard input.
 fn info() -> ExitCode {
+    let mut request = Vec::new();
+    let mut stdin = std::io::stdin();
+    let read = match stdin.is_terminal() {
+        true => Ok(0),
+        false => stdin.read_to_end(&mut request),
+    };
+    let written = read
+        .context("cannot read the request for a description")
+        .and_then(|_| describe(&request))
+        .and_then(|bytes| Ok(std::io::stdout().write_all(&bytes)?));
+    match written {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failed(&error),
+    }
+}
+
+fn describe(request: &[u8]) -> Result<Vec<u8>> {
+    let request = RuntimeRequest::parse_from_bytes(request)
+        .context("cannot read the request for a description")?;
+    let has_options = !request.options.type_url.is_empty();
     let info = RuntimeInfo {
         name: RUNTIME.into(),
         version: Some(RuntimeVersion {
@@ -72,17 +91,11 @@ fn info() -> ExitCode {
             ..Default::default()
         })
         .into(),
-        features: Some(features::any()).into(),
+        features: Some(features::any(has_options)).into(),
         ..Default::default()
     };
-    let written = info
-        .write_to_bytes()
+    info.write_to_bytes()
         .context("cannot encode the runtime's description")
-        .and_then(|bytes| Ok(std::io::stdout().write_all(&bytes)?));
-    match written {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => failed(&error),
-    }
 }
 
 /// The shim of one container, in each of the three calls.
@@ -225,4 +238,29 @@ fn start_server(options: &StartOpts, address: &str) -> Result<()> {
         "cannot start the shim's server: see containerd's log {output}"
     );
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use containerd_shim::protos::protobuf::well_known_types::any::Any;
+
+    #[test]
+    fn user_namespaces_are_reported_only_for_a_runtime_without_options() {
+        let reported = |request: RuntimeRequest| {
+            let request = request.write_to_bytes().expect("it can be encoded");
+            let info = describe(&request).expect("the request is well formed");
+            String::from_utf8_lossy(&info).contains(r#""idmap":{"enabled":true}"#)
+        };
+        assert!(reported(RuntimeRequest::default()));
+        let options = Any {
+            type_url: "runtimeoptions.v1.Options".into(),
+            ..Any::default()
+        };
+        assert!(!reported(RuntimeRequest {
+            options: Some(options).into(),
+            ..RuntimeRequest::default()
+        }));
+        describe(b"torn").expect_err("not a request");
+    }
 }

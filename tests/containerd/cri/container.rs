@@ -1,6 +1,6 @@
 //! One container of a pod: its configuration, its state and its log.
 
-use super::{OWN_PROCESSES, Pod, SHARED_PROCESSES, write};
+use super::{OWN_PROCESSES, Pod, SHARED_PROCESSES, mapping, user_namespace, write};
 use crate::container::{ExecBuilder, Workload};
 use crate::crictl;
 use crate::images;
@@ -84,6 +84,25 @@ impl Setup {
     /// Mounts a directory of the node.
     pub(crate) fn volume(mut self, source: &Path, destination: &str) -> Self {
         let mount = json!({ "host_path": source, "container_path": destination });
+        push(&mut self.0["mounts"], mount);
+        self
+    }
+
+    /// Shares the user namespace of the pod. The pod must be started with [`Pod::start_in_user_namespace`].
+    pub(crate) fn in_user_namespace(mut self) -> Self {
+        let context = &mut self.0["linux"]["security_context"];
+        context["namespace_options"]["userns_options"] = user_namespace();
+        self
+    }
+
+    /// Mounts a directory of the node with mapped owners, as kubelet does in a pod with a user namespace.
+    pub(crate) fn mapped_volume(mut self, source: &Path, destination: &str) -> Self {
+        let mount = json!({
+            "host_path": source,
+            "container_path": destination,
+            "uidMappings": mapping(),
+            "gidMappings": mapping(),
+        });
         push(&mut self.0["mounts"], mount);
         self
     }

@@ -6,6 +6,7 @@ use super::code::store::Store;
 use super::console::Console;
 use super::executor::Executor;
 use super::resources::{holder, memory_limit};
+use super::users::{self, Layers, Users};
 use super::{create_lock, refuse};
 use crate::helper::hand_over;
 use crate::request::CreateRequest;
@@ -26,14 +27,15 @@ use std::path::Path;
 pub(super) fn create(request: &CreateRequest) -> Result<i32> {
     let location = &request.location;
     let spec = spec::load(location)?;
-    refuse::check(&spec)?;
+    let users = refuse::check(&spec)?;
     let lock = create_lock::lock(location)?;
     make_private(&location.state)?;
-    mount_root(request)?;
+    let namespace = users::open(&spec, &users)?;
+    mount_root(request, &users, namespace.as_ref())?;
     let root = spec::root(&spec, location)?;
     let root = File::open(&root).with_context(|| format!("cannot open {}", root.display()))?;
     rewrite::config(&location.config(), &root)?;
-    let spec = spec::load(location)?;
+    let mut spec = spec::load(location)?;
     for name in ["dev", "proc", "sys"] {
         rootfs::check_mount_point(&root, Path::new(name))?;
     }
@@ -43,7 +45,7 @@ pub(super) fn create(request: &CreateRequest) -> Result<i32> {
         container_name: location.id.clone(),
     };
     let holder = holder::create_cgroup(&spec, cgroup)?;
-    make_working_directory(&spec, &root)?;
+    make_working_directory(&spec, &root, &users)?;
     let store = Store {
         cache: &request.cache,
         owner: &spec::owner(&spec, location),
@@ -53,7 +55,7 @@ pub(super) fn create(request: &CreateRequest) -> Result<i32> {
         Some(_) => Some(memory_limit::publish(location, spec::memory_limit(&spec))?),
         None => None,
     };
-    let user = spec::user(&spec);
+    let user = users.user(spec::user(&spec))?;
     let container = cli::Container::new(limit, code);
     let mut builder = ContainerBuilder::new(location.id.clone(), SyscallType::default())
         .with_executor(Executor::init(container, lock))
@@ -72,6 +74,13 @@ pub(super) fn create(request: &CreateRequest) -> Result<i32> {
             .with_stdout(stdout)
             .with_stderr(stderr);
     }
+    let joined = match namespace {
+        Some(namespace) => {
+            users::set_limits(&spec)?;
+            users::join(&mut spec, location, namespace)?
+        }
+        None => Vec::new(),
+    };
     let container = builder
         .validate_id()
         .context("invalid container id")?
@@ -81,7 +90,7 @@ pub(super) fn create(request: &CreateRequest) -> Result<i32> {
         .build()?;
     let pid = container.pid().context("the container has no process")?;
     let pid = pid.as_raw();
-    drop(holder);
+    drop((holder, joined));
     let terminal = console.map(|console| console.take(location, user));
     let terminal = terminal.transpose()?;
     hand_over(pid, terminal.as_slice())?;
@@ -89,14 +98,15 @@ pub(super) fn create(request: &CreateRequest) -> Result<i32> {
 }
 
 /// Mounts the container's root file system.
-fn mount_root(request: &CreateRequest) -> Result<()> {
+fn mount_root(request: &CreateRequest, users: &Users, namespace: Option<&File>) -> Result<()> {
     let rootfs = request.location.rootfs();
     for mount in &request.rootfs {
+        let layers = Layers::of(mount, &request.location, users, namespace)?;
         let some = |text: &String| (!text.is_empty()).then(|| text.clone());
         mount_rootfs(
             some(&mount.kind).as_deref(),
             some(&mount.source).as_deref(),
-            &mount.options,
+            &layers.options,
             &rootfs,
         )
         .with_context(|| format!("cannot mount the root file system on {}", rootfs.display()))?;
@@ -106,12 +116,15 @@ fn mount_root(request: &CreateRequest) -> Result<()> {
 
 /// Creates the process's working directory if the image has none. runc does so too, libcontainer does not
 /// (docs/upstream/working-directory.md).
-fn make_working_directory(spec: &Spec, root: &File) -> Result<()> {
+fn make_working_directory(spec: &Spec, root: &File, users: &Users) -> Result<()> {
     let Some(process) = spec.process() else {
         return Ok(());
     };
     match rootfs::find(root, process.cwd()) {
-        Err(Errno::NOENT) => rootfs::make_directories(root, process.cwd()),
+        Err(Errno::NOENT) => {
+            let owner = (users.user(0)?, users.group(0)?);
+            rootfs::make_directories(root, process.cwd(), owner)
+        }
         // The container's process reports any other error.
         _ => Ok(()),
     }

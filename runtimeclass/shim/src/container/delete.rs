@@ -45,9 +45,13 @@ pub(crate) fn delete(location: &Location) -> Result<()> {
             }
         }
     }
-    let rootfs = location.rootfs();
-    umount_recursive(rootfs.to_str(), DETACH | NO_FOLLOW)
-        .with_context(|| format!("cannot unmount {}", rootfs.display()))
+    // Layers are left if the helper was killed between two mounts.
+    [location.rootfs(), location.layers()]
+        .iter()
+        .try_for_each(|path| {
+            umount_recursive(path.to_str(), DETACH | NO_FOLLOW)
+                .with_context(|| format!("cannot unmount {}", path.display()))
+        })
 }
 
 /// Kills all processes in the container's cgroup: the first one, others that outlived it because the container has no

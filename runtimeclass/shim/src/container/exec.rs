@@ -16,6 +16,7 @@ use super::console;
 use super::executor::Executor;
 use super::gate::Gate;
 use super::isolation::label;
+use super::users::{self, Users};
 use crate::cgroup::Cgroup;
 use crate::helper::hand_over;
 use crate::request::ExecRequest;
@@ -59,7 +60,9 @@ pub(super) fn exec(request: &ExecRequest) -> Result<i32> {
     let init = Init::open(request.init, &spec, &cgroup)?;
     let mut process = process(&request.process, &init.root)?;
     label::check(&process)?;
-    let user = process.user().uid();
+    let users = Users::of(&spec)?;
+    users.check(&process)?;
+    let user = users.user(process.user().uid())?;
     let code = program::find(
         &process,
         &Search {
@@ -70,6 +73,7 @@ pub(super) fn exec(request: &ExecRequest) -> Result<i32> {
                 owner: &spec::owner(&spec, location),
             },
             cgroup: &init.cgroup,
+            users,
         },
     )?;
     let code = match code {
@@ -84,6 +88,9 @@ pub(super) fn exec(request: &ExecRequest) -> Result<i32> {
             .context("cannot set the process's OOM score")?;
     }
     spec.set_process(Some(process));
+    if users.ids().is_some() {
+        users::set_limits(&spec)?;
+    }
     reduce(&mut spec, init.namespaces()?)?;
     Starting {
         request,

@@ -15,6 +15,7 @@
 
 use super::{capabilities, home};
 use anyhow::{Context, Result, ensure};
+use serde::Serialize;
 use serde_json::{Value, json};
 use std::fs::File;
 use std::io::Write;
@@ -174,7 +175,7 @@ fn hierarchies(root: &Path) -> Vec<(String, PathBuf)> {
 }
 
 /// Writes the file atomically, because containerd may read it.
-fn write(path: &Path, spec: &Value) -> Result<()> {
+pub(crate) fn write(path: &Path, spec: &impl Serialize) -> Result<()> {
     let temporary = path.with_extension("plain");
     let mut file = File::create(&temporary)?;
     file.write_all(&serde_json::to_vec(spec)?)?;

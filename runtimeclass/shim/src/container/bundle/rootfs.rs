@@ -5,7 +5,7 @@
 //! files are opened, because opening a device or a FIFO can have effects.
 
 use anyhow::{Context, Result, ensure};
-use rustix::fs::{Mode, OFlags, ResolveFlags};
+use rustix::fs::{AtFlags, Gid, Mode, OFlags, ResolveFlags, Uid};
 use rustix::io::Errno;
 use std::fs::File;
 use std::io::Read;
@@ -39,8 +39,13 @@ fn open_below(
     }
 }
 
-/// Creates the directory at `path` below `root`, and its parents, as far as they are missing.
-pub(crate) fn make_directories(root: impl AsFd, path: &Path) -> Result<()> {
+/// Creates the directory at `path` below `root`, and its parents, as far as they are missing. They belong to this user and
+/// this group.
+pub(crate) fn make_directories(
+    root: impl AsFd,
+    path: &Path,
+    (user, group): (u32, u32),
+) -> Result<()> {
     let describe = || format!("cannot create {} in the image", path.display());
     let mut parent = find(&root, Path::new("/")).with_context(describe)?;
     let mut whole = PathBuf::from("/");
@@ -52,6 +57,10 @@ pub(crate) fn make_directories(root: impl AsFd, path: &Path) -> Result<()> {
         parent = match find(&root, &whole) {
             Err(Errno::NOENT) => {
                 rustix::fs::mkdirat(&parent, name, Mode::from_raw_mode(0o755))
+                    .with_context(describe)?;
+                let (user, group) = (Uid::from_raw(user), Gid::from_raw(group));
+                let flags = AtFlags::SYMLINK_NOFOLLOW;
+                rustix::fs::chownat(&parent, name, Some(user), Some(group), flags)
                     .with_context(describe)?;
                 find(&root, &whole)
             }
@@ -201,7 +210,11 @@ mod tests {
         symlink(&outside, image.join("link")).expect("it can be linked");
         symlink("/etc", image.join("inside")).expect("it can be linked");
         let root = File::open(&image).expect("it is there");
-        let make = |path: &str| make_directories(&root, Path::new(path));
+        let ids = (
+            rustix::process::getuid().as_raw(),
+            rustix::process::getgid().as_raw(),
+        );
+        let make = |path: &str| make_directories(&root, Path::new(path), ids);
         make("/a/b/c").expect("it can be created");
         make("/a/b/c").expect("it is there");
         assert!(image.join("a/b/c").is_dir());

@@ -11,6 +11,7 @@ use super::store::Store;
 use super::toolbox;
 use crate::cgroup::Cgroup;
 use crate::container::bundle::{rootfs, spec};
+use crate::container::users::Users;
 use anyhow::{Context, Result, anyhow};
 use libcontainer::oci_spec::runtime::Process;
 use preopen_host::cache::Entry;
@@ -30,6 +31,7 @@ pub(crate) struct Search<'a> {
     pub(crate) store: Store<'a>,
     /// The container's cgroup: its own programs are compiled on its account.
     pub(crate) cgroup: &'a Cgroup,
+    pub(crate) users: Users,
 }
 
 /// The kind of a program.
@@ -105,7 +107,7 @@ fn at(path: &Path, process: &Process, search: &Search<'_>) -> Result<Found> {
     let mut file = rootfs::open(&found)?;
     if is_wasm(&mut file)? {
         // The file is read, not executed, so the user needs the right to read it.
-        if !may(&status, process, 0o4) {
+        if !may(&status, process, &search.users, 0o4)? {
             return Ok(Found::Refused(text(Errno::ACCESS)));
         }
         let account = Account::Container(search.cgroup);
@@ -113,7 +115,7 @@ fn at(path: &Path, process: &Process, search: &Search<'_>) -> Result<Found> {
         let code = code.with_context(|| format!("cannot run {}", path.display()))?;
         return Ok(Found::Program(Program::Wasm(code)));
     }
-    if status.st_mode & 0o111 == 0 || !may(&status, process, 0o1) {
+    if status.st_mode & 0o111 == 0 || !may(&status, process, &search.users, 0o1)? {
         return Ok(Found::Refused(text(Errno::ACCESS)));
     }
     Ok(Found::Program(Program::Native))
@@ -126,10 +128,11 @@ fn is_wasm(file: &mut File) -> Result<bool> {
     Ok(head == COMPONENT || head == CORE_MODULE)
 }
 
-/// Returns whether a file's mode grants `bit` to the process's user. Root may do everything.
-fn may(status: &Stat, process: &Process, bit: u32) -> bool {
+/// Returns whether a file's mode grants `bit` to the process's user. Root may do everything with files whose owners are mapped.
+fn may(status: &Stat, process: &Process, users: &Users, bit: u32) -> Result<bool> {
     let user = process.user();
-    let group = |gid: u32| gid == status.st_gid;
+    let uid = users.user(user.uid())?;
+    let group = |gid: u32| users.group(gid).is_ok_and(|gid| gid == status.st_gid);
     let of_group = group(user.gid())
         || user
             .additional_gids()
@@ -137,11 +140,12 @@ fn may(status: &Stat, process: &Process, bit: u32) -> bool {
             .flatten()
             .any(|gid| group(*gid));
     let shift = match () {
-        () if user.uid() == status.st_uid => 6,
+        () if uid == status.st_uid => 6,
         () if of_group => 3,
         () => 0,
     };
-    user.uid() == 0 || status.st_mode & (bit << shift) != 0
+    let root = user.uid() == 0 && users.governs(status.st_uid, status.st_gid);
+    Ok(root || status.st_mode & (bit << shift) != 0)
 }
 
 /// Returns the text of a kernel error as Go writes it.
@@ -219,6 +223,7 @@ mod tests {
                 owner: "",
             },
             cgroup: &Cgroup::parse(""),
+            users: Users::none(),
         };
         find(&process(arguments, "/usr/bin:/bin"), &container)
     }
