@@ -60,7 +60,7 @@ async fn two_counters_on_one_volume_whose_shims_are_killed_stay_linearizable() -
         anyhow::Ok(())
     };
     tokio::try_join!(counter(), counter())?;
-    assert_eq!(history.refused(), 0);
+    history.check_none_refused()?;
     history.check_count(visits_bin(volume.path())?)?;
     history.check_linearizable().await
 }

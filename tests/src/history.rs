@@ -5,7 +5,7 @@
 //! got none.
 
 use crate::{Connection, Reply};
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use serde_json::json;
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -34,6 +34,8 @@ pub struct History {
     operations: Mutex<Vec<Operation>>,
     /// How many of them have a number.
     answered: AtomicUsize,
+    /// The answers without a number.
+    refusals: Mutex<Vec<String>>,
     clients: AtomicU64,
 }
 
@@ -57,6 +59,7 @@ impl History {
             start: Instant::now(),
             operations: Mutex::default(),
             answered: AtomicUsize::new(0),
+            refusals: Mutex::default(),
             clients: AtomicU64::new(0),
         }
     }
@@ -79,10 +82,16 @@ impl History {
         self.locked().len() as u64
     }
 
-    /// Returns the number of visits that were answered without a number.
-    pub fn refused(&self) -> usize {
-        let refused = |one: &&Operation| one.returned.is_some() && one.number.is_none();
-        self.locked().iter().filter(refused).count()
+    /// Checks that no visit was answered without a number.
+    ///
+    /// # Errors
+    /// Fails with the first such answer.
+    pub fn check_none_refused(&self) -> Result<()> {
+        let refusals = self.refusals.lock().expect("no holder panics");
+        match refusals.first() {
+            None => Ok(()),
+            Some(first) => bail!("{} visits were refused: {first}", refusals.len()),
+        }
     }
 
     /// Returns how many visits got a number so far.
@@ -183,6 +192,10 @@ impl Client<'_> {
         let reply = request.await?;
         let number = number(&reply);
         self.history.returned(index, number.as_ref().ok().copied());
+        if let Err(error) = &number {
+            let mut refusals = self.history.refusals.lock().expect("no holder panics");
+            refusals.push(format!("{error:#}"));
+        }
         number
     }
 }
@@ -243,7 +256,12 @@ mod tests {
         ];
         assert_eq!(kinds, expected);
         assert!(operations[0].returned <= Some(operations[1].call));
-        assert_eq!((history.sent(), history.refused()), (4, 1));
+        assert_eq!(history.sent(), 4);
+        let refused = history.check_none_refused().expect_err("one was refused");
+        assert_eq!(
+            refused.to_string(),
+            "1 visits were refused: 503 Service Unavailable: no space"
+        );
         assert_eq!(history.answered(), history.numbers().len());
         Ok(())
     }
