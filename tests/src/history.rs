@@ -82,6 +82,11 @@ impl History {
         self.locked().len() as u64
     }
 
+    /// Returns how many visits were answered without a number.
+    pub fn refused(&self) -> usize {
+        self.refusals.lock().expect("no holder panics").len()
+    }
+
     /// Checks that no visit was answered without a number.
     ///
     /// # Errors
