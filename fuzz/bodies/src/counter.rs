@@ -35,7 +35,7 @@ pub fn accept(data: &[u8]) -> bool {
     form != Form::Text
 }
 
-/// Starts the counter in a directory (see [`Tree`]), and makes visits on two instances. Returns whether the directory held a
+/// Starts the counter in a directory (see `Tree`), and makes visits on two instances. Returns whether the directory held a
 /// count in a ticket.
 ///
 /// If the directory holds a count, the counter reads that count and each visit gets the next number or one line with the
