@@ -7,7 +7,6 @@ use anyhow::{Result, ensure};
 use std::collections::HashSet;
 use visits_tests::history::History;
 use visits_tests::load::visits_bin;
-use visits_tests::{DEADLINE, wait};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs root"]
@@ -19,12 +18,7 @@ async fn a_container_stopped_under_load_answers_every_visit_it_has_counted() -> 
         let container = Container::visits(volume.path()).start(&node).await?;
         let history = History::new();
         let stop = async {
-            let busy = acknowledged.len() + 300;
-            wait::until("visits are answered", DEADLINE, async || {
-                let answered = acknowledged.len() + history.numbers().len();
-                Ok((answered >= busy).then_some(()))
-            })
-            .await?;
+            history.answers(300).await?;
             container.stop(&node).await
         };
         let (ended, ()) =

@@ -23,16 +23,13 @@ async fn a_component_killed_under_load_loses_no_acknowledged_visit() -> Result<(
         let container = Container::visits(volume.path()).start(&node).await?;
         let history = History::new();
         let kill = async {
-            until("visits are answered", DEADLINE, async || {
-                Ok((history.numbers().len() >= 200).then_some(()))
-            })
-            .await?;
+            history.answers(200).await?;
             process::kill(container.pid().await?, Signal::KILL)?;
             container.ended(&node).await
         };
         let (ended, ()) = futures::join!(kill, history.visit_until_the_end(container.address(), 8));
         assert_eq!(ended?.code, 137);
-        let highest = history.numbers().into_iter().max().unwrap_or(0);
+        let highest = history.highest();
         let count = visits_bin(volume.path())?;
         ensure!(
             acknowledged < highest && highest <= count,

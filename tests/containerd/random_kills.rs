@@ -37,13 +37,7 @@ async fn kill_shim(node: &Node, volume: &Path, kill: Kill, history: &History) ->
     };
     container.with_output(tokio::try_join!(killed, load))?;
     container.remove().await?;
-    let highest = history.numbers().into_iter().max().unwrap_or(0);
-    let published = visits_bin(volume)?;
-    ensure!(
-        highest <= published,
-        "visits.bin holds {published} after {highest} was acknowledged"
-    );
-    Ok(())
+    history.check_published(volume)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

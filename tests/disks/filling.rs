@@ -3,7 +3,7 @@
 use crate::disk::{Cache, Failure};
 use crate::file_system::FileSystem;
 use crate::power;
-use crate::refusals::{answered, until_refused};
+use crate::refusals::until_refused;
 use crate::volume::Volume;
 use anyhow::{Context, Result, ensure};
 use futures::future::{join, join_all};
@@ -29,7 +29,7 @@ async fn fills(file_system: FileSystem) -> Result<()> {
     let history = History::new();
     let full = AtomicBool::new(false);
     let filled = async {
-        answered(&history, 20).await?;
+        history.answers(20).await?;
         let directory = volume.path();
         let filled = tokio::task::spawn_blocking(move || fill(&directory)).await;
         full.store(true, Ordering::SeqCst);
@@ -43,7 +43,7 @@ async fn fills(file_system: FileSystem) -> Result<()> {
     let refused = history.refused();
     println!(
         "{file_system}: {} answered, {refused} refused; full: {} {}",
-        history.numbers().len(),
+        history.answered(),
         reply.status,
         reply.text().trim_end()
     );

@@ -98,7 +98,7 @@ impl Cuts {
             title: format!("{self}, seed {seed}"),
             cuts: times,
             sent: history.sent(),
-            acknowledged: history.numbers().len() as u64,
+            acknowledged: history.answered() as u64,
             found,
             leftovers: entries(&volume.path().join("lost+found")).len(),
         })
@@ -114,15 +114,11 @@ impl Cuts {
     ) -> Result<Found> {
         let hosts = (0..self.hosts).map(|_| self.host(volume, cut).start());
         let hosts = try_join_all(hosts).await?;
-        let before = history.numbers().len();
         let write_back = moment.written_back.then(|| WriteBack::of(volume));
         let (ended, every_client_ended) = oneshot::channel::<()>();
         let power = async {
             if moment.after_an_answer {
-                wait::until("a visit is answered", DEADLINE, async || {
-                    Ok((history.numbers().len() > before).then_some(()))
-                })
-                .await?;
+                history.answers(1).await?;
             }
             tokio::time::sleep(moment.patience).await;
             volume.disk().cut_power()?;
@@ -305,7 +301,7 @@ async fn inspect(volume: &Volume, history: &History) -> Result<()> {
             host.failed(&format!("{error}, {count}, but {published:?}"))
         })?;
     }
-    let highest = history.numbers().into_iter().max().unwrap_or(0);
+    let highest = history.highest();
     let mut connection = Connection::open(host.address()).await?;
     let number = history.client().visit(&mut connection).await?;
     // Only now, because the history of a failure should show that visit.

@@ -9,7 +9,7 @@ use futures::future::join;
 use std::time::Duration;
 use tokio::time::timeout;
 use visits_tests::history::History;
-use visits_tests::{DEADLINE, Host, get, wait};
+use visits_tests::{Host, get};
 
 /// The clients of the host.
 const CLIENTS: usize = 8;
@@ -63,25 +63,13 @@ pub(crate) async fn until_refused(
     harm: impl FnOnce() -> Result<()>,
 ) -> Result<()> {
     let harmed = async {
-        answered(history, 20).await?;
+        history.answers(20).await?;
         harm()
     };
     let clients = history.visit_until_the_end(host.address(), CLIENTS);
     let (harmed, ended) = join(harmed, timeout(REFUSED, clients)).await;
     harmed?;
     ended.map_err(|_| host.failed("visits are still answered"))
-}
-
-/// Waits until so many more visits are answered.
-///
-/// # Errors
-/// Fails if they are not.
-pub(crate) async fn answered(history: &History, more: usize) -> Result<()> {
-    let enough = history.numbers().len() + more;
-    wait::until("visits are answered", DEADLINE, async || {
-        Ok((history.numbers().len() >= enough).then_some(()))
-    })
-    .await
 }
 
 /// Checks that a visitor and `/healthz` get one line with one of these reasons, and that the component is alive. Returns

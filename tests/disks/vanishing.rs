@@ -2,7 +2,7 @@
 
 use crate::disk::{Cache, Disk, Failure};
 use crate::file_system::FileSystem;
-use crate::refusals::{answered, lose_nothing};
+use crate::refusals::lose_nothing;
 use crate::volume::Volume;
 use anyhow::Result;
 use futures::future::{Either, select};
@@ -29,9 +29,9 @@ async fn a_disk_that_is_detached_counts_until_it_is_unmounted() -> Result<()> {
     let host = Host::of(volume.app()).start().await?;
     let history = History::new();
     let detached = async {
-        answered(&history, 20).await?;
+        history.answers(20).await?;
         volume.disk().detach()?;
-        answered(&history, 200).await
+        history.answers(200).await
     };
     let clients = history.visit_until_the_end(host.address(), 8);
     match select(pin!(detached), pin!(clients)).await {

@@ -109,6 +109,11 @@ impl History {
         self.locked().iter().filter_map(|one| one.number).collect()
     }
 
+    /// Returns the highest number acknowledged so far, or 0.
+    pub fn highest(&self) -> u64 {
+        self.numbers().into_iter().max().unwrap_or(0)
+    }
+
     /// Checks that no number was given twice, and that `max(acknowledged) <= count <= sent`.
     ///
     /// # Errors

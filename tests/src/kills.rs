@@ -2,8 +2,8 @@
 //!
 //! `make test` runs a few of each kind. `cargo xtask kills` runs the same tests with more.
 
+use crate::environment;
 use crate::history::History;
-use crate::{DEADLINE, environment, wait};
 use anyhow::{Context, Result};
 use std::fmt::{self, Display, Formatter};
 use std::ops::Range;
@@ -77,11 +77,7 @@ impl Kill {
     /// # Errors
     /// Fails if no visits are answered.
     pub async fn moment(&self, history: &History) -> Result<()> {
-        let answered = history.answered() + self.answers;
-        wait::until("visits are answered", DEADLINE, async || {
-            Ok((history.answered() >= answered).then_some(()))
-        })
-        .await?;
+        history.answers(self.answers).await?;
         tokio::time::sleep(self.pause).await;
         Ok(())
     }

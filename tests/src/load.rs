@@ -1,8 +1,8 @@
 //! Clients of the counter, which keep the numbers of their visits.
 
-use crate::Connection;
 use crate::history::{History, number};
-use anyhow::{Context, Result};
+use crate::{Connection, DEADLINE, wait};
+use anyhow::{Context, Result, ensure};
 use futures::future::{join_all, try_join_all};
 use std::net::SocketAddr;
 use std::path::Path;
@@ -64,6 +64,32 @@ impl History {
             while client.visit(&mut connection).await.is_ok() {}
         };
         join_all((0..clients).map(|_| client())).await;
+    }
+
+    /// Waits until so many more visits are answered.
+    ///
+    /// # Errors
+    /// Fails if they are not.
+    pub async fn answers(&self, more: usize) -> Result<()> {
+        let enough = self.answered() + more;
+        wait::until("visits are answered", DEADLINE, async || {
+            Ok((self.answered() >= enough).then_some(()))
+        })
+        .await
+    }
+
+    /// Checks that `visits.bin` holds every number acknowledged so far.
+    ///
+    /// # Errors
+    /// Fails if the file cannot be read, or holds a lower number.
+    pub fn check_published(&self, volume: &Path) -> Result<()> {
+        let highest = self.highest();
+        let published = visits_bin(volume)?;
+        ensure!(
+            highest <= published,
+            "visits.bin holds {published} after {highest} was acknowledged"
+        );
+        Ok(())
     }
 }
 

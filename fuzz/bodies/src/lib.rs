@@ -1,8 +1,9 @@
 //! The readers of untrusted bytes, with assertions that hold for any bytes: parsers that root runs, and the counter's start.
 //!
 //! The parsers are files of the shim and the host, included by their paths. A target is therefore built in seconds,
-//! without the engine and the container library. The counter runs on the directory of its native peer. A body takes any bytes and panics if an assertion fails. It returns
-//! whether the bytes reached its assertions, so that the tests can check that enough inputs do.
+//! without the engine and the container library. The counter runs on the directory of its native peer. A body takes any
+//! bytes and panics if an assertion fails. It returns whether the bytes reached its assertions, so that the tests can check
+//! that enough inputs do.
 
 #![cfg(target_os = "linux")]
 

@@ -40,11 +40,9 @@ pub(crate) fn open_sender(path: &str) -> Result<Sender> {
 
 /// Opens the writing end that keeps a process's input open until containerd closes it.
 pub(crate) fn hold_input(stdio: &Stdio) -> Result<Option<OwnedFd>> {
-    match Stream::of(&stdio.stdin)? {
-        // Opening for writing only fails while the pipe has no reader.
-        Stream::Pipe(path) => open(path, OFlags::RDWR | OFlags::NONBLOCK).map(Some),
-        Stream::File(_) | Stream::Nothing => Ok(None),
-    }
+    // Opening for writing only fails while the pipe has no reader.
+    let open = |path| open(path, OFlags::RDWR | OFlags::NONBLOCK);
+    pipe_of(&stdio.stdin)?.map(open).transpose()
 }
 
 /// Returns the path of a terminal's input or output pipe, if there is one.
