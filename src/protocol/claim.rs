@@ -37,7 +37,7 @@ pub(super) struct Claims<P: Platform> {
     observer: Rc<dyn Observer>,
     /// The ticket that this instance claimed last, if it is published, or will be before the next claim of another instance.
     /// If it is still there, nobody else has claimed since. And how the next claim from it is published.
-    known: Cell<Option<(Ticket, Publication)>>,
+    pub(super) known: Cell<Option<(Ticket, Publication)>>,
     /// The id of the claims that this instance makes while it is alone.
     id: Cell<Option<u64>>,
     /// Whether a leader is counting, and so will publish.
@@ -232,7 +232,7 @@ impl<P: Platform> Claims<P> {
     }
 
     /// Renames the ticket. Returns `false` if it has moved.
-    async fn rename(&self, dir: &P::Dir, from: Ticket, to: Ticket) -> CountResult<bool> {
+    pub(super) async fn rename(&self, dir: &P::Dir, from: Ticket, to: Ticket) -> CountResult<bool> {
         let from = from.name();
         match dir.rename(&from, &to.name()).await {
             Ok(()) => Ok(true),

@@ -74,9 +74,10 @@ impl<P: Platform> Leader<P> {
         let mut deadline = Deadline::new(self.inner.platform.clone());
         let (mut durable, mut kept) = (None, None);
         loop {
-            if self.turn_over.take() {
+            if self.turn_over.get() {
                 let nobody = Batch::of(&self.inner, Vec::new());
                 durable = self.step(durable, nobody, &mut kept, &mut deadline).await;
+                self.turn_over.set(false);
                 self.inner.platform.pause(turn::PAUSE).await;
             }
             let next = Batch::new(&self.inner);
@@ -149,13 +150,14 @@ impl<P: Platform> Leader<P> {
     ) -> Option<Claim<P>> {
         let inner = &self.inner;
         let claim = self.claim(next, kept, now).await;
+        let confirmed = self.confirm(durable, claim.as_ref()).await;
         let sync = async {
             match &claim {
                 Some(claim) => inner.volume.make_durable(&claim.found.dir).await,
                 None => Ok(()),
             }
         };
-        let publish = self.publish(durable, claim.as_ref());
+        let publish = self.publish(durable, claim.as_ref(), confirmed);
         let ((), synced) = join(publish, sync).await;
         match synced {
             Ok(()) => claim,
@@ -163,6 +165,21 @@ impl<P: Platform> Leader<P> {
                 next.fail(error);
                 None
             }
+        }
+    }
+
+    /// Confirms the sync of `durable`, unless the claim that follows it has.
+    async fn confirm(
+        &self,
+        durable: Option<&Durable<P>>,
+        next: Option<&Claim<P>>,
+    ) -> CountResult<Option<Claim<P>>> {
+        match (durable, next) {
+            (Some(Durable { claim, .. }), None) => {
+                let others_wait = self.turn_over.get();
+                self.inner.claims.confirm(claim, others_wait).await
+            }
+            _ => Ok(None),
         }
     }
 
@@ -198,8 +215,13 @@ impl<P: Platform> Leader<P> {
     }
 
     /// Publishes and answers a batch. `newest` is the claim that has moved the ticket since. Without one, no claim follows
-    /// what is written.
-    async fn publish(&self, durable: Option<&Durable<P>>, newest: Option<&Claim<P>>) {
+    /// what is written, and `confirmed` is what [`super::confirm`] has returned.
+    async fn publish(
+        &self,
+        durable: Option<&Durable<P>>,
+        newest: Option<&Claim<P>>,
+        confirmed: CountResult<Option<Claim<P>>>,
+    ) {
         let publisher = &self.inner.publisher;
         let Some(Durable { batch, claim }) = durable else {
             if newest.is_none()
@@ -212,13 +234,14 @@ impl<P: Platform> Leader<P> {
             return;
         };
         let published = async {
+            let confirmed = confirmed?;
             if kept(Rule::PublishBeforeAnswer) {
                 let Claim {
                     found,
                     record,
                     publication,
                     ..
-                } = newest.unwrap_or(claim);
+                } = newest.or(confirmed.as_ref()).unwrap_or(claim);
                 publisher.publish_claim(record, found, *publication).await?;
             }
             match newest {

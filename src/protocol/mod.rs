@@ -9,7 +9,8 @@
 //!    "not found" and look again (`claim`). Each claim adds an id of its own to the name, so an instance recognises its claim
 //!    even if the rename was done and reported as "not found".
 //! 3. **Then durable**: the private directory is synced. After a failed sync the instance acknowledges nothing more,
-//!    because the system reports such an error once, and a later success does not cover this claim (`volume`).
+//!    because the system reports such an error once, and a later success does not cover this claim (`volume`). A sync that
+//!    succeeds is believed once a later change of that directory has succeeded (`confirm`).
 //! 4. **Then published, then answered**: `visits.bin` is written before any visitor gets a number. A crash in between
 //!    leaves a visit counted and not acknowledged, never the reverse (`publish`).
 //! 5. **Only the ticket is true** once the private directory exists, and `visits.bin` is output. The file is input only
@@ -27,7 +28,8 @@
 //! - `leader`: group commit, which makes it fast: one rename and one sync for everyone who waits in an instance.
 //! - `inner`: what the handles share with the leader.
 //! - `queue`: the visitors who wait; `stall`: how long they do.
-//! - `claim`, `turn` and `probe`: taking the next numbers, letting others take them, and checking that one could.
+//! - `claim`, `confirm`, `turn` and `probe`: taking the next numbers, making sure of it, letting others take them, and
+//!   checking that one could.
 //! - `publish` with `publication` and `fence`, `start`, `takeover`: `visits.bin` as output, the first start, `visits.bin` as
 //!   input.
 //! - `volume`: the ticket on the disk; `ticket` and [`record`]: the two forms of the count.
@@ -38,6 +40,7 @@
 //! calls (`simulated`).
 
 mod claim;
+mod confirm;
 mod counter;
 pub mod directory;
 mod error;

@@ -24,6 +24,9 @@ const PREFIX: &str = "ticket.";
 /// What the name of a file begins with that is to replace `visits.bin`: see [`super::fence`].
 const NEXT: &str = "next.";
 
+/// What the name of a file begins with that confirms a sync: see [`super::confirm`].
+const CONFIRMATION: &str = "confirmation.";
+
 /// The length of an id in a name.
 const ID_LENGTH: usize = 16;
 
@@ -44,6 +47,11 @@ impl Ticket {
     /// Returns the name of the file that is to replace `visits.bin` for this ticket.
     pub(super) fn next_name(self) -> String {
         self.name_after(NEXT)
+    }
+
+    /// Returns the name of the file that confirms this ticket's sync.
+    pub(super) fn confirmation_name(self) -> String {
+        self.name_after(CONFIRMATION)
     }
 
     fn name_after(self, prefix: &str) -> String {
@@ -70,9 +78,12 @@ impl Ticket {
         (ticket.name_after(prefix) == name).then_some(ticket)
     }
 
-    /// Returns whether `name` is that of a file that was to replace `visits.bin` for a ticket with a lower number.
+    /// Returns whether `name` is that of a file that was to replace `visits.bin`, or to confirm a sync, for a ticket with a lower
+    /// number.
     pub(super) fn is_past(self, name: &str) -> bool {
-        Ticket::parse(name, NEXT).is_some_and(|it| it.number < self.number)
+        let mut prefixes = [NEXT, CONFIRMATION].into_iter();
+        let ticket = prefixes.find_map(|prefix| Ticket::parse(name, prefix));
+        ticket.is_some_and(|it| it.number < self.number)
     }
 
     /// Returns the ticket that an entry is; `None` for a directory, whatever its name.

@@ -8,7 +8,7 @@ use visits_tests::environment::{self, Variable};
 /// Longer than the counter waits for a volume: 10 seconds.
 const HANG: u64 = 12;
 
-/// Returns the number of power cuts on each file system.
+/// Returns the number of power cuts on each file system, and of volumes of each kind that find themselves damaged.
 pub(crate) fn cuts() -> Result<u64> {
     Ok(number(environment::DISK_CUTS)?.unwrap_or(1))
 }

@@ -51,6 +51,11 @@ fn label(call: &str, name: &str) -> Rc<str> {
     [call, " ", name].concat().into()
 }
 
+/// Returns the number in the name of a ticket.
+fn number(name: &str) -> Option<&str> {
+    name.strip_prefix("ticket.")?.split('-').next()
+}
+
 /// A file of the simulated volume. It stays open if its name is removed or replaced.
 pub(crate) struct SimulatedFile {
     world: World,
@@ -148,8 +153,12 @@ impl Directory for SimulatedDir {
     }
 
     async fn rename(&self, from: &str, to: &str) -> FsResult<()> {
+        let call = match number(from).is_some() && number(from) == number(to) {
+            true => "rename again",
+            false => "rename",
+        };
         let to = to.to_owned();
-        self.call("rename", from, move |disk, dir, from| {
+        self.call(call, from, move |disk, dir, from| {
             disk.rename(dir, from, &to)
         })
         .await

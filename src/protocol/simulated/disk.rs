@@ -6,6 +6,7 @@
 //! 3. A sync of a directory makes the changes in *it* survive, and no others. (ext4 syncs all directories at once, which
 //!    would hide a sync of the wrong one.)
 //! 4. The content of a file that was not synced may be any that it has had since its last sync, or gone.
+//! 5. Once it has given up its journal, no change of a directory succeeds, and syncs report success and store nothing.
 
 use super::super::directory::{Entry, FsError, FsErrorKind, FsResult};
 use std::collections::BTreeMap;
@@ -45,6 +46,8 @@ pub(crate) struct Disk {
     nodes: Vec<Node>,
     /// Whether there is space for neither another entry nor a longer file.
     pub(crate) full: bool,
+    /// Whether it has given up its journal, until it is mounted again.
+    pub(crate) aborted: bool,
     /// How often anything has changed, durability included.
     changes: u64,
 }
@@ -52,7 +55,7 @@ pub(crate) struct Disk {
 impl Hash for Disk {
     /// Hashes what is on the disk, however it came there.
     fn hash<H: Hasher>(&self, state: &mut H) {
-        (&self.nodes, self.full).hash(state);
+        (&self.nodes, self.full, self.aborted).hash(state);
     }
 }
 
@@ -61,15 +64,17 @@ impl Default for Disk {
         Disk {
             nodes: vec![Node::Dir(Dir::default())],
             full: false,
+            aborted: false,
             changes: 0,
         }
     }
 }
 
 impl Disk {
-    /// Leaves what a power cut leaves: in each directory, a prefix of the changes since its last sync. Returns whether
+    /// Leaves what a power cut leaves, mounted again: in each directory, a prefix of the changes since its last sync. Returns whether
     /// anything was lost.
     pub(crate) fn cut_power(&mut self, below: &mut impl FnMut(u64) -> u64) -> bool {
+        self.aborted = false;
         let mut lossy = false;
         for node in &mut self.nodes {
             match node {
@@ -113,11 +118,19 @@ impl Disk {
         self.changes
     }
 
-    fn change(&mut self, dir: NodeId, f: impl FnOnce(&mut BTreeMap<String, NodeId>)) {
+    fn change(
+        &mut self,
+        dir: NodeId,
+        f: impl FnOnce(&mut BTreeMap<String, NodeId>),
+    ) -> FsResult<()> {
+        if self.aborted {
+            return Err(error(FsErrorKind::Io));
+        }
         self.changes += 1;
         let dir = self.dir(dir);
         f(&mut dir.entries);
         dir.history.push(dir.entries.clone());
+        Ok(())
     }
 
     fn create(&mut self, dir: NodeId, name: &str, node: Node) -> FsResult<()> {
@@ -131,8 +144,7 @@ impl Disk {
         let id = self.nodes.len() - 1;
         self.change(dir, |entries| {
             entries.insert(name.into(), id);
-        });
-        Ok(())
+        })
     }
 
     pub(crate) fn open_dir(&mut self, dir: NodeId, name: &str) -> FsResult<NodeId> {
@@ -173,6 +185,9 @@ impl Disk {
     /// Makes the file's content survive. Its name needs [`Disk::sync`].
     pub(crate) fn sync_file(&mut self, dir: NodeId, name: &str) -> FsResult<()> {
         let node = self.find(dir, name)?;
+        if self.aborted {
+            return Ok(());
+        }
         self.changes += 1;
         if let Node::File(contents) = &mut self.nodes[node] {
             contents.drain(..contents.len() - 1);
@@ -208,22 +223,23 @@ impl Disk {
             }
         }
         if dir == target_dir {
-            self.change(dir, |entries| {
+            return self.change(dir, |entries| {
                 entries.remove(from);
                 entries.insert(to.into(), source);
             });
-            return Ok(());
         }
         self.change(target_dir, |entries| {
             entries.insert(to.into(), source);
-        });
+        })?;
         self.change(dir, |entries| {
             entries.remove(from);
-        });
-        Ok(())
+        })
     }
 
     pub(crate) fn sync(&mut self, dir: NodeId) -> FsResult<()> {
+        if self.aborted {
+            return Ok(());
+        }
         self.changes += 1;
         let dir = self.dir(dir);
         dir.durable = dir.entries.clone();
@@ -296,16 +312,14 @@ impl Disk {
         let node = self.find(dir, name)?;
         self.change(dir, |entries| {
             entries.insert(link.into(), node);
-        });
-        Ok(())
+        })
     }
 
     pub(crate) fn remove_file(&mut self, dir: NodeId, name: &str) -> FsResult<()> {
         self.find(dir, name)?;
         self.change(dir, |entries| {
             entries.remove(name);
-        });
-        Ok(())
+        })
     }
 
     pub(crate) fn remove_dir(&mut self, dir: NodeId, name: &str) -> FsResult<()> {
@@ -315,7 +329,6 @@ impl Disk {
         }
         self.change(dir, |entries| {
             entries.remove(name);
-        });
-        Ok(())
+        })
     }
 }

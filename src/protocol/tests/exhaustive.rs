@@ -14,6 +14,7 @@ const SMALL: Bounds = Bounds {
         kill: false,
         cut: false,
         fail: false,
+        abort: false,
     },
     lies: 0,
     hasty: 0,
@@ -31,6 +32,7 @@ const ANY: Kinds = Kinds {
     kill: true,
     cut: true,
     fail: true,
+    abort: false,
 };
 
 /// Explores, and prints what was explored.
@@ -84,6 +86,19 @@ pub(super) fn a_power_cut_leaves_no_incomplete_file_to_publish() {
             ..SMALL.kinds
         },
         warm: false,
+        ..SMALL
+    });
+}
+
+#[test]
+pub(super) fn what_is_acknowledged_survives_a_journal_that_is_given_up() {
+    holds(Bounds {
+        faults: 1,
+        kinds: Kinds {
+            abort: true,
+            ..SMALL.kinds
+        },
+        preemptions: 1,
         ..SMALL
     });
 }
@@ -169,6 +184,7 @@ fn parse(text: &str) -> Result<Bounds, String> {
             "hasty" => bounds.hasty = number,
             "kill" => bounds.kinds.kill = number > 0,
             "cut" => bounds.kinds.cut = number > 0,
+            "abort" => bounds.kinds.abort = number > 0,
             "fail" => bounds.kinds.fail = number > 0,
             "apart" => bounds.apart = number > 0,
             "warm" => bounds.warm = number > 0,

@@ -4,7 +4,7 @@
 //! At each state of the world the search tries every move there is (`schedule::Move`): any call that is under way takes effect, or
 //! fails; a rename takes effect and reports that it found nothing; a short pause ends; a visitor arrives; an instance is
 //! killed, and each of its calls that are under way vanishes or stays under way, to take effect at any later moment; the
-//! power goes, and the disk keeps any of what it may keep. What a listing shows during a change is a choice as well. All of
+//! power goes, and the disk keeps any of what it may keep; the file system gives up its journal. What a listing shows during a change is a choice as well. All of
 //! them are made by one `Choices`, so a schedule is a list of numbers. A violation prints it, and [`replay`] runs it again.
 //!
 //! # What is reduced, and why that is sound
@@ -71,12 +71,13 @@ pub(super) struct Bounds {
     pub(super) warm: bool,
 }
 
-/// The kinds of faults that a search includes.
+/// The kinds of faults that a search includes: of an instance, of the power, of a call, and of the journal.
 #[derive(Debug, Clone, Copy, Hash)]
 pub(super) struct Kinds {
     pub(super) kill: bool,
     pub(super) cut: bool,
     pub(super) fail: bool,
+    pub(super) abort: bool,
 }
 
 /// What a search has done.

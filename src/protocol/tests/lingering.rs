@@ -20,6 +20,11 @@ fn a_visitor_right_after_another_finds_the_files_open() {
     world.with(|state| state.history.calls.clear());
     process.visitors(1);
     process.finish(&world);
-    let calls = ["rename ticket.2", "sync", "write visits.bin"];
+    let calls = [
+        "rename ticket.2",
+        "sync",
+        "rename again ticket.3",
+        "write visits.bin",
+    ];
     assert_eq!(calls_of(&world), calls);
 }

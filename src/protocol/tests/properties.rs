@@ -66,7 +66,8 @@ impl Schedule<'_> {
     /// Checks what must hold when nothing can move any more:
     /// 1. Nobody waits.
     /// 2. Without a fault, `visits.bin` equals the count.
-    /// 3. A new process finds a count from what was acknowledged to what was sent, mends `visits.bin`, and counts on.
+    /// 3. A new process finds a count from what was acknowledged to what was sent, mends `visits.bin`, and counts on. If the
+    ///    journal was given up, it does so after a power cut.
     pub(super) fn end(&mut self) {
         let waiting = self
             .subjects
@@ -74,6 +75,9 @@ impl Schedule<'_> {
             .any(|it| Rc::strong_count(&it.answers) > 1);
         self.require(!waiting, || "a visitor waits for ever".into());
         self.check_published();
+        if self.world.with(|state| state.disk.aborted) {
+            self.cut_power();
+        }
         let (count, published) = (self.count(), self.published());
         if self.left.faults == self.bounds.faults && self.left.lies == self.bounds.lies {
             self.require(published == Some(count), || {

@@ -1,6 +1,7 @@
 //! One schedule of a search: the world, the processes in it, and the moves that they can make.
 
 use super::explore::Bounds;
+use super::subject::Subject;
 use super::*;
 use crate::protocol::directory::FsErrorKind;
 use crate::protocol::simulated::choices::{Choices, Script};
@@ -25,6 +26,8 @@ enum Move {
     Kill(usize),
     /// The power goes, and all processes start again.
     Cut,
+    /// The file system gives up its journal.
+    Abort,
 }
 
 /// A call that nothing can affect in these scenarios.
@@ -35,19 +38,6 @@ const SHORT: Duration = Duration::from_millis(400);
 
 /// More steps than a schedule has that ends.
 const ENDLESS: u64 = 2_000;
-
-/// The answers of a process: the highest number that was acknowledged when the visitor arrived, and the visitor's outcome.
-pub(super) type Answers = Rc<RefCell<Vec<(u64, Result<u64, String>)>>>;
-
-pub(super) struct Subject {
-    pub(super) process: Process,
-    /// Whether it has moved, or somebody was answered, since a visitor could last arrive here.
-    arrival: bool,
-    /// Whether it was the last to move.
-    moved: bool,
-    pub(super) answers: Answers,
-    arrived: usize,
-}
 
 /// One schedule.
 pub(super) struct Schedule<'a> {
@@ -198,7 +188,7 @@ impl<'a> Schedule<'a> {
                 if faults && kinds.fail {
                     moves.push(Move::Fail(call));
                 }
-                if left.lies > 0 && state.under_way[call].name.starts_with("rename ticket.") {
+                if left.lies > 0 && state.under_way[call].name.starts_with("rename") {
                     moves.push(Move::Lie(call));
                 }
             }
@@ -226,6 +216,9 @@ impl<'a> Schedule<'a> {
             }
             if kinds.cut && self.changed {
                 moves.push(Move::Cut);
+            }
+            if kinds.abort && self.changed {
+                moves.push(Move::Abort);
             }
         }
         moves
@@ -323,12 +316,14 @@ impl<'a> Schedule<'a> {
             Move::Cut => {
                 self.left.faults -= 1;
                 self.last = None;
-                for index in 0..self.subjects.len() {
-                    self.restart(index);
-                }
-                self.world.cut_power();
-                (self.floor, self.published) = (self.base, None);
-                self.print(|| "the power goes".into());
+                self.cut_power();
+                None
+            }
+            Move::Abort => {
+                self.left.faults -= 1;
+                self.left.sound = false;
+                self.world.with(|state| state.disk.aborted = true);
+                self.print(|| "the journal is given up".into());
                 None
             }
         }
@@ -366,6 +361,16 @@ impl<'a> Schedule<'a> {
         instance
     }
 
+    /// Cuts the power. All processes start again.
+    pub(super) fn cut_power(&mut self) {
+        for index in 0..self.subjects.len() {
+            self.restart(index);
+        }
+        self.world.cut_power();
+        (self.floor, self.published) = (self.base, None);
+        self.print(|| "the power goes".into());
+    }
+
     fn kill(&mut self, index: usize) {
         let instance = self.restart(index);
         self.world.with(|state| {
@@ -376,17 +381,5 @@ impl<'a> Schedule<'a> {
             }
         });
         self.print(|| format!("{instance}: killed"));
-    }
-}
-
-impl Subject {
-    fn new(process: Process) -> Self {
-        Subject {
-            process,
-            arrival: true,
-            moved: false,
-            answers: Answers::default(),
-            arrived: 0,
-        }
     }
 }

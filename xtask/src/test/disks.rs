@@ -11,10 +11,10 @@ use visits_support::environment::{self, Environment};
 /// Options of `disks`.
 #[derive(Args)]
 pub(crate) struct Options {
-    /// How many power cuts on each kind of volume
+    /// How many power cuts on each kind of volume, and how many volumes of ext4 that find themselves damaged
     #[arg(long, default_value_t = 100)]
     cuts: u64,
-    /// Only power cuts, and only on this kind of volume
+    /// Only power cuts on this kind of volume, or only damaged volumes
     #[arg(long, value_enum)]
     kind: Option<Kind>,
     /// The seed of the moments of the cuts; without it each kind prints one of its own
@@ -44,6 +44,8 @@ enum Kind {
     TwoHosts,
     /// 1 MiB of ext4 on a disk that stores one sector after the other, so that a cut may tear a block
     Sectors,
+    /// ext4, with a journal and without, that finds itself damaged and makes itself read-only
+    Damaged,
 }
 
 impl Kind {
@@ -56,6 +58,7 @@ impl Kind {
             Kind::Btrfs => "power_cuts_on_btrfs",
             Kind::TwoHosts => "power_cuts_beside_a_second_host",
             Kind::Sectors => "power_cuts_between_sectors",
+            Kind::Damaged => "a_volume_that_becomes_read_only",
         }
     }
 }
