@@ -78,8 +78,12 @@ impl FileSystem {
     /// Fails if `mkfs` fails.
     pub(crate) fn make(self, image: &Path) -> Result<()> {
         File::create(image)?.set_len(self.size())?;
-        let mut mkfs = Command::new(format!("mkfs.{}", self.kernel_name()));
-        mkfs.arg("-q").arg(image);
+        let mut mkfs = match self {
+            FileSystem::Ext4 | FileSystem::Ext4WithoutJournal => command("mkfs.ext4", &["-q"]),
+            FileSystem::Xfs => command("mkfs.xfs", &["-q"]),
+            FileSystem::Btrfs => without_mounts("mkfs.btrfs", &["-q"]),
+        };
+        mkfs.arg(image);
         run(mkfs).map(drop)
     }
 
@@ -107,7 +111,7 @@ impl FileSystem {
         let mut check = match self {
             FileSystem::Ext4 | FileSystem::Ext4WithoutJournal => command("e2fsck", &["-f", "-n"]),
             FileSystem::Xfs => command("xfs_repair", &["-n"]),
-            FileSystem::Btrfs => command("btrfs", &["check", "--readonly"]),
+            FileSystem::Btrfs => without_mounts("btrfs", &["check", "--readonly"]),
         };
         check.arg(device);
         let output = Bounded::new(check).output()?;
@@ -153,6 +157,15 @@ fn repair_ext4(device: &Path) -> Result<Found> {
         }
     }
     bail!("e2fsck left faults")
+}
+
+/// Returns a command that sees no mounts. The programs of btrfs look at the disk of every mount, which fails while that of
+/// another test is dead.
+fn without_mounts(program: &str, arguments: &[&str]) -> Command {
+    const HIDE: &str = r#"mount --bind /dev/null /proc/$$/mounts && exec "$0" "$@""#;
+    let mut unshare = command("unshare", &["--mount", "sh", "-c", HIDE, program]);
+    unshare.args(arguments);
+    unshare
 }
 
 fn command(program: &str, arguments: &[&str]) -> Command {
