@@ -167,9 +167,10 @@ const ALL: [&Packages; 9] = [
     &SHELLCHECK,
 ];
 
-/// Installs all packages. Those that are installed already stay as they are.
+/// Installs all packages whose programs are not here, from whatever source.
 pub(crate) fn run() -> Result<()> {
-    ALL.iter().try_for_each(|packages| packages.install())
+    let mut missing = ALL.iter().filter(|packages| !packages.are_here());
+    missing.try_for_each(|packages| packages.install())
 }
 
 impl Packages {
