@@ -7,15 +7,15 @@
 //! - Under load that is the next claim, which costs nothing.
 //! - Otherwise the ticket gets another name for the same number, by one rename. It needs no space.
 //! - Beside other instances such a rename would make their claims lose, and theirs may have been before the sync. Then a file
-//!   is created beside the ticket, and removed. On a full volume it is a claim of no visits instead.
+//!   is created beside the ticket, and removed. If it cannot be, on a full volume for example, it is a claim of no visits.
 
 use super::claim::{Claim, Claims};
-use super::directory::{Directory, FsErrorKind};
-use super::error::{CountError, CountResult};
+use super::directory::Directory;
+use super::error::CountResult;
 use super::platform::Platform;
 use super::publication::Publication;
 use super::rule::{Rule, kept};
-use super::ticket::{PRIVATE, Ticket};
+use super::ticket::Ticket;
 use super::volume::Found;
 
 impl<P: Platform> Claims<P> {
@@ -48,16 +48,12 @@ impl<P: Platform> Claims<P> {
         }
         let name = ticket.confirmation_name();
         match dir.create_file(&name).await {
-            // If it stays, a look at a higher ticket removes it.
             Ok(()) => {
+                // If it stays, a look at a higher ticket removes it.
                 let _ = dir.remove_file(&name).await;
                 Ok(None)
             }
-            Err(e) if e.kind == FsErrorKind::NoSpace => self.claim(0, None).await.map(Some),
-            Err(e) => {
-                let what = format!("cannot create {PRIVATE}/{name}");
-                Err(CountError::refused(&what, e))
-            }
+            Err(_) => self.claim(0, None).await.map(Some),
         }
     }
 }

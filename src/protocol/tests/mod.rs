@@ -3,14 +3,14 @@
 //! - [`rules`]: one rule each, on any schedule.
 //! - [`obvious`]: the handler that this protocol replaces, which loses visits.
 //! - [`refusals`]: obstacles of every kind, which must not count.
-//! - [`aborts`]: file systems whose syncs report success and store nothing.
+//! - [`confirmations`]: file systems whose syncs report success and store nothing.
 //! - [`takeovers`]: what was on the volume before.
 //! - [`races`]: many schedules of races, kills, power cuts, and leaders that are cancelled or stalled.
 //! - [`mixed`]: the same with take-overs, requests that do not count, and processes killed one by one.
 //! - [`publishing`]: instances that write `visits.bin` at the same time.
 //! - [`seeds`]: which seeds run, and how to replay a failure. README.md lists the faults found so far.
 
-mod aborts;
+mod confirmations;
 mod exhaustive;
 mod explore;
 mod lingering;

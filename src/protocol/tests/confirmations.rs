@@ -59,3 +59,32 @@ pub(super) fn no_visit_is_acknowledged_that_a_journal_was_given_up_with() {
 fn errors(processes: &[Process]) -> usize {
     processes.iter().map(|it| it.errors().len()).sum()
 }
+
+#[test]
+fn instances_on_a_full_volume_confirm_each_visit_without_space() {
+    each_seed(SEEDS, |seed, seen| {
+        let world = World::new(seed);
+        let mut processes = Process::start_many(&world, 2);
+        for process in &mut processes {
+            process.visitors(1);
+            process.finish(&world);
+        }
+        world.with(|state| state.disk.full = true);
+        for _ in 0..4 {
+            for process in &mut processes {
+                process.visitors(1);
+            }
+            run_together(&world, &mut processes);
+        }
+        for process in &processes {
+            assert_eq!(process.errors(), [""; 0]);
+        }
+        assert_exactly(processes.iter().flat_map(Process::numbers).collect(), 10);
+        world.with(|state| {
+            let full = state
+                .history
+                .failed("create_file confirmation.", FsErrorKind::NoSpace);
+            seen.note("a confirmation that finds no space", full);
+        });
+    });
+}
