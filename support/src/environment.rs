@@ -78,7 +78,8 @@ variables! {
     H2SPEC_PROGRAMS = "H2SPEC_BIN_DIR", Directory, "a directory with h2spec, which is used instead of building it", TEST;
     KUBE_SCORE_PROGRAMS = "KUBE_SCORE_BIN_DIR", Directory, "a directory with kube-score, which is used instead of building it", MANIFESTS;
     LINEARIZABLE = "LINEARIZABLE_BIN", File, "the program that judges histories", TEST;
-    LINEARIZABLE_PROGRAMS = "LINEARIZABLE_BIN_DIR", Directory, "a directory with the program that judges histories, which is used instead of building it", TEST;
+    PROMLINT = "PROMLINT_BIN", File, "the linter of metrics", TEST;
+    JUDGES_PROGRAMS = "JUDGES_BIN_DIR", Directory, "a directory with the programs that judge histories and metrics, which are used instead of building them", TEST;
     KILLS = "VISITS_KILLS", Text, "how many kills each test of kills makes", KILLS_COMMAND;
     KILLS_SEED = "VISITS_KILLS_SEED", Text, "the number from which the moments of kills come", KILLS_COMMAND;
     NGINX = "NGINX_BIN", File, "the reverse proxy nginx", TEST;

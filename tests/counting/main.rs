@@ -3,6 +3,7 @@
 //! - `exact`: many clients, several hosts, many first starters
 //! - `kills`: `kill -9` under load
 //! - `linearizable`: histories that porcupine judges, and one that it must reject
+//! - `metrics`: metrics that promtool's linter judges
 //! - `requests`: each request and its response
 //! - `prefetches`: requests that are not visits
 //! - `volumes`: volumes that are mended, and volumes that are refused
@@ -13,6 +14,7 @@
 mod exact;
 mod kills;
 mod linearizable;
+mod metrics;
 mod mounts;
 mod obstacles;
 mod prefetches;

@@ -56,6 +56,11 @@ pub fn linearizable() -> Result<PathBuf> {
     environment::LINEARIZABLE.path()
 }
 
+/// Returns the path of the linter of metrics.
+pub fn promlint() -> Result<PathBuf> {
+    environment::PROMLINT.path()
+}
+
 /// Returns the path of the conformance tests for HTTP/2 servers.
 pub fn h2spec() -> Result<PathBuf> {
     environment::H2SPEC.path()

@@ -55,13 +55,16 @@ pub(crate) const H2SPEC: Group = Group {
     manifests: &[],
 };
 
-/// The program that judges histories of visits.
-pub(crate) const LINEARIZABLE: Group = Group {
-    name: "linearizable",
-    instead: environment::LINEARIZABLE_PROGRAMS,
-    what: "the judge of histories",
-    takes: "ten seconds",
-    modules: &["tests/counting/go/linearizable"],
+/// The programs that judge histories of visits, and metrics.
+pub(crate) const JUDGES: Group = Group {
+    name: "judges",
+    instead: environment::JUDGES_PROGRAMS,
+    what: "the judges of histories and metrics",
+    takes: "twenty seconds",
+    modules: &[
+        "tests/counting/go/linearizable",
+        "tests/counting/go/promlint",
+    ],
     tests: &[],
     flags: &[],
     c: false,
@@ -379,7 +382,7 @@ mod tests {
         let mut names = BTreeSet::new();
         for group in [
             H2SPEC,
-            LINEARIZABLE,
+            JUDGES,
             NODE,
             KUBERNETES,
             ADDONS,

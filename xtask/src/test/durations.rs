@@ -19,7 +19,7 @@ const TWO_CORES: &[(&str, u64)] = &[
     ("test: examples", 5),
     ("build: components of other SDKs", 240),
     ("build: h2spec", 30),
-    ("build: the judge of histories", 10),
+    ("build: the judges of histories and metrics", 20),
     ("test: host", 90),
     ("test: counting", 35),
     ("test: disks", 30),

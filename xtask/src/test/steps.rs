@@ -74,15 +74,18 @@ pub(super) fn builds(plan: &mut Plan, with_toolbox: bool) -> Vec<Id> {
     built
 }
 
-/// Adds the build of the program that judges histories.
+/// Adds the build of the programs that judge histories and metrics.
 pub(super) fn judge(plan: &mut Plan) {
-    match go::LINEARIZABLE.missing() {
-        Some(why) => plan.skip("the tests of what is linearizable", &why),
-        None => drop(plan.build("the judge of histories", &[], |session| {
-            let programs = go::LINEARIZABLE.build()?;
-            session.set(environment::LINEARIZABLE, programs.join("linearizable"));
-            Ok(())
-        })),
+    match go::JUDGES.missing() {
+        Some(why) => plan.skip("the tests whose results others judge", &why),
+        None => drop(
+            plan.build("the judges of histories and metrics", &[], |session| {
+                let programs = go::JUDGES.build()?;
+                session.set(environment::LINEARIZABLE, programs.join("linearizable"));
+                session.set(environment::PROMLINT, programs.join("promlint"));
+                Ok(())
+            }),
+        ),
     }
 }
 

@@ -52,7 +52,7 @@ pub(in crate::test) fn plan(plan: &mut Plan, needs: &[Id], others: Vec<String>) 
         plan.tests(&suite.clone(), needs, move |session| {
             let mut command = with_ignored(session.cargo_test(&["--test", &suite])?);
             if !session.has(environment::LINEARIZABLE) {
-                command.args(["--skip", "linearizable"]);
+                command.args(["--skip", "linearizable", "--skip", "promlint"]);
             }
             Ok(command)
         });
