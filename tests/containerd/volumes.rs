@@ -171,3 +171,36 @@ async fn a_mount_of_the_node_reaches_containers_that_run_already() -> Result<()>
     }
     Ok(())
 }
+
+/// Checks that a private volume does not show what the node mounts in it later, which a volume beside it does.
+async fn a_later_mount_stays_away(runtime: Runtime) -> Result<()> {
+    let node = Node::shared().await?;
+    let shared = Shared::new()?;
+    let point = shared.0.path().join("later");
+    std::fs::create_dir(&point)?;
+    let look = "until [ -e /shared/later/file ]; do sleep 0.1; done; [ ! -e /private/later/file ]";
+    let container = Container::native(look)
+        .runtime(runtime)
+        .flag("--rootfs-propagation=rslave")
+        .mount(shared.0.path(), "/shared", "rbind:rslave")
+        .mount(shared.0.path(), "/private", "rbind:rprivate")
+        .spawn_running()
+        .await?;
+    let _mounted = Ext4::on(&point)?;
+    std::fs::write(point.join("file"), "")?;
+    let ended = container.ended(&node).await?;
+    ensure!(ended.code == 0, "the private volume shows it: {ended:?}");
+    Ok(())
+}
+
+#[tokio::test]
+#[ignore = "needs root"]
+async fn under_runc_a_later_mount_stays_away_from_private_volumes() -> Result<()> {
+    a_later_mount_stays_away(Runtime::Runc).await
+}
+
+#[tokio::test]
+#[ignore = "needs root"]
+async fn a_mount_of_the_node_does_not_reach_private_volumes() -> Result<()> {
+    a_later_mount_stays_away(Runtime::Preopen).await
+}

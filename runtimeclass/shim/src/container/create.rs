@@ -7,7 +7,7 @@ use super::console::Console;
 use super::executor::Executor;
 use super::resources::{holder, memory_limit};
 use super::users::{self, Layers, Users};
-use super::{create_lock, refuse};
+use super::{create_lock, propagation, refuse};
 use crate::helper::hand_over;
 use crate::request::CreateRequest;
 use crate::stdio;
@@ -90,6 +90,7 @@ pub(super) fn create(request: &CreateRequest) -> Result<i32> {
         .build()?;
     let pid = container.pid().context("the container has no process")?;
     let pid = pid.as_raw();
+    propagation::apply(&spec, pid)?;
     drop((holder, joined));
     let terminal = console.map(|console| console.take(location, user));
     let terminal = terminal.transpose()?;
