@@ -15,7 +15,7 @@ use std::process::Command;
 use visits_support::environment;
 
 /// The tests: conformance of the node, and what else depends on the runtime.
-const TESTS: &str = r"\[NodeConformance\].*\[Conformance\]|StatefulSet.*\[Conformance\]|Pod InPlace Resize.*\[Conformance\]|remote command execution|Lifecycle Hook|Probing container|Ephemeral Containers|RuntimeClass";
+const TESTS: &str = r"\[NodeConformance\].*\[Conformance\]|StatefulSet.*\[Conformance\]|Pod InPlace Resize.*\[Conformance\]|remote command execution|Lifecycle Hook|Probing container|Ephemeral Containers|RuntimeClass|Mount propagation";
 /// Tests that disturb others. (No test of image volumes can run, because their image is not built.)
 const SKIPPED: &str = r"\[Serial\]|\[Disruptive\]|ImageVolume";
 /// How many tests run at a time. Each waits most of its time.
