@@ -1,7 +1,7 @@
 # Each target is a command of `cargo xtask --help`. This file makes sure that there is a toolchain to run it with.
 # ARGS is passed on: make up ARGS="--listen 127.0.0.1:5077 --persistent /some/dir"
 .DEFAULT_GOAL := help
-.PHONY: help up check lint test soak kills disks fuzz doc image dist cluster cluster-down bench conformance audit fmt clean toolchain
+.PHONY: help up check lint test soak kills disks fuzz mutants doc image dist cluster cluster-down bench conformance audit fmt clean toolchain
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.* ## /\1:/p' $(firstword $(MAKEFILE_LIST)) | awk -F: '{ n = $$1; sub(/[^:]*:/, ""); printf "  make %-12s %s\n", n, $$0 }'
@@ -29,6 +29,9 @@ disks: toolchain ## cut the power of the counter's disk 100 times on each file s
 
 fuzz: toolchain ## fuzz every reader of untrusted bytes with a million inputs (ARGS="volume --runs N": only that target)
 	@cargo xtask fuzz $(ARGS)
+
+mutants: toolchain ## change the counting protocol in many small ways, and find the changes that no test notices
+	@cargo xtask mutants $(ARGS)
 
 doc: toolchain ## build the documentation of all crates
 	@cargo xtask doc

@@ -33,7 +33,10 @@ fn promlint_finds_what_is_wrong_with_other_metrics() -> Result<()> {
             "# HELP sync_milliseconds Time.\n# TYPE sync_milliseconds gauge\nsync_milliseconds 3\n",
             "base unit \"seconds\"",
         ),
-        ("# TYPE visits_total counter\nvisits_total three\n", "parsing error"),
+        (
+            "# TYPE visits_total counter\nvisits_total three\n",
+            "parsing error",
+        ),
     ] {
         let found = lint(metrics)?;
         assert!(found.contains(problem), "no {problem} in {found:?}");

@@ -11,7 +11,7 @@
 //! - [`sdks`]: components of other SDKs, which the tests run
 //! - [`test_cluster`]: a cluster of the tests' own
 //! - [`component`], [`toolbox`], [`up`], [`mod@image`], [`dist`], [`cluster`], [`mod@test`], [`doc`], [`audit`],
-//!   [`manifests`], [`screenshots`], [`setup`], [`soak`], [`mod@fuzz`], [`mod@bench`], [`mod@conformance`]: one command each
+//!   [`manifests`], [`screenshots`], [`setup`], [`soak`], [`mod@fuzz`], [`mutants`], [`mod@bench`], [`mod@conformance`]: one command each
 //! - `tidy`: rules about the repository, as tests
 
 mod audit;
@@ -29,6 +29,7 @@ mod go;
 mod image;
 mod installed;
 mod manifests;
+mod mutants;
 mod output;
 mod screenshots;
 mod sdks;
@@ -84,6 +85,8 @@ enum Command {
     Disks(test::disks::Options),
     /// Run the fuzz targets, and send mutated requests to the host
     Fuzz(fuzz::Options),
+    /// Change the counting protocol in many small ways, and find the changes that no test notices
+    Mutants(mutants::Options),
     /// Build the documentation of all crates
     Doc,
     /// Check the dependencies, including for known vulnerabilities (needs the network)
@@ -114,6 +117,7 @@ fn run() -> Result<ExitCode> {
         Command::Manifests => return manifests::run(),
         Command::Soak(options) => soak::run(&options)?,
         Command::Fuzz(options) => fuzz::run(&options)?,
+        Command::Mutants(options) => mutants::run(&options)?,
         Command::Doc => doc::run()?,
         Command::Audit => audit::run()?,
         Command::Screenshots => screenshots::run()?,

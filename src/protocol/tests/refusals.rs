@@ -250,3 +250,39 @@ pub(super) fn a_count_without_a_next_number_refuses_visits_and_probes() {
     assert_eq!(process.finish(&world), NOBODY);
     assert_eq!(process.probe(&world).unwrap_err().0, Refusal::NotACount);
 }
+
+#[test]
+fn a_claim_that_others_win_for_five_seconds_is_refused() {
+    let world = World::new(5);
+    let mut process = Process::start(&world);
+    process.visitors(1);
+    process.finish(&world);
+    fail(&world, "rename ticket.", NotFound);
+    let before = world.now();
+    process.visitors(1);
+    process.run(&world);
+    let refused = process.errors();
+    assert!(
+        refused[0].contains("faster than this instance"),
+        "{refused:?}"
+    );
+    let waited = (world.now() - before).as_secs_f64();
+    assert!((5.0..6.0).contains(&waited), "{waited} s");
+    mend(&world);
+    process.visitors(1);
+    assert_eq!(process.finish(&world), [1, 2]);
+}
+
+#[test]
+fn a_refusal_has_the_cause_of_the_failed_call() {
+    let world = World::new(6);
+    let mut process = Process::start(&world);
+    fail(&world, "create_dir", Denied);
+    process.visitors(1);
+    process.run(&world);
+    let refused = process.errors();
+    assert_eq!(
+        refused,
+        ["cannot create .visits in /app/persistent: Denied"]
+    );
+}

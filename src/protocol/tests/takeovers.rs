@@ -194,3 +194,16 @@ pub(super) fn a_decimal_number_as_text_is_refused_and_kept() {
     assert_eq!(content(&world, "visits.bin").unwrap(), b"114\n");
     assert_eq!(names(&world), ["visits.bin"]);
 }
+
+#[test]
+fn counting_has_a_beginning_once_there_is_a_visit() {
+    let world = World::new(9);
+    let mut process = Process::start(&world);
+    for visits in 0..3 {
+        let counter = process.counter.clone();
+        let since = world.complete(&mut process.pool, async move { counter.since().await });
+        assert_eq!(since.is_some(), visits > 0);
+        process.visitors(1);
+        process.finish(&world);
+    }
+}
