@@ -214,13 +214,7 @@ impl<P: Platform> Claims<P> {
             }
         };
         let renamed = self.rename(&found.dir, found.ticket, ticket).await;
-        let given_up = match renamed {
-            Ok(true) => false,
-            // A mend is not repeated.
-            Ok(false) => visits == 0,
-            Err(_) => true,
-        };
-        if given_up && publication == Publication::Done {
+        if renamed.is_err() && publication == Publication::Done {
             self.publisher.discard_next(&found.dir, ticket).await;
         }
         if !renamed? {
@@ -233,6 +227,8 @@ impl<P: Platform> Claims<P> {
 
     /// Renames the ticket. Returns `false` if it has moved.
     pub(super) async fn rename(&self, dir: &P::Dir, from: Ticket, to: Ticket) -> CountResult<bool> {
+        // Otherwise the system would report success and do nothing.
+        debug_assert_ne!(from, to);
         let from = from.name();
         match dir.rename(&from, &to.name()).await {
             Ok(()) => Ok(true),

@@ -1,30 +1,30 @@
 //! The confirmation: a change of the private directory after a sync, before anybody is answered.
 //!
-//! A sync may report success and have stored nothing. ext4 does so (seen on Linux 6.18) while it gives up its journal,
-//! after an I/O error or damage: it ends the transaction that it cannot store, and a sync that begins then finds nothing to
-//! wait for, until the file system declares itself read-only a moment later. But once the journal is given up, no change
-//! of a directory succeeds. So a sync is believed when a change has succeeded after it:
+//! A sync may report success and have stored nothing. ext4 gives up its journal after an I/O error or damage, and drops the
+//! changes that it has not stored. A sync that begins then finds nothing to wait for (seen on Linux 6.18). A moment later
+//! the file system declares itself read-only. But from the beginning no change of a directory succeeds. So a sync is trusted
+//! once a change has succeeded after it:
 //! - Under load that is the next claim, which costs nothing.
-//! - Otherwise the ticket gets another name for the same number, by one rename. It needs no space.
-//! - Beside other instances such a rename would make their claims lose, and theirs may have been before the sync. Then a file
-//!   is created beside the ticket, and removed. If it cannot be, on a full volume for example, it is a claim of no visits.
+//! - Otherwise the ticket gets another name for the same number, by one rename. It needs no space. If it succeeds, nobody else
+//!   has claimed, so what was written to `visits.bin` before it was not late.
+//! - If other instances claim, such a rename makes their claims fail, and a claim made before the sync proves nothing. So a
+//!   file is created beside the ticket, and removed. If there is no space for it, it is a claim of no visits.
 
 use super::claim::{Claim, Claims};
-use super::directory::Directory;
-use super::error::CountResult;
+use super::directory::{Directory, FsErrorKind};
+use super::error::{CountError, CountResult};
 use super::platform::Platform;
 use super::publication::Publication;
 use super::rule::{Rule, kept};
-use super::ticket::Ticket;
+use super::ticket::PRIVATE;
 use super::volume::Found;
 
 impl<P: Platform> Claims<P> {
-    /// Confirms the sync of a claim that no other claim of this instance follows. `others_wait` is whether it is another
-    /// instance's turn. Returns the claim to publish instead of
-    /// this one, if the ticket has another name now.
+    /// Confirms the sync of a claim that was published, and that no other claim of this instance follows. Returns what is to
+    /// be published once more, because others may have claimed. Set `others_wait` if it is another instance's turn.
     ///
     /// # Errors
-    /// Returns why nothing can be changed any more. Then the sync may have stored nothing.
+    /// Returns why nothing can be changed. Then the sync may have stored nothing.
     pub(super) async fn confirm(
         &self,
         claim: &Claim<P>,
@@ -36,14 +36,14 @@ impl<P: Platform> Claims<P> {
         let Found { dir, ticket } = &claim.found;
         let alone = !others_wait && claim.publication != Publication::Done;
         if alone
-            && let Some((known, next)) = self.known.get()
+            && let Some((known, next)) = self.known.take()
             && known == *ticket
         {
-            self.known.set(None);
             let renamed = ticket.after(0, self.volume.platform.random())?;
             if self.rename(dir, *ticket, renamed).await? {
                 self.known.set(Some((renamed, next)));
-                return Ok(Some(claim.of(renamed)));
+                self.publisher.settled();
+                return Ok(None);
             }
         }
         let name = ticket.confirmation_name();
@@ -51,24 +51,34 @@ impl<P: Platform> Claims<P> {
             Ok(()) => {
                 // If it stays, a look at a higher ticket removes it.
                 let _ = dir.remove_file(&name).await;
-                Ok(None)
+                // Without a fence, what was written may have been late.
+                let fenced = claim.publication == Publication::Done;
+                Ok((!fenced).then(|| claim.without_fence()))
             }
-            Err(_) => self.claim(0, None).await.map(Some),
+            Err(e) if e.kind == FsErrorKind::NoSpace => {
+                // A claim from a ticket of its own would give it the name that it has.
+                self.forget();
+                self.claim(0, None).await.map(Some)
+            }
+            Err(e) => {
+                let what = format!("cannot create {PRIVATE}/{name}");
+                Err(CountError::refused(&what, e))
+            }
         }
     }
 }
 
 impl<P: Platform> Claim<P> {
-    /// Returns this claim under another name of its ticket.
-    fn of(&self, ticket: Ticket) -> Self {
+    /// Returns this claim with a publication that looks for claims of others.
+    fn without_fence(&self) -> Self {
         Claim {
             before: self.before,
             found: Found {
                 dir: self.found.dir.clone(),
-                ticket,
+                ticket: self.found.ticket,
             },
             record: self.record.clone(),
-            publication: self.publication,
+            publication: Publication::WriteAndLook,
         }
     }
 }

@@ -1,8 +1,9 @@
 //! The leader: the task that counts for everyone who waits, batch after batch.
 //!
-//! A batch is claimed, made durable, published and answered, in this order. Batches overlap: while the disk syncs one, the
-//! batch before it is published and answered, so that the disk's time is not lost. The order within a batch does not
-//! change. `visits.bin` may already show the numbers of a batch that is being synced, as it may show another instance's.
+//! A batch is claimed, made durable, published, confirmed and answered, in this order. Batches overlap: while the disk
+//! syncs one, the batch before it is published and answered, so that the disk's time is not lost. The order within a batch
+//! does not change. `visits.bin` may already show the numbers of a batch that is being synced, as it may show another
+//! instance's.
 //!
 //! A batch is never claimed twice, because its visitors would be counted twice. After its claim it is finished, or answered
 //! with an error: also if the leader is dropped (`Batch`'s `Drop`), and if the volume does not respond.
@@ -150,14 +151,13 @@ impl<P: Platform> Leader<P> {
     ) -> Option<Claim<P>> {
         let inner = &self.inner;
         let claim = self.claim(next, kept, now).await;
-        let confirmed = self.confirm(durable, claim.as_ref()).await;
         let sync = async {
             match &claim {
                 Some(claim) => inner.volume.make_durable(&claim.found.dir).await,
                 None => Ok(()),
             }
         };
-        let publish = self.publish(durable, claim.as_ref(), confirmed);
+        let publish = self.publish(durable, claim.as_ref());
         let ((), synced) = join(publish, sync).await;
         match synced {
             Ok(()) => claim,
@@ -165,21 +165,6 @@ impl<P: Platform> Leader<P> {
                 next.fail(error);
                 None
             }
-        }
-    }
-
-    /// Confirms the sync of `durable`, unless the claim that follows it has.
-    async fn confirm(
-        &self,
-        durable: Option<&Durable<P>>,
-        next: Option<&Claim<P>>,
-    ) -> CountResult<Option<Claim<P>>> {
-        match (durable, next) {
-            (Some(Durable { claim, .. }), None) => {
-                let others_wait = self.turn_over.get();
-                self.inner.claims.confirm(claim, others_wait).await
-            }
-            _ => Ok(None),
         }
     }
 
@@ -214,14 +199,8 @@ impl<P: Platform> Leader<P> {
         }
     }
 
-    /// Publishes and answers a batch. `newest` is the claim that has moved the ticket since. Without one, no claim follows
-    /// what is written, and `confirmed` is what [`super::confirm`] has returned.
-    async fn publish(
-        &self,
-        durable: Option<&Durable<P>>,
-        newest: Option<&Claim<P>>,
-        confirmed: CountResult<Option<Claim<P>>>,
-    ) {
+    /// Publishes and answers a batch. `newest` is the claim that has moved the ticket since. It has confirmed the batch's sync.
+    async fn publish(&self, durable: Option<&Durable<P>>, newest: Option<&Claim<P>>) {
         let publisher = &self.inner.publisher;
         let Some(Durable { batch, claim }) = durable else {
             if newest.is_none()
@@ -234,22 +213,32 @@ impl<P: Platform> Leader<P> {
             return;
         };
         let published = async {
-            let confirmed = confirmed?;
             if kept(Rule::PublishBeforeAnswer) {
-                let Claim {
-                    found,
-                    record,
-                    publication,
-                    ..
-                } = newest.or(confirmed.as_ref()).unwrap_or(claim);
-                publisher.publish_claim(record, found, *publication).await?;
+                self.write(newest.unwrap_or(claim)).await?;
             }
             match newest {
                 Some(_) => Ok(()),
-                None => publisher.settle().await,
+                None => self.confirm(claim).await,
             }
         };
         self.answer(batch, claim, published.await);
+    }
+
+    async fn write(&self, claim: &Claim<P>) -> CountResult<()> {
+        let publisher = &self.inner.publisher;
+        let published = publisher.publish_claim(&claim.record, &claim.found, claim.publication);
+        published.await
+    }
+
+    /// Confirms the sync of a claim that was published and that no claim follows.
+    async fn confirm(&self, claim: &Claim<P>) -> CountResult<()> {
+        let Inner {
+            claims, publisher, ..
+        } = &*self.inner;
+        if let Some(later) = claims.confirm(claim, self.turn_over.get()).await? {
+            self.write(&later).await?;
+        }
+        publisher.settle().await
     }
 
     fn refuse_beside_failure(&self) -> CountResult<()> {

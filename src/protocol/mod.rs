@@ -10,8 +10,8 @@
 //!    even if the rename was done and reported as "not found".
 //! 3. **Then durable**: the private directory is synced. After a failed sync the instance acknowledges nothing more,
 //!    because the system reports such an error once, and a later success does not cover this claim (`volume`). A sync that
-//!    succeeds is believed once a later change of that directory has succeeded (`confirm`).
-//! 4. **Then published, then answered**: `visits.bin` is written before any visitor gets a number. A crash in between
+//!    succeeds is trusted once a later change of that directory has succeeded (`confirm`).
+//! 4. **Then published, confirmed, and answered**: `visits.bin` is written before any visitor gets a number. A crash in between
 //!    leaves a visit counted and not acknowledged, never the reverse (`publish`).
 //! 5. **Only the ticket is true** once the private directory exists, and `visits.bin` is output. The file is input only
 //!    for the first start (`start`), which is the rename of one prepared directory.

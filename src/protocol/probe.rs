@@ -1,10 +1,11 @@
 //! Requests that do not count: reading the count, mending `visits.bin`, and the probe, which does all that a visit does before
 //! its claim, without a trace.
 
-use super::claim::Claims;
+use super::claim::{Attempt, Claims};
 use super::directory::{Directory, FsErrorKind};
 use super::error::{CountError, CountResult};
 use super::platform::Platform;
+use super::publication::Publication;
 use super::record;
 use super::rule::{Rule, kept};
 use super::ticket::PRIVATE;
@@ -66,7 +67,13 @@ impl<P: Platform> Claims<P> {
             dir: found.dir.clone(),
             ticket: found.ticket,
         };
-        self.attempt(found, 0, &record).await.map(drop)
+        // A mend is not repeated.
+        if let Attempt::Lost(dir, ticket, Publication::Done) =
+            self.attempt(found, 0, &record).await?
+        {
+            self.publisher.discard_next(&dir, ticket).await;
+        }
+        Ok(())
     }
 
     /// Returns whether `visits.bin` holds the ticket's number.

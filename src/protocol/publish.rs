@@ -137,28 +137,28 @@ impl<P: Platform> Publisher<P> {
         claimed: &Found<P::Dir>,
         publication: Publication,
     ) -> CountResult<()> {
+        let written = Written::<P>::new(file, claimed);
         match publication {
             Publication::Done => Ok(()),
-            Publication::Write => {
-                let written = Written::<P>::new(file, claimed).write().await;
-                self.tried(written)
-            }
-            Publication::WriteAndLook => self.write_claimed(file, claimed).await,
+            Publication::Write => self.tried(written.write().await),
+            Publication::WriteAndLook => self.write_claimed(written).await,
         }
     }
 
-    async fn write_claimed(&self, file: &Rc<File<P>>, claimed: &Found<P::Dir>) -> CountResult<()> {
-        let written = async {
-            // Recorded first, because the write may take effect even if the leader is dropped.
-            *self.unsettled.borrow_mut() = Some(Written::new(file, claimed));
-            Written::<P>::new(file, claimed).write().await
-        };
-        let written = written.await;
+    async fn write_claimed(&self, claimed: Written<P>) -> CountResult<()> {
+        // Recorded first, because the write may take effect even if the leader is dropped.
+        *self.unsettled.borrow_mut() = Some(claimed.clone());
+        let written = claimed.write().await;
         if written.is_err() {
             // The next claim begins with writing again.
             self.unsettled.take();
         }
         self.tried(written)
+    }
+
+    /// Records that no other instance has claimed since the leader has written.
+    pub(super) fn settled(&self) {
+        self.unsettled.take();
     }
 
     /// Returns whether the leader must call [`Publisher::settle`] before it ends.

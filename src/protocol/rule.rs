@@ -11,7 +11,7 @@ pub(super) enum Rule {
     StopAfterFailedSync,
     /// After a failed sync nothing is answered that was claimed before.
     StopBesideFailedSync,
-    /// A sync is believed once a later change has succeeded.
+    /// A sync is trusted once a later change has succeeded.
     Confirm,
     /// The root is synced before anything is published.
     SyncRoot,

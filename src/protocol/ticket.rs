@@ -78,8 +78,8 @@ impl Ticket {
         (ticket.name_after(prefix) == name).then_some(ticket)
     }
 
-    /// Returns whether `name` is that of a file that was to replace `visits.bin`, or to confirm a sync, for a ticket with a lower
-    /// number.
+    /// Returns whether `name` is that of a file for a ticket with a lower number: to replace `visits.bin`, or to confirm a
+    /// sync.
     pub(super) fn is_past(self, name: &str) -> bool {
         let mut prefixes = [NEXT, CONFIRMATION].into_iter();
         let ticket = prefixes.find_map(|prefix| Ticket::parse(name, prefix));

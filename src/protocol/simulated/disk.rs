@@ -46,6 +46,8 @@ pub(crate) struct Disk {
     nodes: Vec<Node>,
     /// Whether there is space for neither another entry nor a longer file.
     pub(crate) full: bool,
+    /// Whether there is space for an empty file although it is full.
+    pub(crate) inodes_left: bool,
     /// Whether it has given up its journal, until it is mounted again.
     pub(crate) aborted: bool,
     /// How often anything has changed, durability included.
@@ -55,7 +57,7 @@ pub(crate) struct Disk {
 impl Hash for Disk {
     /// Hashes what is on the disk, however it came there.
     fn hash<H: Hasher>(&self, state: &mut H) {
-        (&self.nodes, self.full, self.aborted).hash(state);
+        (&self.nodes, self.full, self.inodes_left, self.aborted).hash(state);
     }
 }
 
@@ -64,6 +66,7 @@ impl Default for Disk {
         Disk {
             nodes: vec![Node::Dir(Dir::default())],
             full: false,
+            inodes_left: false,
             aborted: false,
             changes: 0,
         }
@@ -71,8 +74,8 @@ impl Default for Disk {
 }
 
 impl Disk {
-    /// Leaves what a power cut leaves, mounted again: in each directory, a prefix of the changes since its last sync. Returns whether
-    /// anything was lost.
+    /// Leaves what a power cut leaves, mounted again: in each directory, a prefix of the changes since its last sync. Returns
+    /// whether anything was lost.
     pub(crate) fn cut_power(&mut self, below: &mut impl FnMut(u64) -> u64) -> bool {
         self.aborted = false;
         let mut lossy = false;
@@ -137,7 +140,7 @@ impl Disk {
         if self.find(dir, name).is_ok() {
             return Err(error(FsErrorKind::Exists));
         }
-        if self.full {
+        if self.full && !self.inodes_left {
             return Err(error(FsErrorKind::NoSpace));
         }
         self.nodes.push(node);

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 const SEEDS: u64 = 200;
 
 #[test]
-pub(super) fn no_visit_is_acknowledged_that_a_journal_was_given_up_with() {
+pub(super) fn no_visit_is_acknowledged_after_the_journal_was_given_up() {
     each_seed(SEEDS, |seed, seen| {
         let world = World::new(seed);
         let mut acknowledged = BTreeSet::new();
@@ -61,30 +61,95 @@ fn errors(processes: &[Process]) -> usize {
 }
 
 #[test]
-fn instances_on_a_full_volume_confirm_each_visit_without_space() {
+pub(super) fn instances_on_a_full_volume_confirm_each_visit_without_space() {
     each_seed(SEEDS, |seed, seen| {
         let world = World::new(seed);
+        let inodes_left = seed % 2 == 0;
         let mut processes = Process::start_many(&world, 2);
-        for process in &mut processes {
-            process.visitors(1);
-            process.finish(&world);
+        // The last claim of the first instance is made alone, so the next one is written without a look.
+        for index in [1, 0, 0] {
+            processes[index].visitors(1);
+            processes[index].finish(&world);
         }
-        world.with(|state| state.disk.full = true);
-        for _ in 0..4 {
+        world.with(|state| {
+            (state.disk.full, state.disk.inodes_left) = (true, inodes_left);
+        });
+        for round in 1..=4 {
             for process in &mut processes {
                 process.visitors(1);
             }
-            run_together(&world, &mut processes);
+            run_to_rest(&world, &mut processes);
+            assert_eq!(published(&world), Some(3 + 2 * round));
         }
         for process in &processes {
             assert_eq!(process.errors(), [""; 0]);
         }
-        assert_exactly(processes.iter().flat_map(Process::numbers).collect(), 10);
+        assert_exactly(processes.iter().flat_map(Process::numbers).collect(), 11);
         world.with(|state| {
-            let full = state
-                .history
-                .failed("create_file confirmation.", FsErrorKind::NoSpace);
+            let history = &state.history;
+            let full = history.failed("create_file confirmation.", FsErrorKind::NoSpace);
             seen.note("a confirmation that finds no space", full);
+            let confirmed = inodes_left && history.count("create_file confirmation.") > 0;
+            seen.note(
+                "a confirmation by an empty file on a full volume",
+                confirmed,
+            );
         });
     });
+}
+
+/// An instance that has claimed alone lets others claim, and has no claim of its own that would confirm its sync.
+#[test]
+fn a_journal_that_is_given_up_at_the_end_of_a_turn_acknowledges_nothing() {
+    each_seed(SEEDS, |seed, seen| {
+        let world = World::new(seed);
+        let mut process = Process::start(&world);
+        process.visitors(1);
+        process.finish(&world);
+        world.with(|state| {
+            let private = state.disk.open_dir(ROOT, ".visits").unwrap();
+            state.disk.create_file(private, "waiting").unwrap();
+        });
+        let mut turn_over = false;
+        for _ in 0..60 {
+            process.visitors(1);
+            world.run(&mut process.pool, 1);
+            turn_over = world
+                .with(|state| {
+                    state
+                        .disk
+                        .find(ROOT, ".visits")
+                        .map(|private| state.disk.find(private, "waiting").is_err())
+                })
+                .unwrap();
+            if turn_over {
+                break;
+            }
+        }
+        let sound = process.numbers().len();
+        world.with(|state| state.disk.aborted = true);
+        process.run(&world);
+        seen.note("a turn that ends", turn_over);
+        let more = process.numbers().len() > sound;
+        world.cut_power();
+        let count = Process::start(&world).current(&world).unwrap();
+        let highest = process.numbers().into_iter().max().unwrap();
+        assert!(highest <= count, "{highest} acknowledged, count {count}");
+        seen.note("a batch that was durable is answered", more);
+    });
+}
+
+#[test]
+fn a_confirmation_that_a_kill_has_left_goes_with_the_next_look() {
+    let world = World::new(3);
+    let mut process = Process::start(&world);
+    process.visitors(2);
+    process.finish(&world);
+    world.with(|state| {
+        let private = state.disk.open_dir(ROOT, ".visits").unwrap();
+        let name = "confirmation.1-0000000000000001";
+        state.disk.create_file(private, name).unwrap();
+    });
+    assert_eq!(Process::start(&world).current(&world), Ok(2));
+    assert_eq!(tickets(&world), ["ticket.2"]);
 }

@@ -1,11 +1,17 @@
 //! The search: every schedule of a scenario, depth first, on the counter's own code.
 //!
 //! # What is chosen
-//! At each state of the world the search tries every move there is (`schedule::Move`): any call that is under way takes effect, or
-//! fails; a rename takes effect and reports that it found nothing; a short pause ends; a visitor arrives; an instance is
-//! killed, and each of its calls that are under way vanishes or stays under way, to take effect at any later moment; the
-//! power goes, and the disk keeps any of what it may keep; the file system gives up its journal. What a listing shows during a change is a choice as well. All of
-//! them are made by one `Choices`, so a schedule is a list of numbers. A violation prints it, and [`replay`] runs it again.
+//! At each state of the world the search tries every move there is (`schedule::Move`):
+//! - any call that is under way takes effect, or fails,
+//! - a rename takes effect and reports that it found nothing,
+//! - a short pause ends, or a visitor arrives,
+//! - an instance is killed, and each of its calls that are under way vanishes or stays under way, to take effect at any later
+//!   moment,
+//! - the power goes, and the disk keeps any of what it may keep,
+//! - the file system gives up its journal.
+//!
+//! What a listing shows during a change is a choice as well. All of them are made by one `Choices`, so a schedule is a list
+//! of numbers. A violation prints it, and [`replay`] runs it again.
 //!
 //! # What is reduced, and why that is sound
 //! 1. **States are merged.** Tasks are deterministic, so what an instance does next is a function of what it has observed:

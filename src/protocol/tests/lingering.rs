@@ -23,8 +23,8 @@ fn a_visitor_right_after_another_finds_the_files_open() {
     let calls = [
         "rename ticket.2",
         "sync",
-        "rename again ticket.3",
         "write visits.bin",
+        "rename again ticket.3",
     ];
     assert_eq!(calls_of(&world), calls);
 }

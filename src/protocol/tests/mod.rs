@@ -3,7 +3,7 @@
 //! - [`rules`]: one rule each, on any schedule.
 //! - [`obvious`]: the handler that this protocol replaces, which loses visits.
 //! - [`refusals`]: obstacles of every kind, which must not count.
-//! - [`confirmations`]: file systems whose syncs report success and store nothing.
+//! - [`confirmations`]: file systems whose syncs report success and store nothing, and what confirms a sync.
 //! - [`takeovers`]: what was on the volume before.
 //! - [`races`]: many schedules of races, kills, power cuts, and leaders that are cancelled or stalled.
 //! - [`mixed`]: the same with take-overs, requests that do not count, and processes killed one by one.

@@ -25,7 +25,7 @@ caught! {
     SyncClaim by races::no_acknowledged_visit_is_lost_or_given_twice_over_kills_and_power_cuts,
     StopAfterFailedSync by rules::after_a_failed_sync_nothing_is_acknowledged_although_later_ones_succeed,
     StopBesideFailedSync by mixed::a_failure_that_the_disk_reports_once_stops_the_commit_beside_the_one_that_it_hit,
-    Confirm by confirmations::no_visit_is_acknowledged_that_a_journal_was_given_up_with,
+    Confirm by confirmations::no_visit_is_acknowledged_after_the_journal_was_given_up,
     SyncRoot by races::no_acknowledged_visit_is_lost_or_given_twice_over_kills_and_power_cuts,
     SyncRootAnew by races::a_start_by_an_instance_that_has_counted_survives_a_power_cut,
     SyncPrepared by mixed::a_count_that_was_taken_over_survives_power_cuts_whoever_looks_meanwhile,

@@ -59,8 +59,8 @@ pub(super) fn a_visit_costs_six_calls_and_a_batch_under_load_three() {
         "open_file visits.bin",
         "rename ticket.1",
         "sync",
-        "rename again ticket.2",
         "write visits.bin",
+        "rename again ticket.2",
     ];
     assert_eq!(calls, alone);
     world.with(|state| state.history.calls.clear());
