@@ -5,7 +5,7 @@
 //! - `create`: from a bundle to a process that waits to be started
 //! - `create_lock`: a lock that is held while a container is created
 //! - `refuse`: the refusal of specifications that are not supported
-//! - `propagation`: the propagation of its mounts
+//! - `propagation`: the propagation of a container's mounts
 //! - `users`: the user namespace of a container
 //! - `exec`: another process in a container that runs
 //! - `update`: new limits for a container that runs
