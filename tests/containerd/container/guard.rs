@@ -221,11 +221,16 @@ impl Container {
         self.exited.borrow().is_some()
     }
 
-    /// Waits until it has ended or could not be started, and returns the exit code of `ctr`.
+    /// Waits until it has ended or could not be started, and all that was written has arrived. Returns the exit code of `ctr`.
     pub(crate) async fn exited(&self, node: &Node) -> Result<i32> {
         let mut exited = self.exited.clone();
         match tokio::time::timeout(DEADLINE, exited.wait_for(Option::is_some)).await {
-            Ok(Ok(code)) => Ok(code.expect("waited for")),
+            Ok(Ok(code)) => {
+                let code = code.expect("waited for");
+                self.stdout.ended(DEADLINE).await;
+                self.stderr.ended(DEADLINE).await;
+                Ok(code)
+            }
             _ => {
                 let error = anyhow!("the container has not ended within {DEADLINE:?}");
                 node.with_log(self.with_output(Err(error)))
@@ -236,8 +241,6 @@ impl Container {
     /// Waits for its end. Fails if it could not be started.
     pub(crate) async fn ended(&self, node: &Node) -> Result<Outcome> {
         let code = self.exited(node).await?;
-        self.stdout.ended(DEADLINE).await;
-        self.stderr.ended(DEADLINE).await;
         let stdout = self.stdout.lines();
         let mut stderr = self.stderr.lines();
         stderr.retain(|line| !ctr::is_warning(line));
