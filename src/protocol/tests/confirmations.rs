@@ -153,3 +153,24 @@ fn a_confirmation_that_a_kill_has_left_goes_with_the_next_look() {
     assert_eq!(Process::start(&world).current(&world), Ok(2));
     assert_eq!(tickets(&world), ["ticket.2"]);
 }
+
+/// An operator may have removed the private directory, and a claim would start counting anew.
+#[test]
+fn a_confirmation_that_is_refused_is_an_error_and_no_other_claim() {
+    let world = World::new(8);
+    let mut process = Process::start(&world);
+    process.visitors(1);
+    process.finish(&world);
+    world.with(|state| state.one_fault = Some(("rename again", FsErrorKind::NotFound)));
+    fail(&world, "create_file confirmation.", FsErrorKind::Denied);
+    process.visitors(1);
+    assert_eq!(process.finish(&world), [1]);
+    let refused = process.errors();
+    assert!(
+        refused[0].contains("cannot create .visits/confirmation."),
+        "{refused:?}"
+    );
+    mend(&world);
+    process.visitors(1);
+    assert_eq!(process.finish(&world), [1, 3]);
+}
