@@ -11,7 +11,8 @@
 //! - [`sdks`]: components of other SDKs, which the tests run
 //! - [`test_cluster`]: a cluster of the tests' own
 //! - [`component`], [`toolbox`], [`up`], [`mod@image`], [`dist`], [`cluster`], [`mod@test`], [`doc`], [`audit`],
-//!   [`manifests`], [`screenshots`], [`setup`], [`soak`], [`mod@fuzz`], [`mutants`], [`mod@bench`], [`mod@conformance`]: one command each
+//!   [`manifests`], [`screenshots`], [`setup`], [`soak`], [`mod@fuzz`], [`mutants`], [`mod@bench`], [`mod@conformance`]: one
+//!   command each
 //! - `tidy`: rules about the repository, as tests
 
 mod audit;

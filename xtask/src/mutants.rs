@@ -1,5 +1,5 @@
-//! `cargo xtask mutants`: changes the counting protocol in many small ways with cargo-mutants, one at a time, and fails if the
-//! tests notice one of them too little. `.cargo/mutants.toml` lists the changes that no test can notice, and why.
+//! `cargo xtask mutants`: changes the counting protocol in many small ways with cargo-mutants, one at a time, and fails if no
+//! test notices one of them. `.cargo/mutants.toml` lists the changes that no test can notice, and why.
 //!
 //! Most changes fail a quick test within seconds. Only those that pass meet all tests of the protocol, which take a minute.
 

@@ -106,22 +106,12 @@ fn a_journal_that_is_given_up_at_the_end_of_a_turn_acknowledges_nothing() {
         let mut process = Process::start(&world);
         process.visitors(1);
         process.finish(&world);
-        world.with(|state| {
-            let private = state.disk.open_dir(ROOT, ".visits").unwrap();
-            state.disk.create_file(private, "waiting").unwrap();
-        });
+        create_beside_ticket(&world, "waiting");
         let mut turn_over = false;
         for _ in 0..60 {
             process.visitors(1);
             world.run(&mut process.pool, 1);
-            turn_over = world
-                .with(|state| {
-                    state
-                        .disk
-                        .find(ROOT, ".visits")
-                        .map(|private| state.disk.find(private, "waiting").is_err())
-                })
-                .unwrap();
+            turn_over = !tickets(&world).contains(&"waiting".to_owned());
             if turn_over {
                 break;
             }
@@ -145,11 +135,7 @@ fn a_confirmation_that_a_kill_has_left_goes_with_the_next_look() {
     let mut process = Process::start(&world);
     process.visitors(2);
     process.finish(&world);
-    world.with(|state| {
-        let private = state.disk.open_dir(ROOT, ".visits").unwrap();
-        let name = "confirmation.1-0000000000000001";
-        state.disk.create_file(private, name).unwrap();
-    });
+    create_beside_ticket(&world, "confirmation.1-0000000000000001");
     assert_eq!(Process::start(&world).current(&world), Ok(2));
     assert_eq!(tickets(&world), ["ticket.2"]);
 }

@@ -201,6 +201,14 @@ fn tickets(world: &World) -> Vec<String> {
     names
 }
 
+/// Creates an empty file beside the ticket.
+fn create_beside_ticket(world: &World, name: &str) {
+    world.with(|state| {
+        let private = state.disk.open_dir(ROOT, ".visits").unwrap();
+        state.disk.create_file(private, name).unwrap();
+    });
+}
+
 /// Returns the whole name of the ticket.
 fn ticket(world: &World) -> String {
     world.with(|state| {

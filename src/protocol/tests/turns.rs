@@ -34,10 +34,7 @@ fn a_request_for_a_turn_by_an_instance_that_is_gone_is_answered_once() {
     let mut process = Process::start(&world);
     process.visitors(1);
     process.finish(&world);
-    world.with(|state| {
-        let private = state.disk.open_dir(ROOT, ".visits").unwrap();
-        state.disk.create_file(private, "waiting").unwrap();
-    });
+    create_beside_ticket(&world, "waiting");
     for _ in 0..20 {
         process.visitors(1);
         world.run(&mut process.pool, 2);

@@ -111,13 +111,13 @@ fn changes(required: &[Required], points: &[PathBuf]) -> Vec<Change> {
         let inner: Vec<_> = inner.collect();
         for &kind in &mount.kinds {
             let whole = inner.is_empty() || !kind.contains(MountPropagationFlags::REC);
+            let kind = match whole {
+                true => kind,
+                false => kind - MountPropagationFlags::REC,
+            };
             changes.push(Change {
                 point: mount.destination.clone(),
-                kind: if whole {
-                    kind
-                } else {
-                    kind - MountPropagationFlags::REC
-                },
+                kind,
                 may_be_hidden: false,
             });
             if whole {
@@ -130,7 +130,7 @@ fn changes(required: &[Required], points: &[PathBuf]) -> Vec<Change> {
             });
             changes.extend(below.map(|point| Change {
                 point: point.clone(),
-                kind: kind - MountPropagationFlags::REC,
+                kind,
                 may_be_hidden: true,
             }));
         }
