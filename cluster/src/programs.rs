@@ -1,4 +1,4 @@
-//! The node's programs: their paths, their arguments, and the program that each one depends on.
+//! The node's programs: their paths, their arguments, and the programs that each one depends on.
 
 use crate::binaries::NAMES;
 use crate::network::{API_PORT, Network};
@@ -10,6 +10,10 @@ use std::path::{Path, PathBuf};
 
 /// etcd's address, on the node's loopback.
 const ETCD: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 2379);
+/// The port of the API's Service.
+const API_SERVICE_PORT: u16 = 443;
+/// kubelet's directory of pods, which its first start creates.
+const PODS: &str = "/var/lib/kubelet/pods";
 /// The programs' `PATH` on the node, after their own directory.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -20,8 +24,8 @@ pub(crate) struct Program {
     pub(crate) path: PathBuf,
     pub(crate) arguments: Vec<String>,
     pub(crate) environment: Vec<(&'static str, String)>,
-    /// The endpoint that must accept connections before the program is started.
-    pub(crate) needs: Option<Endpoint>,
+    /// The endpoints that must accept connections before the program is started.
+    pub(crate) needs: Vec<Endpoint>,
 }
 
 /// The address of a program.
@@ -38,21 +42,18 @@ pub(crate) fn all() -> Result<Vec<Program>> {
     let api = Endpoint::Tcp(SocketAddr::new(network.node(), API_PORT));
     let programs = NAMES.map(|name| {
         let (arguments, needs) = match name {
-            "etcd" => (etcd(), None),
-            "containerd" => (vec![format!("--config={}", paths::CONTAINERD)], None),
-            "kube-apiserver" => (apiserver(network), Some(Endpoint::Tcp(ETCD))),
-            "kube-controller-manager" => (controller_manager(network), Some(api.clone())),
-            "kube-scheduler" => (scheduler(), Some(api.clone())),
-            "kubelet" => (
-                kubelet(network),
-                Some(Endpoint::Unix(paths::CONTAINERD_SOCKET.into())),
-            ),
+            "etcd" => (etcd(), vec![]),
+            "containerd" => (vec![format!("--config={}", paths::CONTAINERD)], vec![]),
+            "kube-apiserver" => (apiserver(network), vec![Endpoint::Tcp(ETCD)]),
+            "kube-controller-manager" => (controller_manager(network), vec![api.clone()]),
+            "kube-scheduler" => (scheduler(), vec![api.clone()]),
+            "kubelet" => (kubelet(network), before_kubelet(network)),
             _ => (
                 vec![
                     format!("--config={}", paths::PROXY),
                     format!("--hostname-override={NODE}"),
                 ],
-                Some(api.clone()),
+                vec![api.clone()],
             ),
         };
         let directory = if name == "containerd" {
@@ -167,6 +168,18 @@ fn kubelet(network: Network) -> Vec<String> {
         ("node-ip", &addresses.join(",")),
         ("node-labels", "preopen/shim=ready"),
     ])
+}
+
+/// A node that was stopped has pods, which start as soon as kubelet does. They connect to the API's Service, and a connection
+/// that begins before kube-proxy has set up Services hangs for half a minute: kubelet waits for the address. A new node has
+/// no pods, and kube-proxy waits for kubelet there, which registers the node.
+fn before_kubelet(network: Network) -> Vec<Endpoint> {
+    let mut needs = vec![Endpoint::Unix(paths::CONTAINERD_SOCKET.into())];
+    if Path::new(PODS).exists() {
+        let service = SocketAddr::new(network.api_service(), API_SERVICE_PORT);
+        needs.push(Endpoint::Tcp(service));
+    }
+    needs
 }
 
 fn flags(flags: &[(&str, &str)]) -> Vec<String> {

@@ -12,7 +12,7 @@ use std::thread;
 use std::time::Duration;
 use visits_support::wait;
 
-/// How long a program waits for the one that it depends on. After that it is started anyway, and its own log shows the error.
+/// How long a program waits for each one that it depends on. After that it is started anyway, and its own log shows the error.
 const DEPENDENCY: Duration = Duration::from_secs(60);
 /// The pause between a program's end and its next start.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -35,10 +35,10 @@ pub(crate) fn run() -> Result<()> {
 
 fn keep(program: &Program) {
     loop {
-        if let Some(needs) = &program.needs {
-            let what = format!("{needs:?}, which {} depends on", program.name);
-            if let Err(error) = wait::until(&what, DEPENDENCY, || Ok(accepts(needs).then_some(())))
-            {
+        for needed in &program.needs {
+            let what = format!("{needed:?}, which {} depends on", program.name);
+            let accepts = || Ok(accepts(needed).then_some(()));
+            if let Err(error) = wait::until(&what, DEPENDENCY, accepts) {
                 eprintln!("{error:#}");
             }
         }

@@ -13,8 +13,11 @@ const COMMANDS: [&[&str]; 5] = [
     &["top", "pods", "--containers"],
 ];
 
-/// The programs of the node whose logs show why a pod does not run.
-const PROGRAMS: [&str; 2] = ["kubelet", "containerd"];
+/// The programs of the node whose logs show why a pod does not run or is not reached.
+const PROGRAMS: [&str; 3] = ["kubelet", "containerd", "kube-proxy"];
+
+/// The load balancer of the suite's own cluster, which announces each Service's address: its namespace and its log.
+const BALANCER: (&str, [&str; 3]) = ("metallb-system", ["logs", "--tail=40", "daemonset/speaker"]);
 
 /// Returns the report. A command that fails is reported with its error.
 pub(crate) fn of(cluster: &Cluster, namespace: &str) -> String {
@@ -28,6 +31,11 @@ pub(crate) fn of(cluster: &Cluster, namespace: &str) -> String {
         add(&mut report, namespace, &logs);
         let previous = ["logs", "--all-containers", "--previous", "--tail=40", pod];
         add(&mut report, namespace, &previous);
+    }
+    if !cluster.is_foreign() {
+        let (namespace, logs) = BALANCER;
+        add(&mut report, namespace, &["get", "pods"]);
+        add(&mut report, namespace, &logs);
     }
     for program in PROGRAMS {
         let log = cluster.log(program);
