@@ -248,6 +248,48 @@ async fn no_exec_starts_after_the_first_process_has_ended() -> Result<()> {
     Ok(())
 }
 
+#[tokio::test]
+#[ignore = "needs root"]
+async fn both_versions_of_the_task_api_reach_the_same_processes() -> Result<()> {
+    let node = Node::shared().await?;
+    let container = Container::sleeping(Runtime::Preopen).spawn().await?;
+    container.runs().await?;
+    let old = Shim::of(container.id()).await?.by_version(2);
+    let new = Shim::of(container.id()).await?.by_version(3);
+    succeeded(new.exec("one", &["sleep", "1000"]).await)?;
+    let pid = succeeded(old.start("one").await)?.pid;
+    assert_eq!(succeeded(new.state("one").await)?.pid, pid);
+    succeeded(old.kill("one", TERM).await)?;
+    assert_eq!(succeeded(new.wait("one").await)?.exit_status, 143);
+    succeeded(old.delete("one").await)?;
+    assert_eq!(code(&new.state("one").await), "NOT_FOUND");
+    let unknown = old.by_version(4).state("").await;
+    ensure!(unknown.is_err(), "there is no version 4");
+    drop(node);
+    Ok(())
+}
+
+#[tokio::test]
+#[ignore = "needs root"]
+async fn a_shim_describes_itself_with_and_without_a_container() -> Result<()> {
+    let node = Node::shared().await?;
+    for runtime in Runtime::BOTH {
+        let container = Container::sleeping(runtime).spawn().await?;
+        let pid = u32::try_from(container.runs().await?)?;
+        let shim = Shim::of(container.id()).await?;
+        let (of_shim, of_container) = succeeded(shim.connect(container.id()).await)?;
+        assert_eq!(of_container, pid, "{runtime:?}");
+        let command = std::fs::read_to_string(format!("/proc/{of_shim}/comm"))?;
+        ensure!(command.starts_with("containerd-shim"), "{command}");
+        for other in ["", "unknown"] {
+            let described = succeeded(shim.connect(other).await)?;
+            assert_eq!(described, (of_shim, 0), "{runtime:?}: {other:?}");
+        }
+    }
+    drop(node);
+    Ok(())
+}
+
 /// The library's default responses must not look like success.
 #[tokio::test]
 #[ignore = "needs root"]

@@ -3,10 +3,10 @@
 use crate::ctr;
 use anyhow::{Context, Result, anyhow, ensure};
 use containerd_shim_protos::api::{
-    CheckpointTaskRequest, CloseIORequest, DeleteRequest, DeleteResponse, Empty,
-    ExecProcessRequest, KillRequest, PauseRequest, PidsRequest, PidsResponse, ResizePtyRequest,
-    ResumeRequest, StartRequest, StartResponse, StateRequest, StateResponse, StatsRequest,
-    StatsResponse, UpdateTaskRequest, WaitRequest, WaitResponse,
+    CheckpointTaskRequest, CloseIORequest, ConnectRequest, ConnectResponse, DeleteRequest,
+    DeleteResponse, Empty, ExecProcessRequest, KillRequest, PauseRequest, PidsRequest,
+    PidsResponse, ResizePtyRequest, ResumeRequest, StartRequest, StartResponse, StateRequest,
+    StateResponse, StatsRequest, StatsResponse, UpdateTaskRequest, WaitRequest, WaitResponse,
 };
 use containerd_shim_protos::protobuf::well_known_types::any::Any;
 use containerd_shim_protos::protobuf::{Message, MessageFull};
@@ -14,6 +14,7 @@ use containerd_shim_protos::shim_async::Client;
 use containerd_shim_protos::ttrpc::{self, Code, Request};
 use rustix::fs::{CWD, FileType, Mode, OFlags, mknodat};
 use serde_json::{Value, json};
+use std::fmt::Display;
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
@@ -108,10 +109,16 @@ impl Shim {
         let client = Client::connect(address).await;
         Ok(Self {
             client: client.with_context(|| format!("cannot connect to {address}"))?,
-            service: format!("containerd.task.v{}.Task", bootstrap["version"]),
+            service: service(&bootstrap["version"]),
             container: container.to_owned(),
             process: read("config.json")?["process"].take(),
         })
+    }
+
+    /// Calls another version of the task API from now on.
+    pub(crate) fn by_version(mut self, version: u8) -> Self {
+        self.service = service(version);
+        self
     }
 
     /// Adds an exec without streams. It runs these words with the settings of the container's first process.
@@ -234,6 +241,17 @@ impl Shim {
         self.call("ResizePty", request).await
     }
 
+    /// Returns the process ids of the shim and of a container's first process. The latter is 0 if the shim has no such
+    /// container.
+    pub(crate) async fn connect(&self, container: &str) -> CallResult<(u32, u32)> {
+        let request = ConnectRequest {
+            id: container.into(),
+            ..Default::default()
+        };
+        let response: ConnectResponse = self.call("Connect", request).await?;
+        Ok((response.shim_pid, response.task_pid))
+    }
+
     /// Returns the processes of the container.
     pub(crate) async fn pids(&self) -> CallResult<PidsResponse> {
         self.call("Pids", request!(self, PidsRequest {})).await
@@ -301,6 +319,11 @@ impl Shim {
             Err(error) => Err(broken(format!("{method}: {error}"))),
         }
     }
+}
+
+/// Returns the name of the task service of a version.
+fn service(version: impl Display) -> String {
+    format!("containerd.task.v{version}.Task")
 }
 
 /// Returns a message of the OCI runtime specification as containerd packs it.

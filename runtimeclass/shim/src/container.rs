@@ -40,7 +40,7 @@ mod resources;
 mod update;
 mod users;
 
-pub(crate) use delete::delete;
+pub(crate) use delete::{delete, first_process};
 
 use crate::request::{HelperRequest, HelperResponse, Location};
 use anyhow::{Context, Result};

@@ -18,6 +18,7 @@
 //! The server:
 //! - `shim`: the calls by which containerd starts a server, and cleans up after one that died
 //! - `features`: the runtime's features, for containerd and Kubernetes
+//! - `server`: the server's socket and life
 //! - `service`: the task API, call by call
 //! - `task`: one container: its states, signals, pauses and end
 //! - `exec`: one process that was added to a container
@@ -69,6 +70,7 @@ mod read_only;
 mod refusal;
 mod registry;
 mod request;
+mod server;
 mod service;
 mod shim;
 mod signals;

@@ -7,15 +7,15 @@
 use crate::events::Events;
 use crate::process::{Exit, SIGKILL_EXIT_CODE};
 use crate::request::Location;
+use crate::server::path_of;
 use crate::service::Service;
-use crate::{RUNTIME, container, features, helper};
-use anyhow::{Context, Result, ensure};
-use async_trait::async_trait;
+use crate::{RUNTIME, container, features, helper, server};
+use anyhow::{Context, Result, bail, ensure};
 use containerd_shim::protos::api::DeleteResponse;
 use containerd_shim::protos::protobuf::Message;
 use containerd_shim::protos::types::introspection::{RuntimeInfo, RuntimeRequest, RuntimeVersion};
 use containerd_shim::publisher::RemotePublisher;
-use containerd_shim::{Config, Error, ExitSignal, Flags, StartOpts, cgroup, socket_address};
+use containerd_shim::{ExitSignal, Flags, cgroup, logger, socket_address};
 use std::ffi::OsString;
 use std::io::{IsTerminal, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -25,6 +25,9 @@ use std::sync::Arc;
 
 /// The annotation of a container that names its pod's sandbox.
 const SANDBOX: &str = "io.kubernetes.cri.sandbox-id";
+
+/// The variable in which containerd passes the address for events.
+const EVENTS: &str = "TTRPC_ADDRESS";
 
 /// Runs the binary with the arguments that containerd passes.
 pub(crate) fn main(arguments: &[OsString]) -> ExitCode {
@@ -46,15 +49,26 @@ pub(crate) fn main(arguments: &[OsString]) -> ExitCode {
             &"-namespace is missing: this is a containerd shim, which containerd runs with -namespace, -id and -address",
         );
     }
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
-    match runtime {
-        // Reports its errors and exits on its own.
-        Ok(runtime) => runtime.block_on(containerd_shim::run::<Shim>(RUNTIME, None)),
-        Err(error) => return failed(&error),
+    let done = match flags.action.as_str() {
+        "start" => start(&flags),
+        "delete" => delete(&flags),
+        _ => {
+            return match serve(&flags) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error) => {
+                    // The process that has started this server reads its standard output.
+                    println!("{error:#}");
+                    log::error!("{error:#}");
+                    ExitCode::FAILURE
+                }
+            };
+        }
+    };
+    let written = done.and_then(|response| Ok(std::io::stdout().write_all(&response)?));
+    match written {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failed(&format!("{error:#}")),
     }
-    ExitCode::SUCCESS
 }
 
 fn failed(error: &dyn std::fmt::Display) -> ExitCode {
@@ -98,91 +112,74 @@ fn describe(request: &[u8]) -> Result<Vec<u8>> {
         .context("cannot encode the runtime's description")
 }
 
-/// The shim of one container, in each of the three calls.
-pub(crate) struct Shim {
-    namespace: String,
-    id: String,
-    bundle: PathBuf,
-    /// The address on which the server listens.
-    socket: String,
-    exit: Arc<ExitSignal>,
+/// Starts the server of the container's pod if none runs, and returns its address.
+fn start(flags: &Flags) -> Result<Vec<u8>> {
+    let bundle = bundle(flags)?;
+    let group = group(&bundle, &flags.id)?;
+    let address = socket_address(&flags.address, &flags.namespace, &group);
+    if !listens(&address) {
+        start_server(flags, &address)?;
+    }
+    let file = bundle.join("address");
+    std::fs::write(&file, &address).with_context(|| format!("cannot write {}", file.display()))?;
+    Ok(address.into_bytes())
 }
 
-#[async_trait]
-impl containerd_shim::Shim for Shim {
-    type T = Service;
+/// Removes what a server that died has left of the container, its processes first. Returns the response for containerd.
+fn delete(flags: &Flags) -> Result<Vec<u8>> {
+    let bundle = bundle(flags)?;
+    let location = Location::new(&flags.namespace, &flags.id, &bundle);
+    let pid = container::first_process(&location);
+    container::delete(&location)?;
+    remove_dead_socket(&bundle);
+    let exit = Exit::now(SIGKILL_EXIT_CODE);
+    let response = DeleteResponse {
+        pid: pid.unwrap_or_default() as u32,
+        exit_status: exit.code,
+        exited_at: Some(exit.at).into(),
+        ..Default::default()
+    };
+    let response = response.write_to_bytes();
+    response.context("cannot encode the exit of the container")
+}
 
-    async fn new(_runtime: &str, flags: &Flags, _config: &mut Config) -> Self {
-        // containerd runs the shim in the bundle's directory, and passes the directory if it may differ.
-        let bundle = match flags.bundle.as_str() {
-            "" => std::env::current_dir().unwrap_or_default(),
-            bundle => bundle.into(),
-        };
-        Self {
-            namespace: flags.namespace.clone(),
-            id: flags.id.clone(),
-            bundle,
-            socket: flags.socket.clone(),
-            exit: Arc::new(ExitSignal::default()),
-        }
+/// Is the server of a pod, until containerd ends it.
+fn serve(flags: &Flags) -> Result<()> {
+    if flags.socket.is_empty() {
+        bail!("-socket is missing: containerd starts this program with `start`");
     }
+    logger::init(flags.debug, "info", &flags.namespace, &flags.id)
+        .context("cannot write to containerd's log")?;
+    let events = std::env::var(EVENTS).context(EVENTS)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        let publisher = RemotePublisher::new(&events).await;
+        let publisher = publisher.with_context(|| format!("cannot connect to {events}"))?;
+        let exit = Arc::new(ExitSignal::default());
+        let events = Events::new(&flags.namespace, publisher);
+        let service = Service::new(&flags.namespace, events, exit.clone());
+        server::run(&flags.socket, service, exit).await
+    })
+}
 
-    async fn start_shim(&mut self, options: StartOpts) -> containerd_shim::Result<String> {
-        let group = group(&self.bundle, &self.id).map_err(other)?;
-        let address = socket_address(&options.address, &options.namespace, &group);
-        if !listens(&address) {
-            start_server(&options, &address).map_err(other)?;
-        }
-        let file = self.bundle.join("address");
-        std::fs::write(&file, &address)
-            .with_context(|| format!("cannot write {}", file.display()))
-            .map_err(other)?;
-        Ok(address)
-    }
-
-    /// Removes what a server that died has left of the container, its processes first.
-    async fn delete_shim(&mut self) -> containerd_shim::Result<DeleteResponse> {
-        let location = Location::new(&self.namespace, &self.id, &self.bundle);
-        container::delete(&location).map_err(other)?;
-        self.remove_dead_socket();
-        let exit = Exit::now(SIGKILL_EXIT_CODE);
-        Ok(DeleteResponse {
-            exit_status: exit.code,
-            exited_at: Some(exit.at).into(),
-            ..Default::default()
-        })
-    }
-
-    /// Waits until the server ends, and removes its socket. (The caller reads the address from the bundle, which
-    /// containerd may have removed by then.)
-    async fn wait(&mut self) {
-        self.exit.wait().await;
-        if let Err(error) = std::fs::remove_file(path_of(&self.socket)) {
-            let error = error.to_string();
-            log::warn!("socket not removed socket={} error={error:?}", self.socket);
-        }
-    }
-
-    async fn create_task_service(&self, publisher: RemotePublisher) -> Service {
-        let events = Events::new(&self.namespace, publisher);
-        Service::new(&self.namespace, events, self.exit.clone())
+/// Returns the bundle's directory. containerd runs the shim in it, and passes it if it may differ.
+fn bundle(flags: &Flags) -> Result<PathBuf> {
+    match flags.bundle.as_str() {
+        "" => std::env::current_dir().context("cannot find the directory of the bundle"),
+        bundle => Ok(bundle.into()),
     }
 }
 
-impl Shim {
-    /// Removes the socket of a server that no longer listens.
-    fn remove_dead_socket(&self) {
-        let Ok(address) = std::fs::read_to_string(self.bundle.join("address")) else {
-            return;
-        };
-        if !listens(&address) {
-            let _ = std::fs::remove_file(path_of(&address));
-        }
+/// Removes the socket of a server that no longer listens.
+fn remove_dead_socket(bundle: &Path) {
+    let Ok(address) = std::fs::read_to_string(bundle.join("address")) else {
+        return;
+    };
+    if !listens(&address) {
+        let _ = std::fs::remove_file(path_of(&address));
     }
-}
-
-fn other(error: anyhow::Error) -> Error {
-    Error::Other(format!("{error:#}"))
 }
 
 /// Returns the name of the container's pod, or the container's id if it has none.
@@ -200,18 +197,14 @@ fn listens(address: &str) -> bool {
     UnixStream::connect(path_of(address)).is_ok()
 }
 
-fn path_of(address: &str) -> &Path {
-    Path::new(address.trim_start_matches("unix://"))
-}
-
 /// Starts the server and waits until it listens, when it closes its standard output.
-fn start_server(options: &StartOpts, address: &str) -> Result<()> {
+fn start_server(flags: &Flags, address: &str) -> Result<()> {
     let mut command =
         Command::new(std::env::current_exe().context("cannot find the path of this program")?);
     command
-        .args(["-namespace", &options.namespace, "-id", &options.id])
-        .args(["-address", &options.address, "-socket", address])
-        .args(options.debug.then_some("-debug"))
+        .args(["-namespace", &flags.namespace, "-id", &flags.id])
+        .args(["-address", &flags.address, "-socket", address])
+        .args(flags.debug.then_some("-debug"))
         .envs(helper::SMALL_PROCESS)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -235,7 +228,8 @@ fn start_server(options: &StartOpts, address: &str) -> Result<()> {
         .context("cannot wait for the shim's server")?;
     ensure!(
         ended.is_none_or(|status| status.success()),
-        "cannot start the shim's server: see containerd's log {output}"
+        "cannot start the shim's server: {}",
+        output.trim()
     );
     Ok(())
 }

@@ -6,8 +6,8 @@ use anyhow::{Context, Result};
 use rustix::fs::{OFlags, fcntl_setfl};
 use rustix::termios::{Winsize, tcsetwinsize};
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
-use std::sync::Arc;
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::io::unix::AsyncFd;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -45,8 +45,8 @@ impl Pipes {
 
 /// A terminal whose streams are copied until it is dropped.
 pub(crate) struct Terminal {
-    /// Used for the size only. `None` after a hang-up.
-    master: std::sync::Mutex<Option<OwnedFd>>,
+    /// Used for the size. The task that copies owns it, and closes it with its end.
+    master: Weak<AsyncFd<OwnedFd>>,
     hang_up: Arc<Notify>,
     copying: Mutex<Option<JoinHandle<()>>>,
     abort: tokio::task::AbortHandle,
@@ -56,9 +56,10 @@ impl Terminal {
     /// Starts to copy between the terminal's master side and containerd's pipes.
     pub(crate) fn connect(master: OwnedFd, pipes: Pipes) -> Result<Self> {
         fcntl_setfl(&master, OFlags::NONBLOCK).context("cannot set up the terminal")?;
-        let size = master.as_fd().try_clone_to_owned()?;
         // SAFETY: an `OwnedFd` names one open file for as long as it lives.
         let master = unsafe { AsyncFd::register(master) }.context("cannot watch the terminal")?;
+        let master = Arc::new(master);
+        let size = Arc::downgrade(&master);
         let hang_up = Arc::new(Notify::new());
         let hung_up = hang_up.clone();
         let copying = tokio::spawn(async move {
@@ -70,7 +71,7 @@ impl Terminal {
             }
         });
         Ok(Self {
-            master: std::sync::Mutex::new(Some(size)),
+            master: size,
             hang_up,
             abort: copying.abort_handle(),
             copying: Mutex::new(Some(copying)),
@@ -85,30 +86,24 @@ impl Terminal {
             ws_xpixel: 0,
             ws_ypixel: 0,
         };
-        match &*self.lock() {
-            Some(master) => tcsetwinsize(master, size).context("cannot set the terminal's size"),
+        match self.master.upgrade() {
+            Some(master) => {
+                tcsetwinsize(master.get_ref(), size).context("cannot set the terminal's size")
+            }
             None => Ok(()),
         }
     }
 
     /// Ends the input by a hang-up: the process gets SIGHUP.
     pub(crate) fn hang_up(&self) {
-        self.lock().take();
         self.hang_up.notify_one();
     }
 
     /// Waits until the last output of an ended process is copied.
     pub(crate) async fn drain(&self) {
-        self.lock().take();
         if let Some(copying) = &mut *self.copying.lock().await {
             let _ = tokio::time::timeout(DRAIN_TIMEOUT, copying).await;
         }
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<OwnedFd>> {
-        self.master
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
 

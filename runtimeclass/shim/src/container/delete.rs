@@ -24,6 +24,12 @@ const NO_FOLLOW: i32 = libc::UMOUNT_NOFOLLOW;
 /// The time that killed processes may take to end. It is shorter than containerd's limit for the whole clean-up.
 const CLEANUP_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// Returns the id of the container's first process, which may have ended; `None` if the container was created in part.
+pub(crate) fn first_process(location: &Location) -> Option<i32> {
+    let container = Container::load(location.container()).ok()?;
+    container.pid().map(|pid| pid.as_raw())
+}
+
 /// Removes the container.
 pub(crate) fn delete(location: &Location) -> Result<()> {
     end_all(location)?;
