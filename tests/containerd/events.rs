@@ -64,6 +64,20 @@ impl Events {
         Ok(())
     }
 
+    /// Waits for the exit of the container's first process, and returns the process id in that event.
+    pub(crate) async fn exit(&self) -> Result<u64> {
+        wait::until("the exit", DEADLINE, async || {
+            let lines = self.lines.lines();
+            let exit = lines
+                .iter()
+                .find(|&line| self.read(line).as_deref() == Some("exit"));
+            let event = exit.and_then(|line| line.find('{').map(|start| &line[start..]));
+            let event = event.map(serde_json::from_str::<Value>).transpose()?;
+            Ok(event.and_then(|event| event["pid"].as_u64()))
+        })
+        .await
+    }
+
     /// Returns `exec-started e1` for a line `TIME NAMESPACE /tasks/exec-started {"container_id":"c1","exec_id":"e1"}`.
     /// The exit of the first process is `exit`, that of an exec `exit e1`.
     fn read(&self, line: &str) -> Option<String> {

@@ -4,6 +4,7 @@ use crate::container::{Container, Runtime, Workload};
 use crate::images;
 use crate::node::Node;
 use crate::process;
+use crate::task_api::{Shim, succeeded};
 use crate::terminal::Terminal;
 use anyhow::{Context, Result, ensure};
 use visits_tests::{DEADLINE, wait};
@@ -73,6 +74,46 @@ async fn a_container_in_a_terminal_owns_it_and_follows_its_size() -> Result<()> 
             checked.with_context(|| format!("{runtime:?}, user {user}"))?;
             container.remove().await?;
         }
+    }
+    Ok(())
+}
+
+/// Waits until a process has this many files open that are a terminal's master side.
+async fn holds(pid: u32, terminals: usize) -> Result<()> {
+    let what = format!("{terminals} terminals of process {pid}");
+    let descriptors = format!("/proc/{pid}/fd");
+    wait::until(&what, DEADLINE, async || {
+        let open = std::fs::read_dir(&descriptors)?.flatten();
+        let files = open.filter_map(|entry| std::fs::read_link(entry.path()).ok());
+        let masters = files.filter(|file| file.ends_with("ptmx")).count();
+        Ok((masters == terminals).then_some(()))
+    })
+    .await
+}
+
+#[tokio::test]
+#[ignore = "needs root"]
+async fn a_shim_holds_each_terminal_once_and_none_after_its_end() -> Result<()> {
+    let node = Node::shared().await?;
+    for runtime in Runtime::BOTH {
+        let sleeping = Container::sleeping(runtime).spawn_running().await?;
+        let shim = Shim::of(sleeping.id()).await?;
+        let (shim, _) = succeeded(shim.connect("").await)?;
+        holds(shim, 0).await?;
+        let mut terminals = Vec::new();
+        for number in 1..=2 {
+            terminals.push(sleeping.shell("read line").in_terminal()?);
+            holds(shim, number)
+                .await
+                .with_context(|| format!("{runtime:?}"))?;
+        }
+        for mut terminal in terminals {
+            terminal.type_keys("\r")?;
+            assert_eq!(terminal.ended(&node).await?, 0, "{runtime:?}");
+        }
+        holds(shim, 0)
+            .await
+            .with_context(|| format!("{runtime:?}"))?;
     }
     Ok(())
 }

@@ -1,12 +1,13 @@
 //! SIGKILL to the component and to the shim, under load and at any moment.
 
 use crate::container::{Container, ContainerBuilder, Runtime};
+use crate::events::Events;
 use crate::images;
 use crate::leftovers::{Leftovers, cycles_leave_nothing};
 use crate::node::Node;
 use crate::process::{self, Process, parent};
 use crate::volumes::volume;
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use std::time::Duration;
 use visits_tests::history::History;
 use visits_tests::load::{self, visits_bin};
@@ -72,6 +73,26 @@ async fn under_runc_a_container_ends_with_its_shim_which_proves_the_harness() ->
 #[ignore = "needs root"]
 async fn a_container_ends_with_its_shim_and_nothing_stays() -> Result<()> {
     ends_with_its_shim(Container::of(images::VISITS)).await
+}
+
+#[tokio::test]
+#[ignore = "needs root"]
+async fn the_exit_that_is_reported_for_a_killed_shim_names_the_process() -> Result<()> {
+    let node = Node::shared().await?;
+    for runtime in Runtime::BOTH {
+        let container = Container::sleeping(runtime).spawn().await?;
+        let pid = container.runs().await?;
+        let events = Events::of(container.id()).await?;
+        process::kill(parent(pid)?, Signal::KILL)?;
+        let reported = events
+            .exit()
+            .await
+            .with_context(|| format!("{runtime:?}"))?;
+        assert_eq!(reported, u64::try_from(pid)?, "{runtime:?}");
+        container.exited(&node).await?;
+        container.remove().await?;
+    }
+    Ok(())
 }
 
 #[tokio::test]
