@@ -35,6 +35,38 @@ async fn the_shim_describes_itself_to_containerd() -> Result<()> {
     Ok(())
 }
 
+/// containerd passes the error of `start` on to whoever starts a container.
+#[tokio::test]
+#[ignore = "needs root"]
+async fn a_start_reports_why_the_server_does_not_run() -> Result<()> {
+    let bundle = tempfile::tempdir()?;
+    for (file, text) in [("config.json", "{}"), ("log", "")] {
+        std::fs::write(bundle.path().join(file), text)?;
+    }
+    let nobody = bundle.path().join("nobody-listens");
+    let mut start = Command::new(artifacts::shim()?);
+    start
+        .args([
+            "-namespace",
+            "test",
+            "-id",
+            "one",
+            "-address",
+            "none",
+            "start",
+        ])
+        .current_dir(bundle.path())
+        .env("TTRPC_ADDRESS", &nobody)
+        .stdin(Stdio::null());
+    let output = tokio::task::spawn_blocking(move || start.output()).await??;
+    let error = String::from_utf8_lossy(&output.stderr);
+    let reason = format!("cannot connect to {}", nobody.display());
+    ensure!(!output.status.success(), "{output:?}");
+    ensure!(error.contains(&reason), "{error}");
+    ensure!(output.stdout.is_empty(), "{output:?}");
+    Ok(())
+}
+
 #[tokio::test]
 #[ignore = "needs root"]
 async fn kubelet_is_offered_user_namespaces_and_recursive_read_only_mounts() -> Result<()> {

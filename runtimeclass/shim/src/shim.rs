@@ -50,25 +50,24 @@ pub(crate) fn main(arguments: &[OsString]) -> ExitCode {
         );
     }
     let done = match flags.action.as_str() {
-        "start" => start(&flags),
-        "delete" => delete(&flags),
-        _ => {
-            return match serve(&flags) {
-                Ok(()) => ExitCode::SUCCESS,
-                Err(error) => {
-                    // The process that has started this server reads its standard output.
-                    println!("{error:#}");
-                    log::error!("{error:#}");
-                    ExitCode::FAILURE
-                }
-            };
-        }
+        "start" => start(&flags).and_then(|response| respond(&response)),
+        "delete" => delete(&flags).and_then(|response| respond(&response)),
+        _ => serve(&flags).inspect_err(|error| {
+            log::error!("{error:#}");
+            // The process that has started this server reads the output.
+            let _ = respond(format!("{error:#}").as_bytes());
+        }),
     };
-    let written = done.and_then(|response| Ok(std::io::stdout().write_all(&response)?));
-    match written {
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => failed(&format!("{error:#}")),
     }
+}
+
+fn respond(response: &[u8]) -> Result<()> {
+    let mut stdout = std::io::stdout();
+    let written = stdout.write_all(response).and_then(|()| stdout.flush());
+    written.context("cannot write to standard output")
 }
 
 fn failed(error: &dyn std::fmt::Display) -> ExitCode {
@@ -87,7 +86,7 @@ fn info() -> ExitCode {
     let written = read
         .context("cannot read the request for a description")
         .and_then(|_| describe(&request))
-        .and_then(|bytes| Ok(std::io::stdout().write_all(&bytes)?));
+        .and_then(|description| respond(&description));
     match written {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => failed(&error),
@@ -197,7 +196,7 @@ fn listens(address: &str) -> bool {
     UnixStream::connect(path_of(address)).is_ok()
 }
 
-/// Starts the server and waits until it listens, when it closes its standard output.
+/// Starts the server and waits until it listens, when it closes its standard output. It writes there only why it cannot.
 fn start_server(flags: &Flags, address: &str) -> Result<()> {
     let mut command =
         Command::new(std::env::current_exe().context("cannot find the path of this program")?);
@@ -227,7 +226,7 @@ fn start_server(flags: &Flags, address: &str) -> Result<()> {
         .try_wait()
         .context("cannot wait for the shim's server")?;
     ensure!(
-        ended.is_none_or(|status| status.success()),
+        output.is_empty() && ended.is_none_or(|status| status.success()),
         "cannot start the shim's server: {}",
         output.trim()
     );
