@@ -4,7 +4,9 @@ use crate::container::{Container, Runtime};
 use crate::node::Node;
 use crate::process;
 use anyhow::{Result, ensure};
-use visits_tests::{DEADLINE, get, wait};
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+use visits_tests::{DEADLINE, artifacts, get, wait};
 
 #[tokio::test]
 #[ignore = "needs root"]
@@ -85,5 +87,35 @@ async fn a_program_is_found_on_the_containers_path_and_its_exit_code_is_kept() -
     let node = Node::shared().await?;
     let builder = Container::of(crate::images::NATIVE).command(["sh", "-c", "exit 42"]);
     assert_eq!(builder.spawn().await?.ended(&node).await?.code, 42);
+    Ok(())
+}
+
+/// A containerd that `nohup` has started ignores SIGHUP, and so does every shim. A program would ignore it too, and not end
+/// with its terminal.
+#[tokio::test]
+#[ignore = "needs root"]
+async fn a_program_ignores_no_signal_because_containerd_does() -> Result<()> {
+    let node = Node::shared().await?;
+    let directory = tempfile::tempdir()?;
+    let wrapper = directory.path().join("containerd-shim-preopen-v1");
+    let shim = artifacts::shim()?;
+    let script = format!(
+        "#!/bin/sh\nexec env --ignore-signal=HUP,INT,USR1,RTMIN {} \"$@\"\n",
+        shim.display()
+    );
+    std::fs::write(&wrapper, script)?;
+    std::fs::set_permissions(&wrapper, Permissions::from_mode(0o755))?;
+    // The shell ignores SIGQUIT itself, also in a program that it becomes. What it starts has the signals of the container.
+    let ignored = "grep SigIgn /proc/self/status; true";
+    let container = Container::native(&format!("{ignored}; exec sleep 1000"));
+    let container = container.flag(format!("--runtime={}", wrapper.display()));
+    let container = container.spawn_running().await?;
+    let none = "SigIgn:\t0000000000000000";
+    let printed = wait::until("the program's ignored signals", DEADLINE, async || {
+        Ok(container.stdout().lines().first().cloned())
+    });
+    assert_eq!(printed.await?, none);
+    let added = container.shell(ignored).run(&node).await?;
+    assert_eq!(added.text().trim(), none);
     Ok(())
 }

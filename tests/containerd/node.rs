@@ -159,7 +159,8 @@ fn link(program: &Path, directory: &Path) -> Result<()> {
     })
 }
 
-/// Starts containerd with a `PATH` on which it finds the shims, and a secret in its environment.
+/// Starts containerd with a `PATH` on which it finds the shims, and a secret in its environment. It ignores no signal, even if
+/// `nohup` has started the tests, because runc's containers may inherit that.
 fn spawn(log: &Path) -> Result<Child> {
     let append = || -> Result<File> {
         OpenOptions::new()
@@ -168,7 +169,9 @@ fn spawn(log: &Path) -> Result<Child> {
             .open(log)
             .with_context(|| format!("cannot open {}", log.display()))
     };
-    Command::new(config::binaries().join("containerd"))
+    Command::new("env")
+        .arg("--default-signal")
+        .arg(config::binaries().join("containerd"))
         .arg("--config")
         .arg(config::file())
         .env("PATH", path_with(&[config::binaries()])?)

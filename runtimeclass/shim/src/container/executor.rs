@@ -257,14 +257,22 @@ fn close_range(first: RawFd, last: libc::c_uint) {
 
 /// Restores the default actions of the signals that this process ignores, because a program would inherit them. Rust
 /// programs ignore SIGPIPE, so `yes | head` would not end. glibc ignores its two internal signals (32 and 33) in a process
-/// that `posix_spawn` created, such as the helper.
+/// that `posix_spawn` created, such as the helper. And a containerd that ignores SIGHUP passes that on to all of these.
 fn restore_signals() {
-    for signal in [libc::SIGPIPE, 32, 33] {
+    const SIGNALS: std::ops::RangeInclusive<libc::c_int> = 1..=64;
+    for signal in SIGNALS {
         // The kernel's `struct sigaction`, all zeros: the default action, no flags, an empty mask.
         let default = [0u64; 4];
-        // SAFETY: sets the default action, not a handler, in a process with one thread. `default` is as large as the
-        // kernel's structure, and 8 is the size of its mask. (libc's `signal` refuses glibc's internal signals.)
-        unsafe { libc::syscall(libc::SYS_rt_sigaction, signal, &default, 0, 8) };
+        let mut current = default;
+        // SAFETY: reads an action, and sets the default one, not a handler, in a process with one thread. Both are as large
+        // as the kernel's structure, and 8 is the size of its mask. (libc's `signal` refuses glibc's internal signals.)
+        unsafe {
+            let none = std::ptr::null::<u64>();
+            libc::syscall(libc::SYS_rt_sigaction, signal, none, &mut current, 8);
+            if current[0] == libc::SIG_IGN as u64 {
+                libc::syscall(libc::SYS_rt_sigaction, signal, &default, none, 8);
+            }
+        }
     }
 }
 
