@@ -45,7 +45,7 @@ impl Events {
         self.lines
             .lines()
             .iter()
-            .filter_map(|line| self.read(line))
+            .filter_map(|line| Some(self.read(line)?.0))
             .collect()
     }
 
@@ -68,19 +68,16 @@ impl Events {
     pub(crate) async fn exit(&self) -> Result<u64> {
         wait::until("the exit", DEADLINE, async || {
             let lines = self.lines.lines();
-            let exit = lines
-                .iter()
-                .find(|&line| self.read(line).as_deref() == Some("exit"));
-            let event = exit.and_then(|line| line.find('{').map(|start| &line[start..]));
-            let event = event.map(serde_json::from_str::<Value>).transpose()?;
-            Ok(event.and_then(|event| event["pid"].as_u64()))
+            let mut events = lines.iter().filter_map(|line| self.read(line));
+            let exit = events.find(|(name, _)| name == "exit");
+            Ok(exit.and_then(|(_, event)| event["pid"].as_u64()))
         })
         .await
     }
 
     /// Returns `exec-started e1` for a line `TIME NAMESPACE /tasks/exec-started {"container_id":"c1","exec_id":"e1"}`.
-    /// The exit of the first process is `exit`, that of an exec `exit e1`.
-    fn read(&self, line: &str) -> Option<String> {
+    /// The exit of the first process is `exit`, that of an exec `exit e1`. The event itself comes with it.
+    fn read(&self, line: &str) -> Option<(String, Value)> {
         let (head, json) = line.split_at(line.find('{')?);
         let topic = head.trim().rsplit(' ').next()?.strip_prefix("/tasks/")?;
         let event: Value = serde_json::from_str(json).ok()?;
@@ -95,10 +92,11 @@ impl Events {
             let id = event["id"].as_str()?;
             (id != self.container && !id.is_empty()).then_some(id)
         });
-        Some(match exec {
+        let name = match exec {
             Some(exec) => format!("{topic} {exec}"),
             None => topic.to_owned(),
-        })
+        };
+        Some((name, event))
     }
 }
 

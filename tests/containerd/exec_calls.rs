@@ -252,8 +252,8 @@ async fn no_exec_starts_after_the_first_process_has_ended() -> Result<()> {
 #[ignore = "needs root"]
 async fn both_versions_of_the_task_api_reach_the_same_processes() -> Result<()> {
     let node = Node::shared().await?;
-    let container = Container::sleeping(Runtime::Preopen).spawn().await?;
-    container.runs().await?;
+    let container = Container::sleeping(Runtime::Preopen);
+    let container = container.spawn_running().await?;
     let old = Shim::of(container.id()).await?.by_version(2);
     let new = Shim::of(container.id()).await?.by_version(3);
     succeeded(new.exec("one", &["sleep", "1000"]).await)?;
