@@ -5,10 +5,11 @@
 use super::directory::{Directory, FsErrorKind, OpenFile};
 use super::error::{CountError, CountResult};
 use super::observer::Observer;
-use super::platform::{File, Platform, ROOT, jitter};
+use super::platform::{File, Platform, ROOT};
 use super::publication::Publication;
 use super::publish::Publisher;
 use super::record;
+use super::retry::{Limit, jitter};
 use super::rule::{Rule, kept};
 use super::start::Starter;
 use super::ticket::{PRIVATE, Ticket};
@@ -114,7 +115,7 @@ impl<P: Platform> Claims<P> {
             }
             None => None,
         };
-        let (mut deadline, mut record, mut asked) = (None, None, false);
+        let (mut limit, mut record, mut asked) = (Limit::new(CLAIM_LIMIT), None, false);
         for attempt in 0.. {
             let (dir, tried) = match lost.take() {
                 Some((dir, ticket, publication)) => (dir, Some((ticket, publication))),
@@ -149,8 +150,7 @@ impl<P: Platform> Claims<P> {
                     lost = Some((None, ticket, publication));
                 }
             }
-            let now = platform.now();
-            if now > *deadline.get_or_insert(now + CLAIM_LIMIT) {
+            if limit.has_passed(platform.now()) {
                 break;
             }
             jitter(platform, attempt.min(MAX_BACKOFF)).await;

@@ -33,7 +33,7 @@
 //! - `publish` with `publication` and `fence`, `start`, `takeover`: `visits.bin` as output, the first start, `visits.bin` as
 //!   input.
 //! - `volume`: the ticket on the disk; `ticket` and [`record`]: the two forms of the count.
-//! - `rule`: which of these rules a test leaves out.
+//! - `retry`: trying again after a lost race; `rule`: which of these rules a test leaves out.
 //! - [`directory`], [`platform`], [`observer`]: the traits that the protocol stands on.
 //!
 //! The component implements these traits on WASI, the tests on a simulated volume that can lose power between any two
@@ -54,6 +54,7 @@ mod publication;
 mod publish;
 mod queue;
 pub mod record;
+mod retry;
 mod rule;
 #[cfg(test)]
 pub(crate) mod simulated;

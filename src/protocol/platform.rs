@@ -44,12 +44,3 @@ pub trait Platform: 'static {
     /// Writes one line for the operator.
     fn log(&self, line: &str);
 }
-
-/// Pauses for a random time that grows with `attempt`, from up to 1 ms to up to 32 ms, so that callers that lost the
-/// same race do not meet again at once.
-pub(super) async fn jitter<P: Platform>(platform: &P, attempt: u32) {
-    let longest = 1_000u64 << attempt.min(5);
-    platform
-        .pause(Duration::from_micros(platform.random() % longest))
-        .await;
-}

@@ -12,6 +12,7 @@ use super::error::{CountError, CountResult};
 use super::platform::{File, Platform, ROOT};
 use super::publication::Publication;
 use super::record;
+use super::retry::Limit;
 use super::ticket::{PRIVATE, Ticket};
 use super::volume::{Found, Volume};
 use anyhow::anyhow;
@@ -20,7 +21,7 @@ use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
 /// How often, and for how long, a publisher writes again because others have moved the ticket. It gives up when both
-/// bounds are passed, so that one slow write does not end it.
+/// bounds are passed.
 const MAX_WRITES: u32 = 16;
 const PUBLISH_LIMIT: Duration = Duration::from_secs(5);
 
@@ -191,14 +192,14 @@ impl<P: Platform> Publisher<P> {
     /// Reads the ticket, and repeats writing and reading it until both agree.
     async fn write_until_read(&self, mut written: Written<P>) -> CountResult<()> {
         let platform = &self.volume.platform;
-        let mut deadline = None;
+        let mut limit = Limit::new(PUBLISH_LIMIT);
         for attempt in 1.. {
             if self.is_there(&written.dir, written.ticket).await? {
                 return Ok(());
             }
-            let now = platform.now();
-            let end = *deadline.get_or_insert(now + PUBLISH_LIMIT);
-            if attempt > MAX_WRITES && now > end {
+            // Both are needed, so that one slow write does not end it.
+            let passed = limit.has_passed(platform.now());
+            if passed && attempt > MAX_WRITES {
                 break;
             }
             written.ticket = self.present(&written.dir, written.ticket).await?;

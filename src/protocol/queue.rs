@@ -131,3 +131,29 @@ impl<O> Drop for Seat<'_, O> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Outcome, Queue};
+
+    #[test]
+    fn the_first_visitor_who_still_waits_is_called_to_lead() {
+        let queue = Queue::default();
+        assert!(queue.start_leading());
+        let [gone, first, second] = [(); 3].map(|()| queue.join(()));
+        drop(gone);
+        queue.hand_on();
+        assert!(matches!(first.take(), Some(Outcome::Lead)));
+        assert!(second.take().is_none());
+        assert!(!queue.start_leading(), "the first visitor leads");
+    }
+
+    #[test]
+    fn nobody_leads_if_everybody_has_left() {
+        let queue = Queue::default();
+        assert!(queue.start_leading());
+        drop(queue.join(()));
+        queue.hand_on();
+        assert!(queue.start_leading());
+    }
+}

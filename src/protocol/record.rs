@@ -93,6 +93,7 @@ mod tests {
     fn a_number_above_64_bits_is_no_count() {
         assert!(decode(&[0, 0, 0, 0, 0, 0, 0, 0, 1]).is_err());
         assert!(decode(b"one hundred and fourteen").is_err());
+        assert_eq!(decode(&vec![0; MAX_LENGTH]), Ok(0));
         assert!(decode(&vec![0; MAX_LENGTH + 1]).is_err());
     }
 
@@ -113,9 +114,11 @@ mod tests {
             assert!(why.contains("as text") && why.contains(&command), "{why}");
             assert_eq!(why.lines().count(), 1, "{why}");
         }
+        let why = decode(&[b'9'; 24]).unwrap_err();
+        assert!(why.contains(" 999999999999999999999999 as text"), "{why}");
         let why = decode(&[b'9'; 100]).unwrap_err();
         assert!(
-            why.contains("999… as text") && why.contains("64 bits"),
+            why.contains(" 999999999999999999999999… as text") && why.contains("64 bits"),
             "{why}"
         );
     }

@@ -6,8 +6,9 @@
 
 use super::directory::{Directory, FsErrorKind};
 use super::error::{CountError, CountResult};
-use super::platform::{Platform, ROOT, jitter};
+use super::platform::{Platform, ROOT};
 use super::record;
+use super::retry::jitter;
 use super::rule::{Rule, kept};
 use super::takeover::Original;
 use super::ticket::{PRIVATE, Ticket};

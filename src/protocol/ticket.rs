@@ -27,9 +27,6 @@ const NEXT: &str = "next.";
 /// What the name of a file begins with that confirms a sync: see [`super::confirm`].
 const CONFIRMATION: &str = "confirmation.";
 
-/// The length of an id in a name.
-const ID_LENGTH: usize = 16;
-
 impl Ticket {
     /// Returns the ticket of a first start.
     pub(super) fn first(number: u64) -> Self {
@@ -67,10 +64,7 @@ impl Ticket {
     fn parse(name: &str, prefix: &str) -> Option<Ticket> {
         let rest = name.strip_prefix(prefix)?;
         let (number, claim) = match rest.split_once('-') {
-            Some((number, id)) if id.len() == ID_LENGTH => {
-                (number, Some(u64::from_str_radix(id, 16).ok()?))
-            }
-            Some(_) => return None,
+            Some((number, id)) => (number, Some(u64::from_str_radix(id, 16).ok()?)),
             None => (rest, None),
         };
         let number = number.parse().ok()?;

@@ -5,8 +5,9 @@
 use super::directory::{Directory, Entry, FsErrorKind, FsResult};
 use super::error::{CountError, CountResult};
 use super::observer::Observer;
-use super::platform::{Platform, ROOT, jitter};
+use super::platform::{Platform, ROOT};
 use super::record;
+use super::retry::{Limit, jitter};
 use super::rule::{Rule, kept};
 use super::ticket::{PRIVATE, Ticket};
 use anyhow::anyhow;
@@ -83,7 +84,7 @@ impl<P: Platform> Volume<P> {
 
     /// Finds the ticket; `None` if counting has not started, or if a power cut has left the private directory empty.
     pub(super) async fn look(&self) -> CountResult<Option<Found<P::Dir>>> {
-        let deadline = self.platform.now() + LOOK_LIMIT;
+        let mut limit = Limit::new(LOOK_LIMIT);
         let mut last_seen_empty = false;
         for attempt in 0.. {
             let Some(dir) = self.open_private().await? else {
@@ -102,7 +103,7 @@ impl<P: Platform> Volume<P> {
                 }
                 last_seen_empty = entries.is_empty();
             }
-            if self.platform.now() > deadline {
+            if limit.has_passed(self.platform.now()) {
                 return Err(unreadable(listed));
             }
             jitter(&*self.platform, attempt).await;

@@ -17,7 +17,7 @@ const VERSION: &str = "27.1.0";
 const FEW_SEEDS: &str = "60";
 
 /// The longest run of the tests, in seconds. A change may make one of them endless.
-const QUICK: &str = "60";
+const QUICK: &str = "30";
 const FULL: &str = "300";
 
 /// Options of `mutants`.
@@ -47,6 +47,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         quick.args(["--", "--lib", "--", "protocol"]);
         quick.args(["--skip", "exhaustive", "--skip", "omissions"]);
         quick.env("VISITS_SEEDS", FEW_SEEDS);
+        quick.env("VISITS_SHRINK", "0");
         if passed(quick)? {
             return Ok(());
         }
@@ -65,10 +66,12 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 
 /// Returns the command that tries the changes. It ends with the arguments of `cargo test`.
 fn mutants(program: &Path, options: &Options, timeout: &str) -> Result<Command> {
+    let jobs = std::thread::available_parallelism().map_or(1, usize::from);
     let mut mutants = Command::new(program);
     mutants
         .current_dir(workspace::root())
         .args(["mutants", "--package", "visits", "--no-shuffle"])
+        .args(["--jobs", &jobs.to_string()])
         .args(["--timeout", timeout, "--output"])
         .arg(workspace::target()?);
     if let Some(only) = &options.only {

@@ -34,6 +34,9 @@ use std::time::Duration;
 /// Pauses shorter than this can end while calls are under way.
 const SHORT: Duration = Duration::from_secs(1);
 
+/// More steps than any world needs in which nobody waits for ever.
+const MAX_STEPS: usize = 100_000;
+
 /// A call that was made and has not taken effect.
 pub(crate) struct Call {
     /// Who made it.
@@ -66,7 +69,11 @@ pub(crate) struct State {
     /// Whether calls wait, as on storage over a broken network.
     hung: bool,
     pauses: Vec<Pause>,
+    /// How many steps were taken.
+    steps: usize,
     now: Duration,
+    /// How long each call takes.
+    pub(crate) call_time: Duration,
     /// The spawner of the pool that is running.
     spawner: Option<LocalSpawner>,
     pub(crate) choices: Choices,
@@ -97,6 +104,7 @@ impl State {
     /// Lets the call at `index` take effect. Returns who made it, and its text.
     pub(crate) fn take_effect(&mut self, index: usize) -> (InstanceId, Rc<str>) {
         let call = self.under_way.swap_remove(index);
+        self.now += self.call_time;
         (call.effect)(self, call.name.clone());
         (call.instance, call.name)
     }
@@ -137,7 +145,9 @@ impl World {
                 under_way: Vec::new(),
                 hung: false,
                 pauses: Vec::new(),
+                steps: 0,
                 now: Duration::ZERO,
+                call_time: Duration::ZERO,
                 spawner: None,
                 choices,
                 history: History::default(),
@@ -169,6 +179,11 @@ impl World {
         pool.run_until_stalled();
     }
 
+    /// Runs the tasks of `pool` until none can continue.
+    pub(crate) fn run_to_rest(&self, pool: &mut LocalPool) {
+        self.run(pool, MAX_STEPS);
+    }
+
     /// Runs the tasks of `pool` until none can continue, for at most `steps` steps.
     pub(crate) fn run(&self, pool: &mut LocalPool, steps: usize) {
         for _ in 0..steps {
@@ -193,7 +208,7 @@ impl World {
         pool.spawner()
             .spawn_local(task)
             .expect("the pool exists and takes tasks");
-        self.run(pool, usize::MAX);
+        self.run_to_rest(pool);
         output.take().expect("the task ends")
     }
 
@@ -201,6 +216,8 @@ impl World {
     /// polled, because the clock advances only when every task waits.
     pub(crate) fn step(&self) -> bool {
         self.with(|state| {
+            state.steps += 1;
+            assert!(state.steps < MAX_STEPS, "somebody waits for ever");
             // A call may outlast the pause after a lost race, and never a limit.
             let short = state.short_pauses().len();
             let calls = if state.hung { 0 } else { state.under_way.len() };
@@ -219,6 +236,11 @@ impl World {
     /// Returns the time.
     pub(crate) fn now(&self) -> Duration {
         self.with(|state| state.now)
+    }
+
+    /// Lets time pass in which nothing happens.
+    pub(crate) fn pass(&self, time: Duration) {
+        self.with(|state| state.now += time);
     }
 
     /// Makes all calls wait, or continue.

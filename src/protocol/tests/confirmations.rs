@@ -106,7 +106,7 @@ fn a_journal_that_is_given_up_at_the_end_of_a_turn_acknowledges_nothing() {
         let mut process = Process::start(&world);
         process.visitors(1);
         process.finish(&world);
-        create_beside_ticket(&world, "waiting");
+        create_beside_ticket(&world, "waiting", b"");
         let mut turn_over = false;
         for _ in 0..60 {
             process.visitors(1);
@@ -135,7 +135,7 @@ fn a_confirmation_that_a_kill_has_left_goes_with_the_next_look() {
     let mut process = Process::start(&world);
     process.visitors(2);
     process.finish(&world);
-    create_beside_ticket(&world, "confirmation.1-0000000000000001");
+    create_beside_ticket(&world, "confirmation.1-0000000000000001", b"");
     assert_eq!(Process::start(&world).current(&world), Ok(2));
     assert_eq!(tickets(&world), ["ticket.2"]);
 }

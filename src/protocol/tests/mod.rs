@@ -1,20 +1,29 @@
 //! The protocol on the simulated volume: the order of its calls, races, kills, power cuts, faults.
 //!
 //! - [`rules`]: one rule each, on any schedule.
+//! - [`omissions`]: each rule left out, and the test that notices.
 //! - [`obvious`]: the handler that this protocol replaces, which loses visits.
 //! - [`refusals`]: obstacles of every kind, which must not count.
+//! - [`stalls`]: a volume that does not respond.
 //! - [`confirmations`]: file systems whose syncs report success and store nothing, and what confirms a sync.
-//! - [`takeovers`]: what was on the volume before.
+//! - [`starts`], [`takeovers`]: the first start, and what was on the volume before.
+//! - [`fences`], [`unfenced`]: publishing by replacing `visits.bin`, and without space for that.
+//! - [`mends`]: requests that do not count; [`observed`]: what the metrics show.
+//! - [`turns`], [`lingering`]: letting other instances claim, and waiting for the next visitor.
 //! - [`races`]: many schedules of races, kills, power cuts, and leaders that are cancelled or stalled.
 //! - [`mixed`]: the same with take-overs, requests that do not count, and processes killed one by one.
 //! - [`publishing`]: instances that write `visits.bin` at the same time.
-//! - [`seeds`]: which seeds run, and how to replay a failure. README.md lists the faults found so far.
+//! - [`exhaustive`]: every schedule within bounds, by [`explore`], [`schedule`], [`subject`] and [`properties`].
+//! - [`seeds`] and [`shrink`]: which seeds run, and how to replay a failure. README.md lists the faults found so far.
 
 mod confirmations;
 mod exhaustive;
 mod explore;
+mod fences;
 mod lingering;
+mod mends;
 mod mixed;
+mod observed;
 mod obvious;
 mod omissions;
 mod properties;
@@ -25,9 +34,12 @@ mod rules;
 mod schedule;
 mod seeds;
 mod shrink;
+mod stalls;
+mod starts;
 mod subject;
 mod takeovers;
 mod turns;
+mod unfenced;
 
 use super::counter::Counter;
 use super::error::{CountResult, Refusal};
@@ -41,9 +53,6 @@ use futures::task::LocalSpawnExt;
 use seeds::{Seen, each_seed};
 use std::cell::RefCell;
 use std::rc::Rc;
-
-/// More steps than any test needs.
-const LONG: usize = 1_000_000;
 
 /// The numbers of visitors when none got one.
 const NOBODY: [u64; 0] = [];
@@ -91,7 +100,7 @@ impl Process {
 
     /// Runs alone until it waits.
     fn run(&mut self, world: &World) {
-        world.run(&mut self.pool, LONG);
+        world.run_to_rest(&mut self.pool);
     }
 
     /// Runs alone to the end, and returns the numbers that its visitors got.
@@ -201,11 +210,12 @@ fn tickets(world: &World) -> Vec<String> {
     names
 }
 
-/// Creates an empty file beside the ticket.
-fn create_beside_ticket(world: &World, name: &str) {
+/// Creates a file beside the ticket.
+fn create_beside_ticket(world: &World, name: &str, bytes: &[u8]) {
     world.with(|state| {
         let private = state.disk.open_dir(ROOT, ".visits").unwrap();
-        state.disk.create_file(private, name).unwrap();
+        let file = state.disk.open_file(private, name, true).unwrap();
+        state.disk.write_to(file, bytes).unwrap();
     });
 }
 

@@ -27,7 +27,7 @@ fn reading_adding_one_and_writing_back_loses_nine_of_ten_concurrent_visits() {
                 .spawn_local(obvious_visit(directory))
                 .unwrap();
         }
-        world.run(&mut pool, LONG);
+        world.run_to_rest(&mut pool);
         counted += published(&world).unwrap();
     }
     let visits = VISITORS as u64 * SEEDS;

@@ -1,7 +1,7 @@
 //! The seeds of a random test: which ones run, how a failure is replayed, and which schedules must have occurred.
 //!
 //! `VISITS_SEED` runs one seed, `VISITS_SEEDS` the first so many seeds of each test, or a range such as `5000..6000`.
-//! `VISITS_TAPE` runs the choices of a failure that was [shrunk](super::shrink).
+//! `VISITS_TAPE` runs the choices of a failure that was [shrunk](super::shrink). `VISITS_SHRINK=0` prints a failure at once.
 
 use super::shrink;
 use crate::protocol::simulated::choices::tape;
@@ -19,6 +19,9 @@ const SEEDS: &str = "VISITS_SEEDS";
 
 /// The variable with the choices to run.
 const TAPE: &str = "VISITS_TAPE";
+
+/// The variable that turns off shrinking if it is `0`.
+const SHRINK: &str = "VISITS_SHRINK";
 
 /// How many times the seeds run by default that a test needs to see its schedules. All tests together need 4540. With
 /// optimisation, as in `make test`, that makes 113 500.
@@ -74,6 +77,11 @@ pub(super) fn each_seed<F: Fn(u64, &mut Seen)>(least: u64, test: F) {
         }
         let replay = |variable: &str| command(variable, name_of(&test));
         eprintln!("replay with: {}", replay(&format!("{SEED}={seed}")));
+        match variable(SHRINK).as_deref() {
+            None => {}
+            Some("0") => resume_unwind(failure),
+            Some(other) => panic!("malformed {SHRINK}={other}: set it to 0, or unset it"),
+        }
         let picks = shrink::shrink(tape::take(), &failure, |picks| {
             tape::play(picks);
             catch_unwind(AssertUnwindSafe(|| test(seed, &mut Seen::default()))).err()

@@ -88,6 +88,8 @@ pub(super) fn an_earlier_copy_is_never_overwritten() {
         process.visitors(1);
         assert_eq!(process.finish(&world), [115]);
         assert_eq!(content(&world, COPY).unwrap(), earlier);
+        let written = world.with(|state| state.history.count("write visits.bin.t"));
+        assert_eq!(written, 0, "a copy is written once");
     }
     // Of another count it has another name.
     let world = World::new(6);
@@ -97,21 +99,50 @@ pub(super) fn an_earlier_copy_is_never_overwritten() {
     process.visitors(1);
     assert_eq!(process.finish(&world), [115]);
     assert_eq!(content(&world, "visits.bin.taken-over-7").unwrap(), [7]);
-    // Anything else of that name refuses the start, and the probe.
-    let world = World::new(7);
+}
+
+#[test]
+pub(super) fn anything_else_with_the_name_of_a_copy_refuses_the_start_and_the_probe() {
+    let mut too_long = vec![0; record::MAX_LENGTH + 1];
+    too_long[0] = 114;
+    for other in [&b"somebody's notes"[..], &[114, 5], &too_long] {
+        let world = World::new(7);
+        set_visits_bin(&world, &[114]);
+        put(&world, COPY, other);
+        let mut process = Process::start(&world);
+        process.visitors(1);
+        process.run(&world);
+        let errors = process.errors();
+        assert!(errors[0].contains("move it away"), "{errors:?}");
+        assert_eq!(process.probe(&world).unwrap_err().1, errors[0]);
+        assert!(other.starts_with(&content(&world, COPY).unwrap()));
+        assert_eq!(names(&world), ["visits.bin", COPY]);
+    }
+    let world = World::new(8);
     set_visits_bin(&world, &[114]);
-    put(&world, COPY, b"somebody's notes");
+    put(&world, COPY, &[114]);
+    fail(&world, "read visits.bin.t", FsErrorKind::Denied);
     let mut process = Process::start(&world);
     process.visitors(1);
     process.run(&world);
+    let errors = process.errors();
     assert!(
-        process.errors()[0].contains("move it away"),
-        "{:?}",
-        process.errors()
+        errors[0].starts_with(&format!("cannot read {COPY}")),
+        "{errors:?}"
     );
-    assert_eq!(process.probe(&world).unwrap_err().1, process.errors()[0]);
-    assert_eq!(content(&world, COPY).unwrap(), b"somebody's notes");
-    assert_eq!(names(&world), ["visits.bin", COPY]);
+}
+
+#[test]
+fn a_file_that_is_longer_than_any_count_is_refused_and_kept() {
+    let world = World::new(9);
+    set_visits_bin(&world, &vec![0; record::MAX_LENGTH + 1]);
+    let mut process = Process::start(&world);
+    let (refusal, line) = process.probe(&world).unwrap_err();
+    assert_eq!(refusal, Refusal::NotACount);
+    assert!(line.contains("longer than 2097152 bytes"), "{line}");
+    process.visitors(1);
+    assert_eq!(process.finish(&world), NOBODY);
+    assert_eq!(names(&world), ["visits.bin"]);
 }
 
 #[test]
