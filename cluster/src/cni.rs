@@ -4,16 +4,19 @@
 //! need. Assigned addresses are recorded in memory: a hard stop of the node also ends every pod.
 
 use crate::network::Network;
+use crate::paths::NODE_BINARIES;
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use std::fs::{self, Permissions};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 
 /// The path of the plugin list.
 pub(crate) const LIST: &str = "/etc/cni/net.d/10-pods.conflist";
-/// The directory of the plugins that are not Go programs.
+/// The directory of the plugins.
 pub(crate) const PLUGINS: &str = "/opt/cni/bin";
+/// The plugins among the node's programs.
+const BUILT: [&str; 3] = ["host-local", "loopback", "ptp"];
 
 /// The version of the CNI specification.
 const VERSION: &str = "1.0.0";
@@ -51,13 +54,20 @@ pub(crate) fn list(network: Network) -> Result<String> {
     serde_json::to_string_pretty(&list).context("cannot write the pods' network as JSON")
 }
 
-/// Writes the plugin.
-pub(crate) fn write_plugin() -> Result<()> {
+/// Fills the directory of the plugins: containerd 1.7 looks for them in one place.
+pub(crate) fn fill_plugins() -> Result<()> {
     let path = Path::new(PLUGINS).join(NO_DAD);
     let write = || {
         fs::create_dir_all(PLUGINS)?;
         fs::write(&path, SCRIPT)?;
         fs::set_permissions(&path, Permissions::from_mode(0o755))
     };
-    write().with_context(|| format!("cannot write {}", path.display()))
+    write().with_context(|| format!("cannot write {}", path.display()))?;
+    for name in BUILT {
+        let link = Path::new(PLUGINS).join(name);
+        let _ = fs::remove_file(&link);
+        symlink(Path::new(NODE_BINARIES).join(name), &link)
+            .with_context(|| format!("cannot create {}", link.display()))?;
+    }
+    Ok(())
 }

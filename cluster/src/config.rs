@@ -1,31 +1,24 @@
 //! The configuration files of the node's programs, in the usual directories below `/etc`, which belong to the node alone.
 
+use crate::containerd::{DROP_INS, Format};
 use crate::network::Network;
-use crate::paths::{CONTAINERD, CONTAINERD_SOCKET, KUBELET, NODE_BINARIES, PROXY, SHIM, pki};
-use crate::runtime::Runtime;
+use crate::paths::{CONTAINERD_SOCKET, KUBELET, PROXY, pki};
 use crate::state::State;
 use crate::{cgroup, cni};
 use anyhow::{Context, Result};
 use std::fs;
 use std::path::Path;
 
-/// The directory of drop-ins for containerd's configuration.
-const DROP_INS: &str = "/etc/containerd/conf.d";
-/// The drop-in that configures the RuntimeClass's handler.
-const RUNTIME: &str = "/etc/containerd/conf.d/preopen.toml";
-/// The image that holds a pod's namespaces.
-pub(crate) const PAUSE: &str = "localhost/pause:visits-cluster";
-
 /// Writes the files that do not exist. Existing files come from an earlier start, and an administrator may have edited them.
 pub(crate) fn write(state: &State) -> Result<()> {
     fs::create_dir_all(DROP_INS).with_context(|| format!("cannot create {DROP_INS}"))?;
-    for (path, text) in [
-        (CONTAINERD, containerd(state.runtime)),
-        (RUNTIME, runtime()),
+    let mut files = Format::of_node()?.files(state.runtime);
+    files.extend([
         (cni::LIST, cni::list(state.network)?),
         (KUBELET, kubelet(state.network)),
         (PROXY, proxy(state.network)),
-    ] {
+    ]);
+    for (path, text) in files {
         let path = Path::new(path);
         if path.exists() {
             continue;
@@ -35,54 +28,7 @@ pub(crate) fn write(state: &State) -> Result<()> {
             .with_context(|| format!("cannot create {}", directory.display()))?;
         fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
     }
-    cni::write_plugin()
-}
-
-fn containerd(runtime: Runtime) -> String {
-    format!(
-        r#"# Written by visits-cluster.
-version = 3
-imports = ["{DROP_INS}/*.toml"]
-disabled_plugins = ["io.containerd.nri.v1.nri"]
-
-[plugins.'io.containerd.cri.v1.images'.pinned_images]
-sandbox = "{PAUSE}"
-
-[plugins.'io.containerd.cri.v1.runtime']
-# Without CAP_SYS_RESOURCE the kernel refuses a score below containerd's own.
-restrict_oom_score_adj = true
-# containerd would load its profile into the machine's kernel, where it would stay.
-disable_apparmor = true
-cdi_spec_dirs = []
-
-[plugins.'io.containerd.cri.v1.runtime'.cni]
-bin_dirs = ["{NODE_BINARIES}", "{plugins}"]
-conf_dir = "/etc/cni/net.d"
-
-[plugins.'io.containerd.cri.v1.runtime'.containerd]
-default_runtime_name = "{runtime}"
-
-[plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.runc]
-runtime_type = "io.containerd.runc.v2"
-
-# Kubernetes' own tests of RuntimeClasses name this one.
-[plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.test-handler]
-runtime_type = "{shim}"
-"#,
-        shim = runtime.shim(),
-        plugins = cni::PLUGINS,
-    )
-}
-
-fn runtime() -> String {
-    format!(
-        r#"# Written by visits-cluster.
-version = 3
-
-[plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.preopen]
-runtime_type = "{SHIM}"
-"#
-    )
+    cni::fill_plugins()
 }
 
 fn kubelet(network: Network) -> String {

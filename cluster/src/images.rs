@@ -1,6 +1,6 @@
 //! The images on the node. They are built here, so that the node needs no registry.
 
-use crate::config::PAUSE;
+use crate::containerd::PAUSE;
 use crate::node::Node;
 use crate::paths::{CONTAINERD_SOCKET, NODE_BINARIES};
 use anyhow::{Context, Result, ensure};

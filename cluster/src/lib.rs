@@ -16,8 +16,8 @@
 //! - `up`, `apply`, `ready`: the steps from nothing to counting pods, and the waits between them
 //! - `node`, `inside`, `root`, `supervise`: the node as the machine sees it; its first process; its file systems; the
 //!   supervisor of its programs
-//! - `programs`, `config`, `cni`, `pki`: the programs with their arguments; their files; the pods' network; certificates
-//!   and kubeconfigs
+//! - `programs`, `config`, `containerd`, `cni`, `pki`: the programs with their arguments; their files; containerd's; the
+//!   pods' network; certificates and kubeconfigs
 //! - `images`: the images on the node, built here, so that the node needs no registry
 //! - `cgroup`: the cgroup above all pods
 //! - `binaries`, `paths`, `namespaces`: the directories of built programs; paths on the node; commands in its namespaces
@@ -29,6 +29,7 @@ mod cgroup;
 mod cli;
 mod cni;
 mod config;
+mod containerd;
 mod families;
 mod images;
 mod inside;
