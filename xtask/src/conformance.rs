@@ -8,6 +8,7 @@
 //! - [`critest`], [`client`], [`cri`], [`stress`]: the suites that run on such a node
 //! - [`kubernetes`]: the suite that runs on a cluster
 //! - [`benchmark`]: critest's measurement of starts and stops
+//! - [`older`]: runs the suites on older versions
 //! - [`watch`]: runs a suite, shows its progress and keeps its output
 //! - [`results`], [`reasons`]: what is committed: the outcomes, and why tests fail
 //! - [`difference`]: compares the outcomes with both runtimes
@@ -22,6 +23,7 @@ mod critest;
 mod difference;
 mod kubernetes;
 mod node;
+mod older;
 mod outcome;
 mod page;
 mod reasons;
@@ -71,6 +73,9 @@ pub(crate) struct Options {
     /// Run only tests whose names match this regular expression, and keep no results
     #[arg(long, value_name = "REGEX")]
     only: Option<String>,
+    /// Test Kubernetes 1.35 and containerd 1.7, and keep the results by their versions
+    #[arg(long, conflicts_with = "benchmark")]
+    older: bool,
     /// Build nothing, and use the programs of the last run
     #[arg(long)]
     built: bool,
@@ -88,6 +93,10 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     if !options.render {
         if !is_root() {
             bail!("the suites start containers, which needs root on Linux");
+        }
+        if options.older {
+            let kubernetes = suites.iter().any(|suite| suite.name() == kubernetes::NAME);
+            older::replace_process(kubernetes)?;
         }
         watch::catch_interrupts()?;
         if options.benchmark {

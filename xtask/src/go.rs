@@ -245,6 +245,8 @@ mod tests {
             ADDONS,
             CONFORMANCE,
             KUBERNETES_TESTS,
+            OLDER_NODE,
+            OLDER_KUBERNETES,
         ] {
             for module in group.modules {
                 let file = workspace::root().join(module).join("go.mod");

@@ -23,11 +23,14 @@ const AT_A_TIME: &str = "3";
 /// The program that writes the images.
 const IMAGES: &str = "kubernetes-images";
 
+/// The suite's name.
+pub(super) const NAME: &str = "kubernetes";
+
 pub(crate) struct Kubernetes;
 
 impl Suite for Kubernetes {
     fn name(&self) -> &'static str {
-        "kubernetes"
+        NAME
     }
 
     fn prepare(&self, built: bool) -> Result<Versions> {

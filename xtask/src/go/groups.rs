@@ -149,3 +149,29 @@ pub(crate) const KUBERNETES_TESTS: Group = Group {
     stamp: Some("k8s.io/kubernetes"),
     manifests: manifests::AGNHOST,
 };
+
+/// An older containerd, with the newest of everything else on a node.
+pub(crate) const OLDER_NODE: Group = Group {
+    name: "older-node",
+    what: "an older containerd, runc, CNI plugins and crictl",
+    modules: &[
+        "tests/conformance/go/older/node",
+        "tests/containerd/go/crictl",
+    ],
+    ..NODE
+};
+
+/// An older Kubernetes, with its own tests.
+pub(crate) const OLDER_KUBERNETES: Group = Group {
+    name: "older-kubernetes",
+    what: "an older Kubernetes and its own tests",
+    takes: "twelve minutes",
+    modules: &["tests/conformance/go/older/kubernetes"],
+    tests: &[(
+        "tests/conformance/go/older/kubernetes",
+        "k8s.io/kubernetes/test/e2e",
+        "e2e.test",
+    )],
+    manifests: manifests::OLDER_AGNHOST,
+    ..KUBERNETES
+};

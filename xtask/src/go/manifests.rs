@@ -48,13 +48,18 @@ pub(super) const ADDONS: &[Manifests] = &[
 ];
 
 /// The certificate in the image of Kubernetes' own tests.
-pub(super) const AGNHOST: &[Manifests] = &[Manifests {
-    below: "tests/conformance/go/kubernetes-e2e",
-    module: "k8s.io/kubernetes",
-    name: "agnhost",
-    directory: "test/images/agnhost/porter",
-    files: &["localhost.crt", "localhost.key"],
-}];
+pub(super) const AGNHOST: &[Manifests] = &[agnhost("tests/conformance/go/kubernetes-e2e")];
+pub(super) const OLDER_AGNHOST: &[Manifests] = &[agnhost("tests/conformance/go/older/kubernetes")];
+
+const fn agnhost(below: &'static str) -> Manifests {
+    Manifests {
+        below,
+        module: "k8s.io/kubernetes",
+        name: "agnhost",
+        directory: "test/images/agnhost/porter",
+        files: &["localhost.crt", "localhost.key"],
+    }
+}
 
 impl Manifests {
     /// Copies the files into a directory of their own below `to`. `go` is Go in the directory of the go.mod.
