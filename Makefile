@@ -30,7 +30,7 @@ disks: toolchain ## cut the power of the counter's disk 100 times on each file s
 fuzz: toolchain ## fuzz every reader of untrusted bytes with a million inputs (ARGS="volume --runs N": only that target)
 	@cargo xtask fuzz $(ARGS)
 
-mutants: toolchain ## change the counting protocol in many small ways, and find the changes that no test notices
+mutants: toolchain ## change the code that counts in many small ways, and find the changes that no test notices
 	@cargo xtask mutants $(ARGS)
 
 doc: toolchain ## build the documentation of all crates

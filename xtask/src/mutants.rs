@@ -1,12 +1,10 @@
-//! `cargo xtask mutants`: changes the counting protocol in many small ways with cargo-mutants, one at a time, and fails if no
-//! test notices one of them. `.cargo/mutants.toml` lists the changes that no test can notice, and why.
-//!
-//! Most changes fail a quick test within seconds. Only those that pass meet all tests of the protocol, which take a minute.
+//! `cargo xtask mutants`: changes the code in many small ways with cargo-mutants, one at a time, and fails if no test notices
+//! one of them. `.cargo/mutants.toml` names the files, and the changes that no test can notice, with the reasons.
 
 use crate::installed::Program;
 use crate::workspace;
 use anyhow::{Context, Result, bail};
-use clap::Args;
+use clap::{Args, ValueEnum};
 use std::path::Path;
 use std::process::Command;
 
@@ -23,6 +21,9 @@ const FULL: &str = "300";
 /// Options of `mutants`.
 #[derive(Args)]
 pub(crate) struct Options {
+    /// What is changed [default: everything]
+    #[arg(value_enum)]
+    what: Option<Part>,
     /// Change only what matches this regular expression, such as a file or a function
     #[arg(long, value_name = "REGEX")]
     only: Option<String>,
@@ -31,7 +32,48 @@ pub(crate) struct Options {
     again: bool,
 }
 
-/// Tries all changes on the quick tests, and those that pass them on all.
+/// The code that is changed, and the tests that must notice.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Part {
+    /// The counting protocol
+    Protocol,
+    /// When the host replaces an instance
+    Watch,
+}
+
+impl Part {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Protocol => "protocol",
+            Self::Watch => "watch",
+        }
+    }
+
+    fn package(self) -> &'static str {
+        match self {
+            Self::Protocol => "visits",
+            Self::Watch => "preopen-host",
+        }
+    }
+
+    /// Returns the arguments of libtest that select the tests that take seconds. Most changes fail one of them.
+    fn quick(self) -> &'static [&'static str] {
+        match self {
+            Self::Protocol => &["protocol", "--skip", "exhaustive", "--skip", "omissions"],
+            Self::Watch => &["watch"],
+        }
+    }
+
+    /// Returns the same for all tests, which the other changes meet, if there are more.
+    fn full(self) -> Option<&'static [&'static str]> {
+        match self {
+            Self::Protocol => Some(&["protocol"]),
+            Self::Watch => None,
+        }
+    }
+}
+
+/// Tries all changes.
 pub(crate) fn run(options: &Options) -> Result<()> {
     let program = Program {
         package: "cargo-mutants",
@@ -41,39 +83,66 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         duration: "three minutes",
     };
     let program = program.install()?;
-    if !options.again {
-        eprintln!("==> every change, on the quick tests");
-        let mut quick = mutants(&program, options, QUICK)?;
-        quick.args(["--", "--lib", "--", "protocol"]);
-        quick.args(["--skip", "exhaustive", "--skip", "omissions"]);
-        quick.env("VISITS_SEEDS", FEW_SEEDS);
-        quick.env("VISITS_SHRINK", "0");
-        if passed(quick)? {
-            return Ok(());
+    let parts = options
+        .what
+        .map_or(Part::value_variants().to_vec(), |what| vec![what]);
+    let mut unnoticed = Vec::new();
+    for part in parts {
+        if !try_part(part, options, &program)? {
+            unnoticed.push(part.name());
         }
     }
-    eprintln!("==> the changes that no quick test noticed, on all tests of the protocol");
-    let mut full = mutants(&program, options, FULL)?;
-    full.args(["--iterate", "--profile", workspace::PROFILE]);
-    full.args(["--", "--lib", "--", "protocol"]);
-    if !passed(full)? {
+    if !unnoticed.is_empty() {
         bail!(
-            "no test of the protocol notices the changes above: add a test, or list them in .cargo/mutants.toml with the reason"
+            "no test notices the changes above ({}): add a test, or list them in .cargo/mutants.toml with the reason",
+            unnoticed.join(", ")
         );
     }
     Ok(())
 }
 
+/// Tries the changes of one part on the quick tests, and those that pass them on all. Returns whether a test noticed each.
+fn try_part(part: Part, options: &Options, program: &Path) -> Result<bool> {
+    let full = part.full();
+    if !options.again || full.is_none() {
+        eprintln!("==> {}: every change, on the quick tests", part.name());
+        let mut quick = mutants(program, part, options, QUICK)?;
+        if options.again {
+            quick.arg("--iterate");
+        }
+        quick.args(["--", "--lib", "--"]).args(part.quick());
+        quick.env("VISITS_SEEDS", FEW_SEEDS);
+        quick.env("VISITS_SHRINK", "0");
+        if passed(quick)? {
+            return Ok(true);
+        }
+    }
+    let Some(tests) = full else {
+        return Ok(false);
+    };
+    eprintln!(
+        "==> {}: the changes that no quick test noticed, on all tests",
+        part.name()
+    );
+    let mut full = mutants(program, part, options, FULL)?;
+    full.args(["--iterate", "--profile", workspace::PROFILE]);
+    full.args(["--", "--lib", "--"]).args(tests);
+    passed(full)
+}
+
 /// Returns the command that tries the changes. It ends with the arguments of `cargo test`.
-fn mutants(program: &Path, options: &Options, timeout: &str) -> Result<Command> {
+fn mutants(program: &Path, part: Part, options: &Options, timeout: &str) -> Result<Command> {
     let jobs = std::thread::available_parallelism().map_or(1, usize::from);
+    let output = workspace::target()?.join("mutants").join(part.name());
+    std::fs::create_dir_all(&output)
+        .with_context(|| format!("cannot create {}", output.display()))?;
     let mut mutants = Command::new(program);
     mutants
         .current_dir(workspace::root())
-        .args(["mutants", "--package", "visits", "--no-shuffle"])
-        .args(["--jobs", &jobs.to_string()])
-        .args(["--timeout", timeout, "--output"])
-        .arg(workspace::target()?);
+        .args(["mutants", "--package", part.package(), "--no-shuffle"])
+        .args(["--jobs", &jobs.to_string(), "--timeout", timeout])
+        .arg("--output")
+        .arg(output);
     if let Some(only) = &options.only {
         mutants.args(["--re", only]);
     }
