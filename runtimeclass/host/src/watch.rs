@@ -111,7 +111,7 @@ impl Watch {
             if now > progress.ends() {
                 stuck += 1;
                 silent |= now > progress.ends() + GRACE
-                    && life.answered() < Some(progress.since() + self.limit / 2);
+                    && life.answered() < progress.since() + self.limit / 2;
             }
         }
         match silent || stuck >= MAX_STUCK {

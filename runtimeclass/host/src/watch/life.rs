@@ -26,7 +26,7 @@ pub(crate) struct Life {
     /// Milliseconds after `born` at which the event loop last ran. May lie ahead: until then something else is
     /// responsible for the delay.
     moved: AtomicU64,
-    /// Milliseconds after `born`, rounded up, at which the instance last answered a request; 0 if it never has.
+    /// Milliseconds after `born`, rounded up, at which the instance last answered a request.
     answered: AtomicU64,
     retiring: AtomicBool,
     waker: AtomicWaker,
@@ -77,10 +77,10 @@ impl Life {
         self.answered.store(millis, Ordering::Relaxed);
     }
 
-    /// Returns when a request was last answered.
-    pub(super) fn answered(&self) -> Option<Instant> {
-        let millis = self.answered.load(Ordering::Relaxed);
-        (millis > 0).then(|| self.born + Duration::from_millis(millis))
+    /// Returns when a request was last answered: when the instance was born, before the first. It has taken every request
+    /// later than that.
+    pub(super) fn answered(&self) -> Instant {
+        self.born + Duration::from_millis(self.answered.load(Ordering::Relaxed))
     }
 
     pub(super) fn retire(&self) {

@@ -41,6 +41,19 @@ fn a_successor_is_not_blamed_for_what_waited_before_it_was_born() {
 }
 
 #[test]
+fn a_patient_instance_may_stand_still_for_longer() {
+    let watch = Arc::new(Watch::new(LIMIT));
+    let _watched = watch.register();
+    let life = Arc::new(Life::new(GRACE));
+    assert_eq!(
+        watch.judge(&life, life.moved() + LIMIT + GRACE),
+        Verdict::Lives
+    );
+    let beyond = life.moved() + LIMIT + GRACE + Duration::from_millis(1);
+    assert_eq!(watch.judge(&life, beyond), DEAD);
+}
+
+#[test]
 fn time_spent_waiting_for_the_client_does_not_count() {
     let (watch, life) = watch();
     let watched = watch.register();
@@ -50,9 +63,10 @@ fn time_spent_waiting_for_the_client_does_not_count() {
     assert_eq!(watch.judge(&life, later() + LIMIT + LIMIT), DEAD);
 }
 
-/// Returns two requests of an instance whose event loop runs. One is overdue at [`later`].
-fn overdue_and_innocent() -> (Arc<Watch>, Arc<Life>, Watched, Watched) {
-    let (watch, life) = watch();
+/// Returns two requests of an instance whose event loop runs. One is overdue after `limit`, and so at [`later`].
+fn overdue_and_innocent(limit: Duration) -> (Arc<Watch>, Arc<Life>, Watched, Watched) {
+    let life = Arc::new(Life::new(Duration::ZERO));
+    let watch = Arc::new(Watch::new(limit));
     let (overdue, innocent) = (watch.register(), watch.register());
     overdue.progress().taken_by(&life);
     innocent.progress().taken_by(&life);
@@ -63,7 +77,7 @@ fn overdue_and_innocent() -> (Arc<Watch>, Arc<Life>, Watched, Watched) {
 
 #[test]
 fn an_instance_that_answers_others_lives_on_with_an_overdue_request() {
-    let (watch, life, overdue, innocent) = overdue_and_innocent();
+    let (watch, life, overdue, innocent) = overdue_and_innocent(LIMIT);
     life.answers_at(Instant::now() + LIMIT);
     assert_eq!(watch.overdue(&life, later()), 1);
     assert_eq!(watch.judge(&life, later()), Verdict::Lives);
@@ -75,7 +89,7 @@ fn an_instance_that_answers_others_lives_on_with_an_overdue_request() {
 
 #[test]
 fn an_instance_that_answers_nobody_retires_and_ends_after_its_innocent_requests() {
-    let (watch, life, _overdue, innocent) = overdue_and_innocent();
+    let (watch, life, _overdue, innocent) = overdue_and_innocent(LIMIT);
     assert_eq!(watch.judge(&life, later()), Verdict::Retires);
     life.retire();
     drop(innocent);
@@ -84,14 +98,14 @@ fn an_instance_that_answers_nobody_retires_and_ends_after_its_innocent_requests(
 
 #[test]
 fn a_response_before_the_second_half_of_an_overdue_requests_time_does_not_count() {
-    let (watch, life, _overdue, _innocent) = overdue_and_innocent();
+    let (watch, life, _overdue, _innocent) = overdue_and_innocent(LIMIT);
     life.answers_at(Instant::now() + LIMIT / 3);
     assert_eq!(watch.judge(&life, later()), Verdict::Retires);
 }
 
 #[test]
 fn a_response_does_not_end_the_retirement_of_an_instance() {
-    let (watch, life, _overdue, innocent) = overdue_and_innocent();
+    let (watch, life, _overdue, innocent) = overdue_and_innocent(LIMIT);
     life.retire();
     life.answers_at(Instant::now() + LIMIT);
     assert_eq!(watch.judge(&life, later()), Verdict::Retires);
@@ -101,9 +115,29 @@ fn a_response_does_not_end_the_retirement_of_an_instance() {
 
 #[test]
 fn a_component_has_the_grace_period_to_end_an_overdue_request() {
-    let (watch, life, _overdue, _innocent) = overdue_and_innocent();
-    let within = Instant::now() + LIMIT + GRACE / 2;
-    assert_eq!(watch.judge(&life, within), Verdict::Lives);
+    let (watch, life, overdue, _innocent) = overdue_and_innocent(LIMIT);
+    let end = overdue.progress().ends() + GRACE;
+    assert_eq!(watch.judge(&life, end), Verdict::Lives);
+    let beyond = end + Duration::from_millis(1);
+    assert_eq!(watch.judge(&life, beyond), Verdict::Retires);
+}
+
+#[test]
+fn a_request_is_overdue_once_its_time_is_over() {
+    let (watch, life) = watch();
+    life.moved_at(later());
+    let requests: Vec<_> = (0..MAX_STUCK).map(|_| watch.register()).collect();
+    let start = Instant::now();
+    for request in &requests {
+        request.progress().taken_by(&life);
+        request.progress().excuse_until(start);
+    }
+    let end = requests[0].progress().ends();
+    assert_eq!(watch.overdue(&life, end), 0);
+    assert_eq!(watch.judge(&life, end), Verdict::Lives);
+    let beyond = end + Duration::from_nanos(1);
+    assert_eq!(watch.overdue(&life, beyond), MAX_STUCK);
+    assert_eq!(watch.judge(&life, beyond), DEAD);
 }
 
 #[test]
@@ -123,7 +157,7 @@ fn an_instance_with_the_maximum_of_stuck_requests_ends() {
 
 #[test]
 fn an_instance_is_not_judged_by_the_requests_of_another() {
-    let (watch, life, _overdue, _innocent) = overdue_and_innocent();
+    let (watch, life, _overdue, _innocent) = overdue_and_innocent(LIMIT);
     let other = Arc::new(Life::new(Duration::ZERO));
     other.moved_at(later());
     assert_eq!(watch.overdue(&other, later()), 0);
@@ -151,4 +185,47 @@ fn an_abandoned_component_ends_without_an_overdue_request() {
     watch.abandon();
     let verdict = watch.judge(&life, Instant::now());
     assert_eq!(verdict, Verdict::Ends(Cause::Abandoned));
+}
+
+/// An instance that waits for a timer or for another server does not run by itself, and would be taken for one that stands
+/// still.
+#[tokio::test]
+async fn an_instance_that_waits_is_woken_between_checks() {
+    let (watch, life) = watch();
+    let mut runs = 0;
+    let event_loop = std::future::poll_fn(|cx| {
+        life.moves(cx);
+        runs += 1;
+        if runs < 4 {
+            std::task::Poll::Pending
+        } else {
+            std::task::Poll::Ready(())
+        }
+    });
+    let end = watch.end(&life, Duration::from_millis(1));
+    let waited = async {
+        tokio::select! {
+            () = event_loop => {}
+            cause = end => panic!("{cause:?}"),
+        }
+    };
+    let waited = tokio::time::timeout(Duration::from_secs(30), waited).await;
+    waited.expect("the event loop runs again");
+}
+
+#[tokio::test]
+async fn an_instance_that_retires_is_told_so_and_one_that_must_end_is_ended() {
+    let tick = Duration::from_millis(1);
+    let (watch, life, _overdue, innocent) = overdue_and_innocent(tick);
+    let retires = async {
+        while !life.is_retiring() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        () = retires => {}
+        cause = watch.end(&life, tick) => panic!("{cause:?}"),
+    }
+    drop(innocent);
+    assert_eq!(watch.end(&life, tick).await, Cause::Overdue);
 }
