@@ -9,10 +9,12 @@
 //! - [`kubernetes`]: the suite that runs on a cluster
 //! - [`benchmark`]: critest's measurement of starts and stops
 //! - [`older`]: runs the suites on older versions
+//! - [`run`]: one run of a suite with one runtime
 //! - [`watch`]: runs a suite, shows its progress and keeps its output
 //! - [`results`], [`reasons`]: what is committed: the outcomes, and why tests fail
 //! - [`difference`]: compares the outcomes with both runtimes
 //! - [`page`]: writes docs/conformance.md
+//! - [`slice`]: the part that each run of the project's tests includes
 //!
 //! A run fails if a test passes with runc and fails with preopen without a committed reason.
 
@@ -29,18 +31,20 @@ mod page;
 mod reasons;
 mod reports;
 mod results;
+mod run;
+mod slice;
 mod stress;
 mod suite;
 mod watch;
 
-use crate::workspace;
+pub(crate) use slice::{build_critest, compare_critest};
+
 use anyhow::{Context, Result, bail};
 use difference::Difference;
-use outcome::Counts;
 use reasons::Reasons;
 use results::Results;
 use std::process::ExitCode;
-use suite::{Run, Runtime, Suite};
+use suite::{Runtime, Suite};
 use visits_support::process::is_root;
 
 /// All suites, in the order in which they run.
@@ -149,30 +153,7 @@ fn run_suite(suite: &dyn Suite, options: &Options) -> Result<()> {
         .with_context(|| format!("cannot prepare {name}"))?;
     let runtimes = Runtime::BOTH.into_iter();
     for runtime in runtimes.filter(|runtime| options.runtime.is_none_or(|only| only == *runtime)) {
-        let directory = workspace::target()?
-            .join("conformance")
-            .join(format!("{name}-{}", runtime.name()));
-        let _ = std::fs::remove_dir_all(&directory);
-        std::fs::create_dir_all(&directory)
-            .with_context(|| format!("cannot create {}", directory.display()))?;
-        println!(
-            "==> {name} with {}: output and reports in {}",
-            runtime.name(),
-            workspace::short(&directory)
-        );
-        let run = Run {
-            runtime,
-            directory: &directory,
-            only: options.only.as_deref(),
-        };
-        let outcomes = suite
-            .run(&run)
-            .with_context(|| format!("{name} with {}", runtime.name()))?;
-        println!(
-            "==> {name} with {}: {}",
-            runtime.name(),
-            Counts::of(&outcomes)
-        );
+        let outcomes = run::once(suite, runtime, options.only.as_deref(), 1)?;
         if options.only.is_some() {
             for (test, outcome) in &outcomes {
                 if *outcome != outcome::Outcome::Skipped {

@@ -35,7 +35,7 @@ use clap::ValueEnum;
 use durations::Durations;
 use plan::Plan;
 use std::process::ExitCode;
-use steps::{cluster, containerd, foreign, host, lint};
+use steps::{cluster, containerd, critest, foreign, host, lint};
 use visits_support::environment::Environment;
 
 /// The suites with steps of their own. All others run with those of the host.
@@ -131,7 +131,10 @@ fn of(kind: Kind, foreign: &foreign::Options) -> Result<Plan> {
         steps::disks::plan(&mut plan, &built);
     }
     if is(Kind::Containerd) {
-        containerd::plan(&mut plan, &built);
+        let node = containerd::plan(&mut plan, &built);
+        if let Some(node) = node {
+            critest::plan(&mut plan, &node);
+        }
     }
     if is(Kind::Browser) {
         host::browser(&mut plan, &built);

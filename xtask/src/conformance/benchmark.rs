@@ -104,6 +104,7 @@ fn measure(runtime: Runtime, samples: &mut Samples) -> Result<()> {
         ..Node::default()
     };
     let run = Run {
+        attempts: 1,
         runtime,
         directory: &directory,
         only: None,

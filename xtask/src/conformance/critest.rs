@@ -55,7 +55,13 @@ impl Suite for Critest {
         let mut critest = Command::new(node::program("ginkgo")?);
         critest
             .args(["-v", "--no-color", "--nodes=4", "--timeout=40m"])
-            .args(["--skip", SKIPPED, "--json-report", REPORT, "--output-dir"])
+            .args([
+                "--skip",
+                SKIPPED,
+                "--flake-attempts",
+                &run.attempts.to_string(),
+            ])
+            .args(["--json-report", REPORT, "--output-dir"])
             .arg(run.directory);
         if let Some(only) = run.only {
             critest.args(["--focus", only]);

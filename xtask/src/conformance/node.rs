@@ -83,6 +83,7 @@ impl Node {
     /// Runs a program on a new node, with its output in `output.log`.
     pub(crate) fn run(&self, run: &Run, program: &Command) -> Result<(ExitStatus, PathBuf)> {
         let cgroups = Cgroups::new()?;
+        let _mount_points = MountPoints::new();
         let busybox = setup::busybox().context("static busybox is not installed")?;
         let mut environment = Environment::default();
         environment.set(environment::BUSYBOX, busybox);
@@ -111,6 +112,26 @@ impl Node {
         environment.apply(&mut command);
         let output = run.directory.join("output.log");
         Ok((watch::run(command, &output)?, output))
+    }
+}
+
+/// Directories that a node mounts its own file systems on. Those that did not exist are removed on drop.
+struct MountPoints(Vec<&'static Path>);
+
+impl MountPoints {
+    fn new() -> Self {
+        let mut missing = ["/opt", "/etc/cni"].map(Path::new).to_vec();
+        missing.retain(|path| !path.exists());
+        Self(missing)
+    }
+}
+
+impl Drop for MountPoints {
+    fn drop(&mut self) {
+        for path in &self.0 {
+            // Only an empty one is removed.
+            let _ = std::fs::remove_dir(path);
+        }
     }
 }
 

@@ -50,6 +50,8 @@ pub(crate) struct Run<'a> {
     pub(crate) directory: &'a Path,
     /// A regular expression that selects tests.
     pub(crate) only: Option<&'a str>,
+    /// How often a test is tried that fails, by suites that can.
+    pub(crate) attempts: u32,
 }
 
 /// A suite of tests that others wrote.

@@ -27,6 +27,8 @@ const TWO_CORES: &[(&str, u64)] = &[
     ("build: containerd and its tools", 100),
     ("test: containerd", 200),
     ("test: installer", 55),
+    ("build: critest", 240),
+    ("critest with preopen", 200),
     ("test: browser", 10),
     ("build: Kubernetes", 480),
     ("build: the installer's image", 40),

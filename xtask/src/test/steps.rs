@@ -2,12 +2,13 @@
 //!
 //! - [`host`]: the host over TCP, the suites that need nothing else, and the browser
 //! - [`disks`]: the counter on file systems whose disk fails
-//! - [`containerd`]: the shim and its installer
+//! - [`containerd`]: the shim and its installer; [`critest`]: the shim judged by the CRI's own tests
 //! - [`cluster`], [`foreign`]: the whole on Kubernetes, on a cluster of the tests' own or on another
 //! - [`lint`]: the lints
 
 pub(super) mod cluster;
 pub(super) mod containerd;
+pub(super) mod critest;
 pub(super) mod disks;
 pub(super) mod foreign;
 pub(super) mod host;

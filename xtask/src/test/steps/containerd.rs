@@ -20,14 +20,14 @@ fn unavailable() -> Option<String> {
     go::NODE.missing().or_else(|| NODE.unavailable())
 }
 
-/// Adds the steps of the suites. Where they cannot run, their tests are counted as skipped.
-pub(in crate::test) fn plan(plan: &mut Plan, needs: &[Id]) {
+/// Adds the steps of the suites. If they cannot run, their tests are counted as skipped. Otherwise returns what else a node needs.
+pub(in crate::test) fn plan(plan: &mut Plan, needs: &[Id]) -> Option<Vec<Id>> {
     if let Some(why) = unavailable() {
-        plan.skip("the containerd and installer tests", &why);
+        plan.skip("the containerd and installer tests, and critest", &why);
         for suite in SUITES {
             super::skipped_suite(plan, suite);
         }
-        return;
+        return None;
     }
     if let Some(why) = debian::unavailable() {
         plan.skip("the tests of Debian's containerd", &why);
@@ -43,6 +43,7 @@ pub(in crate::test) fn plan(plan: &mut Plan, needs: &[Id]) {
             Ok(command)
         });
     }
+    Some(needs)
 }
 
 /// Adds the tests in whose names this is, and which kill shims or containerd.
