@@ -51,7 +51,7 @@ impl Format {
         Ok(Self::of(&command::run(version)?))
     }
 
-    /// Returns the one that containerd reads, by the line that it prints about its version. The line begins with the path of
+    /// Returns the one that containerd reads, by the line that it prints about its version. The line contains the path of
     /// its Go module, which ends in `/v2` since containerd 2.0.
     fn of(line: &str) -> Self {
         match line.contains("/containerd/v2 ") {

@@ -5,7 +5,7 @@ use super::suite::{Run, Runtime, Suite};
 use crate::workspace;
 use anyhow::{Context, Result};
 
-/// Runs a suite with one runtime. A test that fails is tried again, up to `attempts` times.
+/// Runs a suite with one runtime. critest tries a test that fails up to `attempts` times.
 pub(super) fn once(
     suite: &dyn Suite,
     runtime: Runtime,

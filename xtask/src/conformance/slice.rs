@@ -8,7 +8,7 @@ use super::run;
 use super::suite::{Runtime, Suite};
 use anyhow::{Context, Result, bail};
 
-/// How often a test is tried that fails, because the machine is busy with nothing else in `make conformance` only.
+/// How often a test that fails is tried. Other work on the machine may have disturbed it.
 const ATTEMPTS: u32 = 3;
 
 /// Builds critest, and the node that it runs on.

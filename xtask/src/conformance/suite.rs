@@ -50,7 +50,7 @@ pub(crate) struct Run<'a> {
     pub(crate) directory: &'a Path,
     /// A regular expression that selects tests.
     pub(crate) only: Option<&'a str>,
-    /// How often a test is tried that fails, by suites that can.
+    /// How often critest tries a test that fails.
     pub(crate) attempts: u32,
 }
 
