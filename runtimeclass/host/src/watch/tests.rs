@@ -23,6 +23,7 @@ fn an_instance_that_stands_still_dies_after_the_limit_if_anybody_waits() {
         Verdict::Lives,
         "no request waits"
     );
+    assert_eq!(watch.limit(), LIMIT);
     let watched = watch.register();
     assert_eq!(watch.judge(&life, Instant::now()), Verdict::Lives);
     assert_eq!(watch.judge(&life, later()), DEAD);
