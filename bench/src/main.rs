@@ -8,7 +8,8 @@
 //! - [`address`], [`running`]: an address, and a server with its volume; [`volume`]: what it counted
 //! - [`load`]: the load generators; [`others`]: programs that disturb a load; [`disk`]: the disk's sync time
 //! - [`rounds`]: the rounds; [`progress`]: their steps on the terminal
-//! - [`parts`]: what is measured apart from the rounds: [`open_loop`], [`mod@start`], [`instructions`], [`sizes`]
+//! - [`parts`]: what is measured apart from the rounds: [`open_loop`], [`generators`], [`mod@start`], [`instructions`],
+//!   [`sizes`]
 //! - [`sample`], [`mod@single`], [`mod@row`], [`statistics`]: the figures
 //! - [`goals`], [`targets`]: the goals, and what was reached of them
 //! - [`results`], [`machine`]: JSON; [`report`]: tables on the terminal; [`page`], [`chart`]: docs/performance.md
@@ -17,6 +18,7 @@ mod address;
 mod chart;
 mod cluster;
 mod disk;
+mod generators;
 mod goals;
 mod instructions;
 mod load;

@@ -65,7 +65,7 @@ impl<'a> OpenLoop<'a> {
     /// Loads the server once.
     pub(crate) fn load(&mut self, length: Duration) -> Result<Sample> {
         let (address, rate) = (self.server.address(), self.rate);
-        let load = || oha::load(address, CONNECTIONS, rate, length);
+        let load = || oha::load(address, CONNECTIONS, Some(rate), length);
         let sample = self.server.sample(load)?;
         self.samples.push(sample.clone());
         Ok(sample)

@@ -1,5 +1,6 @@
 //! The parts of a run that are measured apart from the rounds, after them.
 
+use crate::generators::{self, Generators};
 use crate::open_loop::{self, OpenLoop};
 use crate::peer::Peer;
 use crate::plan::Choice;
@@ -13,6 +14,7 @@ use std::time::Duration;
 
 /// The names of the parts in options.
 const OPEN: &str = "open";
+const GENERATORS: &str = "generators";
 const START: &str = "start";
 const INSTRUCTIONS: &str = "instructions";
 
@@ -29,6 +31,7 @@ const COUNT: Duration = Duration::from_secs(20);
 pub(crate) struct Parts<'a> {
     peers: &'a [Peer],
     open: bool,
+    generators: bool,
     start: bool,
     counted: Vec<(&'a Peer, &'static str)>,
 }
@@ -45,6 +48,7 @@ impl<'a> Parts<'a> {
             chosen && missing.is_none()
         };
         let open = can(OPEN, open_loop::missing());
+        let generators = can(GENERATORS, generators::missing());
         let start = can(START, None);
         let counted = match can(INSTRUCTIONS, instructions::missing()) {
             true => counted(peers),
@@ -53,6 +57,7 @@ impl<'a> Parts<'a> {
         Self {
             peers,
             open,
+            generators,
             start,
             counted,
         }
@@ -61,15 +66,18 @@ impl<'a> Parts<'a> {
     /// Returns how many steps they take.
     pub(crate) fn steps(&self, schedule: &Schedule) -> usize {
         let open = usize::from(self.open) * (schedule.rounds + 1);
-        open + usize::from(self.start) + self.counted.len() * (COUNTS + 1)
+        let generators = schedule.rounds * Generators::titles().count() + 1;
+        let generators = usize::from(self.generators) * generators;
+        open + generators + usize::from(self.start) + self.counted.len() * (COUNTS + 1)
     }
 
     /// Returns about how long they take.
     pub(crate) fn estimate(&self, schedule: &Schedule) -> Duration {
-        let open = schedule.estimate(usize::from(self.open));
+        let generators = usize::from(self.generators) * Generators::titles().count();
+        let loads = schedule.estimate(usize::from(self.open) + generators);
         let start = start::ESTIMATE * u32::from(self.start);
         let counts = self.counted.len() * (COUNTS + 1);
-        open + start + COUNT * u32::try_from(counts).unwrap_or(u32::MAX)
+        loads + start + COUNT * u32::try_from(counts).unwrap_or(u32::MAX)
     }
 
     /// Measures them.
@@ -82,6 +90,9 @@ impl<'a> Parts<'a> {
         let mut singles = Vec::new();
         if self.open {
             singles.extend(self.open_loop(rows, schedule, progress)?);
+        }
+        if self.generators {
+            singles.extend(self.compare_generators(schedule, progress)?);
         }
         if self.start {
             let title = format!("{} starts of the host", start::STARTS);
@@ -103,9 +114,8 @@ impl<'a> Parts<'a> {
         schedule: &Schedule,
         progress: &mut Progress,
     ) -> Result<Vec<Single>> {
-        let peer = self.peers.iter().find(|peer| peer.id == open_loop::SERVER);
         let title = |what: &str| format!("requests at a fixed rate: {what}");
-        let Some(peer) = peer else {
+        let Some(peer) = self.counter() else {
             return Ok(Vec::new());
         };
         let start = || OpenLoop::start(peer, rows, schedule.length);
@@ -122,6 +132,36 @@ impl<'a> Parts<'a> {
             "the counter lost visits at a fixed rate: {account:?}"
         );
         Ok(singles)
+    }
+
+    fn compare_generators(
+        &self,
+        schedule: &Schedule,
+        progress: &mut Progress,
+    ) -> Result<Vec<Single>> {
+        let Some(peer) = self.counter() else {
+            return Ok(Vec::new());
+        };
+        let start = || Generators::start(peer);
+        let title = "load generators: start";
+        let mut all = progress.step(title, start, |_| String::new())?;
+        for round in 1..=schedule.rounds {
+            for (position, name) in Generators::titles() {
+                let title = format!("{name}: round {round} of {}", schedule.rounds);
+                progress.step(&title, || all.load(position, schedule.length), summary)?;
+            }
+        }
+        let (singles, account) = all.finish()?;
+        ensure!(
+            account.lost() == Some(0)
+                && account.unanswered() <= Some(generators::in_flight(schedule.rounds)),
+            "the generators received other responses than the counter counted visits: {account:?}"
+        );
+        Ok(singles)
+    }
+
+    fn counter(&self) -> Option<&Peer> {
+        self.peers.iter().find(|peer| peer.id == open_loop::SERVER)
     }
 }
 

@@ -50,6 +50,12 @@ impl Account {
         self.counted
             .map(|counted| self.answered.saturating_sub(counted))
     }
+
+    /// Returns the visits that were counted and not answered, if it counts.
+    pub(crate) fn unanswered(&self) -> Option<u64> {
+        self.counted
+            .map(|counted| counted.saturating_sub(self.answered))
+    }
 }
 
 impl<'a> Running<'a> {
@@ -209,6 +215,7 @@ mod tests {
         assert_eq!(account(10, Some(7)).lost(), Some(3));
         // Clients that went away before the response.
         assert_eq!(account(10, Some(12)).lost(), Some(0));
+        assert_eq!(account(10, Some(12)).unanswered(), Some(2));
         assert_eq!(account(10, None).lost(), None);
     }
 }

@@ -59,6 +59,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let optional = [
         ("python", &setup::PYTHON_PEER),
         ("instructions", &setup::INSTRUCTIONS),
+        ("generators", &setup::H2LOAD),
     ];
     for (_, packages) in optional.iter().filter(|(part, _)| wanted(part)) {
         if let Err(error) = packages.prepare() {
@@ -68,7 +69,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let mut environment = Environment::default();
     build(&mut environment)?;
     let programs: [(&[&str], Variable, Install); 2] = [
-        (&["open"], environment::OHA, oha),
+        (&["open", "generators"], environment::OHA, oha),
         (
             &["wasmtime", "pod-wasmtime"],
             environment::WASMTIME,

@@ -135,6 +135,13 @@ pub(crate) const LOAD: Packages = Packages {
     here: || all_found(&["wrk"]),
 };
 
+/// Another load generator of `cargo xtask bench`.
+pub(crate) const H2LOAD: Packages = Packages {
+    what: "another load generator",
+    names: &["nghttp2-client"],
+    here: || all_found(&["h2load"]),
+};
+
 /// The counter of instructions of `cargo xtask bench`.
 pub(crate) const INSTRUCTIONS: Packages = Packages {
     what: "the counter of instructions",

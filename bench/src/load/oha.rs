@@ -1,5 +1,5 @@
-//! Loads a server with `oha` at a fixed rate, as visitors do who do not wait for each other. Latencies count from the
-//! moment at which a request was due, so a server that falls behind shows it.
+//! Loads a server with `oha`. At a fixed rate it does what visitors do who do not wait for each other. Latencies then count from
+//! the moment at which a request was due, so a server that falls behind shows it.
 
 use crate::sample::Load;
 use anyhow::{Context, Result};
@@ -28,25 +28,22 @@ struct Summary {
     total: f64,
 }
 
-/// Loads `GET /` with this number of requests per second for this time.
+/// Loads `GET /` with this number of requests per second for this time, or with as many as the server answers.
 pub(crate) fn load(
     address: SocketAddr,
     connections: usize,
-    rate: f64,
+    rate: Option<f64>,
     length: Duration,
 ) -> Result<Load> {
     let mut command = Command::new(environment::OHA.path()?);
     command
-        .args([
-            "--no-tui",
-            "--output-format",
-            "json",
-            "--latency-correction",
-        ])
+        .args(["--no-tui", "--output-format", "json"])
         .args(["-c", &connections.to_string()])
-        .args(["-z", &format!("{}s", length.as_secs())])
-        .args(["-q", &format!("{rate:.0}")])
-        .arg(format!("http://{address}/"));
+        .args(["-z", &format!("{}s", length.as_secs())]);
+    if let Some(rate) = rate {
+        command.args(["--latency-correction", "-q", &format!("{rate:.0}")]);
+    }
+    command.arg(format!("http://{address}/"));
     let output = Bounded::new(command).within(length + SLACK).run()?;
     parse(&output)
 }
