@@ -215,7 +215,7 @@ async fn an_instance_that_waits_is_woken_between_checks() {
 }
 
 #[tokio::test]
-async fn an_instance_that_retires_is_told_so_and_one_that_must_end_is_ended() {
+async fn an_instance_retires_while_others_wait_and_then_ends() {
     let tick = Duration::from_millis(1);
     let (watch, life, _overdue, innocent) = overdue_and_innocent(tick);
     let retires = async {
