@@ -22,3 +22,29 @@ pub(super) fn check(spec: &Spec) -> Result<Users> {
     }
     Ok(users)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn check_namespaces(namespaces: Value) -> Result<Users> {
+        let spec = json!({"ociVersion": "1.0.2", "linux": {"namespaces": namespaces}});
+        check(&serde_json::from_value(spec).expect("a specification"))
+    }
+
+    #[test]
+    fn a_container_without_a_mount_namespace_is_refused() {
+        check_namespaces(json!([{"type": "pid"}, {"type": "mount"}])).expect("it has one");
+        for without in [json!([]), json!([{"type": "pid"}]), Value::Null] {
+            let error = check_namespaces(without).expect_err("it has none");
+            let error = error.to_string();
+            assert!(
+                error.contains("give it a mount namespace in linux.namespaces"),
+                "{error}"
+            );
+        }
+        let spec = serde_json::from_value(json!({"ociVersion": "1.0.2"})).expect("a specification");
+        check(&spec).expect_err("it has no namespaces");
+    }
+}
