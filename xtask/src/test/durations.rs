@@ -28,7 +28,7 @@ const TWO_CORES: &[(&str, u64)] = &[
     ("test: containerd", 200),
     ("test: installer", 55),
     ("build: critest", 240),
-    ("critest with preopen", 200),
+    ("critest with preopen", 35),
     ("test: browser", 10),
     ("build: Kubernetes", 480),
     ("build: the installer's image", 40),

@@ -1,4 +1,4 @@
-//! The step of critest, the one suite of others that each run of the tests includes. It takes three minutes and tries every call
+//! The step of critest, the one suite of others that each run of the tests includes. It takes half a minute and tries every call
 //! that kubelet makes. `make conformance` runs the others.
 
 use crate::test::plan::{Id, Plan};
