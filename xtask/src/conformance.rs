@@ -9,7 +9,7 @@
 //! - [`kubernetes`]: the suite that runs on a cluster
 //! - [`benchmark`]: critest's measurement of starts and stops
 //! - [`older`]: runs the suites on older versions
-//! - [`run`]: one run of a suite with one runtime
+//! - [`mod@run`]: one run of a suite with one runtime
 //! - [`watch`]: runs a suite, shows its progress and keeps its output
 //! - [`results`], [`reasons`]: what is committed: the outcomes, and why tests fail
 //! - [`difference`]: compares the outcomes with both runtimes
