@@ -14,7 +14,7 @@
 //! - [`results`], [`reasons`]: what is committed: the outcomes, and why tests fail
 //! - [`difference`]: compares the outcomes with both runtimes
 //! - [`page`]: writes docs/conformance.md
-//! - [`slice`]: the part that each run of the project's tests includes
+//! - [`gate`]: the part that each run of the project's tests includes
 //!
 //! A run fails if a test passes with runc and fails with preopen without a committed reason.
 
@@ -23,6 +23,7 @@ mod client;
 mod cri;
 mod critest;
 mod difference;
+mod gate;
 mod kubernetes;
 mod node;
 mod older;
@@ -32,12 +33,12 @@ mod reasons;
 mod reports;
 mod results;
 mod run;
-mod slice;
+
 mod stress;
 mod suite;
 mod watch;
 
-pub(crate) use slice::{build_critest, compare_critest};
+pub(crate) use gate::{build_critest, compare_critest};
 
 use anyhow::{Context, Result, bail};
 use difference::Difference;
