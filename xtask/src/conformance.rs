@@ -33,7 +33,6 @@ mod reasons;
 mod reports;
 mod results;
 mod run;
-
 mod stress;
 mod suite;
 mod watch;
