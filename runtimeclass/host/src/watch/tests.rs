@@ -143,6 +143,8 @@ fn a_request_is_overdue_once_its_time_is_over() {
 
 #[test]
 fn an_instance_with_the_maximum_of_stuck_requests_ends() {
+    let threads = 1..crate::limits::FILE_THREADS;
+    assert!(threads.contains(&MAX_STUCK), "other requests need threads");
     let (watch, life) = watch();
     life.moved_at(later());
     let mut stuck = Vec::new();
