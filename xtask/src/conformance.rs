@@ -123,7 +123,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         let difference = Difference::of(&results, &reasons);
         print!("{difference}");
         if suites.iter().any(|suite| suite.name() == results.suite) {
-            unexplained += difference.unexplained();
+            unexplained += difference.unexplained().count();
         }
     }
     Ok(match unexplained {

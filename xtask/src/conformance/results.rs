@@ -46,6 +46,16 @@ impl Results {
         paths.iter().map(|path| read(path)).collect()
     }
 
+    /// Puts the outcomes of a run in place of those of the last run with the same runtime. Leaves out skipped tests.
+    pub(crate) fn put(&mut self, runtime: Runtime, mut tests: Outcomes) {
+        tests.retain(|_, outcome| *outcome != Outcome::Skipped);
+        let kept = Kept {
+            date: today(),
+            tests,
+        };
+        self.runs.insert(runtime.name().to_owned(), kept);
+    }
+
     /// Returns the outcomes with a runtime.
     pub(crate) fn with(&self, runtime: Runtime) -> Option<&Kept> {
         self.runs.get(runtime.name())
@@ -67,7 +77,7 @@ pub(crate) fn keep(
     suite: &str,
     versions: &Versions,
     runtime: Runtime,
-    mut tests: Outcomes,
+    tests: Outcomes,
 ) -> Result<()> {
     let Versions {
         suite: version,
@@ -85,12 +95,7 @@ pub(crate) fn keep(
             runs: BTreeMap::new(),
         }
     };
-    tests.retain(|_, outcome| *outcome != Outcome::Skipped);
-    let kept = Kept {
-        date: today(),
-        tests,
-    };
-    results.runs.insert(runtime.name().to_owned(), kept);
+    results.put(runtime, tests);
     let text = serde_json::to_string_pretty(&results)? + "\n";
     std::fs::create_dir_all(directory())?;
     std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
