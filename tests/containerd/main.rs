@@ -64,6 +64,7 @@ mod logs;
 mod memory;
 mod native;
 mod native_in_pods;
+mod options;
 mod pause;
 mod random_kills;
 mod refused;

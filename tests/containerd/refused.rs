@@ -19,22 +19,19 @@ async fn refusal(node: &Node, image: &str, flags: &[&str]) -> Result<String> {
     Ok(container.stderr().lines().concat())
 }
 
-/// Kubernetes maps one range of ids from 0 on, above those of the node.
 #[tokio::test]
 #[ignore = "needs root"]
-async fn users_that_are_mapped_otherwise_than_kubernetes_maps_them_are_refused() -> Result<()> {
+async fn a_mapping_of_users_whose_ranges_overlap_is_refused() -> Result<()> {
     let node = Node::shared().await?;
-    for mappings in [&["0:100000:1000", "1000:300000:1000"][..], &["0:0:65536"]] {
-        let builder = Container::native("true").in_user_namespace(mappings);
-        let container = builder.spawn().await?;
-        let code = container.exited(&node).await?;
-        let error = container.stderr().lines().concat();
-        ensure!(code != 0, "{mappings:?} was not refused");
-        ensure!(
-            error.contains("cannot map the users of the container"),
-            "{mappings:?}: {error}"
-        );
-    }
+    let mappings = ["0:100000:1000", "999:300000:1000"];
+    let builder = Container::native("true").in_user_namespace(&mappings);
+    let container = builder.spawn().await?;
+    let code = container.exited(&node).await?;
+    let error = container.stderr().lines().concat();
+    ensure!(
+        code != 0 && error.contains("cannot map the users of the container"),
+        "{error}"
+    );
     Ok(())
 }
 

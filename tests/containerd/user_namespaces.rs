@@ -270,43 +270,44 @@ async fn the_streams_and_terminals_of_a_pod_belong_to_its_users() -> Result<()> 
 #[ignore = "needs root"]
 async fn a_container_without_a_pod_has_a_user_namespace_of_its_own() -> Result<()> {
     let node = Node::shared().await?;
-    let script = "cat /proc/self/uid_map; ls -lnd /tools /made; pwd; ulimit -n";
-    let mut seen = Vec::new();
-    for runtime in Runtime::BOTH {
+    for mappings in [&["0:100000:65536"][..], &["0:0:20", "20:2000:65516"]] {
         for flags in [&["--remap-labels"][..], &[], &["--read-only"]] {
-            let builder = Container::native(script).runtime(runtime).flags(flags);
-            let made = match flags {
-                ["--read-only"] => "/tmp",
-                _ => "/made",
-            };
-            let builder = builder
-                .in_user_namespace(&["0:100000:65536"])
-                .flag(format!("--cwd={made}"));
-            let ended = builder.spawn().await?.ended(&node).await?;
-            let words: Vec<String> = ended
-                .stdout
-                .iter()
-                .map(|line| {
-                    // Without the size and the time of a directory.
-                    let words: Vec<&str> = line.split_whitespace().collect();
-                    let kept = if line.starts_with('d') {
-                        4
-                    } else {
-                        words.len()
-                    };
-                    words[..kept].join(" ")
-                })
-                .collect();
-            ensure!(
-                words.contains(&"0 100000 65536".to_owned()),
-                "{runtime:?}, {flags:?}: {ended:?}"
-            );
-            seen.push(words);
+            let runc = looks(&node, Runtime::Runc, mappings, flags).await?;
+            let here = looks(&node, Runtime::Preopen, mappings, flags).await?;
+            assert_eq!(here, runc, "{mappings:?}, {flags:?}");
+            for mapping in mappings {
+                let line = mapping.replace(':', " ");
+                ensure!(here.contains(&line), "{flags:?}: no {line} in {here:?}");
+            }
         }
     }
-    let (runc, here) = seen.split_at(3);
-    assert_eq!(here, runc);
     Ok(())
+}
+
+/// Returns what a container with these mappings sees of itself, line by line.
+async fn looks(
+    node: &Node,
+    runtime: Runtime,
+    mappings: &[&str],
+    flags: &[&str],
+) -> Result<Vec<String>> {
+    let made = match flags {
+        ["--read-only"] => "/tmp",
+        _ => "/made",
+    };
+    let builder = Container::native("cat /proc/self/uid_map; ls -lnd /tools /made; pwd; ulimit -n")
+        .runtime(runtime)
+        .flags(flags)
+        .in_user_namespace(mappings)
+        .flag(format!("--cwd={made}"));
+    let ended = builder.spawn().await?.ended(node).await?;
+    let lines = ended.stdout.iter().map(|line| {
+        let words = line.split_whitespace();
+        // Without the size and the time of a directory.
+        let kept = if line.starts_with('d') { 4 } else { usize::MAX };
+        words.take(kept).collect::<Vec<_>>().join(" ")
+    });
+    Ok(lines.collect())
 }
 
 /// The reason why the shim reports no user namespaces if it has options in containerd's configuration.

@@ -6,28 +6,38 @@ mod options;
 
 use crate::request::HelperRequest;
 use containerd_shim_protos::protobuf::well_known_types::any::Any;
+use std::path::{Component, Path};
 
-/// Reads a message as the runtime's options. Returns whether it was accepted.
+/// Reads a message as the runtime's options, and as runc's. Returns whether one of both was accepted.
 ///
-/// Accepted options name an absolute directory. Refused ones have a reason.
+/// Accepted options name an absolute directory, and a cgroup only below the root. Refused ones have a reason.
 pub fn options(data: &[u8]) -> bool {
-    let mut any = Any::new();
-    any.type_url = options::GENERIC.into();
-    any.value = data.to_vec();
+    let accepts = |kind: &str| {
+        let mut any = Any::new();
+        any.type_url = kind.into();
+        any.value = data.to_vec();
+        match options::Options::of(Some(&any)) {
+            Ok(options) => {
+                assert!(options.cache_directory.is_absolute(), "{options:?}");
+                let cgroup = options.shim_cgroup.as_deref();
+                let below = |path: &Path| {
+                    let mut parts = path.components();
+                    path.parent().is_some_and(Path::has_root)
+                        && parts.all(|part| part != Component::ParentDir)
+                };
+                assert!(cgroup.is_none_or(below), "{options:?}");
+                true
+            }
+            Err(error) => {
+                assert!(!format!("{error:#}").is_empty());
+                false
+            }
+        }
+    };
     // A file that the message names would be read, whatever it is.
-    if options::generic(data).is_ok_and(|(path, _)| !path.is_empty()) {
-        return false;
-    }
-    match options::Options::of(Some(&any)) {
-        Ok(options) => {
-            assert!(options.cache_directory.is_absolute(), "{options:?}");
-            true
-        }
-        Err(error) => {
-            assert!(!format!("{error:#}").is_empty());
-            false
-        }
-    }
+    let names_file = options::generic(data).is_ok_and(|(path, _)| !path.is_empty());
+    let generic = !names_file && accepts(options::GENERIC);
+    accepts(options::RUNC) || generic
 }
 
 /// Reads a message to a helper. Returns whether it was accepted.

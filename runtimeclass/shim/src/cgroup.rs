@@ -39,6 +39,26 @@ impl Cgroup {
         Ok(cgroup)
     }
 
+    /// Returns the cgroup with this path, in the hierarchies that have it.
+    pub(crate) fn existing(path: &Path) -> Result<Self> {
+        let own = "/proc/self/cgroup";
+        let text = std::fs::read_to_string(own).with_context(|| format!("cannot read {own}"))?;
+        let below = path.strip_prefix("/").unwrap_or(path);
+        let controllers = Self::parse(&text).controllers.into_keys();
+        let controllers =
+            controllers.map(|name| (name.clone(), Path::new(MOUNT).join(name).join(below)));
+        let cgroup = Self {
+            controllers: controllers.collect(),
+            unified: Path::new(MOUNT).join(below),
+        };
+        ensure!(
+            cgroup.directories().any(|directory| directory.is_dir()),
+            "the cgroup {} does not exist",
+            path.display()
+        );
+        Ok(cgroup)
+    }
+
     /// Parses `/proc/PID/cgroup`. Lines of version 1 are like `4:cpu,cpuacct:/a/b`, the line of version 2 is `0::/a/b`.
     pub(crate) fn parse(text: &str) -> Self {
         let below = |mount: PathBuf, path: &str| mount.join(path.trim_start_matches('/'));
@@ -77,9 +97,13 @@ impl Cgroup {
         })
     }
 
+    fn directories(&self) -> impl Iterator<Item = &PathBuf> {
+        self.controllers.values().chain([&self.unified])
+    }
+
     /// Moves a process into the cgroup.
     pub(crate) fn add(&self, pid: i32) -> Result<()> {
-        let directories = self.controllers.values().chain([&self.unified]);
+        let directories = self.directories();
         for directory in directories.filter(|directory| *directory != Path::new(MOUNT)) {
             let path = directory.join("cgroup.procs");
             if path.exists() {

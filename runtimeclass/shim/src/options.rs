@@ -1,11 +1,11 @@
 //! The runtime's options. An administrator writes them under `…runtimes.preopen.options` in containerd's configuration, or
 //! in the file that `ctr` gets by `--runtime-config-path`.
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use containerd_shim_protos::protobuf::CodedInputStream;
 use containerd_shim_protos::protobuf::well_known_types::any::Any;
 use serde::Deserialize;
-use std::path::PathBuf;
+use std::path::{Component, PathBuf};
 
 /// The options, with their names in the configuration. An unknown option is an error.
 #[derive(Debug, Deserialize, PartialEq)]
@@ -15,6 +15,9 @@ pub(crate) struct Options {
     pub(crate) systemd_cgroup: bool,
     /// The directory of compiled code, for all pods of the node.
     pub(crate) cache_directory: PathBuf,
+    /// The cgroup of the servers, which must exist: a path below the root of each hierarchy, such as `/shims`. By default a
+    /// server stays in the cgroup of containerd.
+    pub(crate) shim_cgroup: Option<PathBuf>,
 }
 
 impl Default for Options {
@@ -22,6 +25,7 @@ impl Default for Options {
         Self {
             systemd_cgroup: false,
             cache_directory: "/var/cache/preopen".into(),
+            shim_cgroup: None,
         }
     }
 }
@@ -29,8 +33,9 @@ impl Default for Options {
 /// containerd's message for a runtime whose options it does not know: the text of the options, or the path of a file.
 pub(crate) const GENERIC: &str = "runtimeoptions.v1.Options";
 
-/// runc's message. containerd 2.4 sends it to every runtime, for the containers of a pod with a user namespace.
-const RUNC: &str = "containerd.runc.v1.Options";
+/// runc's message. containerd 2.4 sends it to every runtime, for the containers of a pod with a user namespace. A client of
+/// containerd may name the servers' cgroup in it.
+pub(crate) const RUNC: &str = "containerd.runc.v1.Options";
 
 impl Options {
     /// Reads the options in a request to create a task.
@@ -40,9 +45,8 @@ impl Options {
         };
         // containerd 1.6 writes a URL, later ones the bare name.
         let kind = any.type_url.rsplit('/').next();
-        if kind == Some(RUNC) && names_owners_only(&any.value)? {
-            // The shim knows the owners of the streams from the container's specification.
-            return Ok(Self::default());
+        if kind == Some(RUNC) {
+            return Self::runc(&any.value).context("cannot read runc's options");
         }
         if kind != Some(GENERIC) {
             bail!(
@@ -70,23 +74,42 @@ impl Options {
                 options.cache_directory
             );
         }
-        Ok(options)
+        options.checked()
     }
-}
 
-/// Returns whether runc's options are those that containerd adds by itself: `io_uid` and `io_gid`.
-fn names_owners_only(bytes: &[u8]) -> Result<bool> {
-    const IO_UID: u32 = 4;
-    const IO_GID: u32 = 5;
-    let mut stream = CodedInputStream::from_bytes(bytes);
-    while let Some(tag) = stream.read_raw_tag_or_eof()? {
-        // Both are numbers, whose type is 0.
-        if ![IO_UID << 3, IO_GID << 3].contains(&tag) {
-            return Ok(false);
+    fn checked(self) -> Result<Self> {
+        if let Some(cgroup) = &self.shim_cgroup {
+            let mut parts = cgroup.components();
+            ensure!(
+                parts.next() == Some(Component::RootDir)
+                    && matches!(parts.next(), Some(Component::Normal(_)))
+                    && parts.all(|part| matches!(part, Component::Normal(_))),
+                "ShimCgroup {cgroup:?} is not an absolute path of a cgroup below the root"
+            );
         }
-        stream.read_uint32()?;
+        Ok(self)
     }
-    Ok(true)
+
+    /// Reads runc's options: the servers' cgroup, and the owners of the streams, which the shim knows from the container's
+    /// specification. Others are refused.
+    fn runc(bytes: &[u8]) -> Result<Self> {
+        const SHIM_CGROUP: u32 = 3;
+        const IO_UID: u32 = 4;
+        const IO_GID: u32 = 5;
+        let mut options = Self::default();
+        let mut stream = CodedInputStream::from_bytes(bytes);
+        while let Some(tag) = stream.read_raw_tag_or_eof()? {
+            match tag >> 3 {
+                SHIM_CGROUP => options.shim_cgroup = Some(stream.read_string()?.into()),
+                IO_UID | IO_GID => drop(stream.read_uint32()?),
+                field => bail!(
+                    "the runtime {} does not support the option with the number {field}",
+                    crate::RUNTIME
+                ),
+            }
+        }
+        options.checked()
+    }
 }
 
 /// Reads `config_path` and `config_body` from the message `runtimeoptions.v1.Options`. No maintained crate has this
@@ -123,11 +146,13 @@ mod tests {
 
     #[test]
     fn options_come_from_containerds_configuration() {
-        let body = "SystemdCgroup = true\nCacheDirectory = \"/srv/code\"\n";
+        let body =
+            "SystemdCgroup = true\nCacheDirectory = \"/srv/code\"\nShimCgroup = \"/shims\"\n";
         let options = Options::of(Some(&any(GENERIC, &[(1, "some type"), (3, body)])));
         let expected = Options {
             systemd_cgroup: true,
             cache_directory: "/srv/code".into(),
+            shim_cgroup: Some("/shims".into()),
         };
         assert_eq!(options.expect("they are well formed"), expected);
     }
@@ -155,15 +180,19 @@ mod tests {
     }
 
     #[test]
-    fn runcs_owners_of_streams_mean_the_defaults() {
-        let mut owners = any(RUNC, &[]);
+    fn runcs_options_name_owners_of_streams_and_a_cgroup() {
+        let mut runc = any(RUNC, &[]);
         // `io_uid` and `io_gid`, 300 each.
-        owners.value = vec![4 << 3, 0xac, 0x02, 5 << 3, 0xac, 0x02];
-        let options = Options::of(Some(&owners)).expect("they are well formed");
+        runc.value = vec![4 << 3, 0xac, 0x02, 5 << 3, 0xac, 0x02];
+        let options = Options::of(Some(&runc)).expect("they are well formed");
         assert_eq!(options, Options::default());
+        let cgroup = Options::of(Some(&any(RUNC, &[(3, "/shims")])));
+        let cgroup = cgroup.expect("they are well formed").shim_cgroup;
+        assert_eq!(cgroup, Some("/shims".into()));
         // `systemd_cgroup`
-        owners.value.extend([9 << 3, 1]);
-        assert!(Options::of(Some(&owners)).is_err());
+        runc.value.extend([9 << 3, 1]);
+        let error = Options::of(Some(&runc)).expect_err("not supported");
+        assert!(format!("{error:#}").contains("the number 9"), "{error:#}");
     }
 
     #[test]
@@ -172,6 +201,9 @@ mod tests {
             ("SystemdCgroups = true", "SystemdCgroups"),
             ("SystemdCgroup = \"yes\"", "SystemdCgroup"),
             ("CacheDirectory = \"here\"", "CacheDirectory"),
+            ("ShimCgroup = \"shims\"", "ShimCgroup"),
+            ("ShimCgroup = \"/\"", "ShimCgroup"),
+            ("ShimCgroup = \"/shims/../..\"", "ShimCgroup"),
         ] {
             let error = Options::of(Some(&any(GENERIC, &[(3, body)]))).expect_err(body);
             assert!(format!("{error:#}").contains(named), "{error:#}");

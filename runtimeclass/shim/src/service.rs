@@ -5,6 +5,7 @@
 
 mod responses;
 
+use crate::cgroup::Cgroup;
 use crate::events::Events;
 use crate::exec::Exec;
 use crate::options::Options;
@@ -26,7 +27,7 @@ use containerd_shim::protos::api::{
 use containerd_shim::protos::events::task::TaskExecAdded;
 use containerd_shim::util::convert_to_any;
 use containerd_shim::{ExitSignal, TtrpcContext, TtrpcResult};
-use rustix::process::Signal;
+use rustix::process::{Signal, getpid};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -94,6 +95,13 @@ impl Service {
         }
         let options = Options::of(request.options.as_ref())
             .map_err(|error| refusal::invalid(format!("{error:#}")))?;
+        if let Some(path) = &options.shim_cgroup {
+            let joined =
+                Cgroup::existing(path).and_then(|cgroup| cgroup.add(getpid().as_raw_pid()));
+            joined.map_err(|error| {
+                refusal::invalid(format!("cannot move the shim's server: {error:#}"))
+            })?;
+        }
         let create = CreateRequest {
             location: Location::new(&self.namespace, id, Path::new(&request.bundle)),
             rootfs: request.rootfs.iter().map(mount).collect(),

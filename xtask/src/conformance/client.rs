@@ -35,13 +35,8 @@ impl Suite for Client {
     fn run(&self, run: &Run) -> Result<Outcomes> {
         let mut client = Command::new(node::program("client.test")?);
         client
-            .args([
-                "-test.v=test2json",
-                "-test.timeout=30m",
-                "-test.root",
-                "-no-criu",
-                "-no-shim-cgroup",
-            ])
+            .args(["-test.v=test2json", "-test.timeout=30m", "-test.root"])
+            .arg("-no-criu")
             .arg("-test.run")
             .arg(run.only.unwrap_or(TESTS));
         let mut node = Node {

@@ -73,7 +73,7 @@ pub(super) fn exec(request: &ExecRequest) -> Result<i32> {
                 owner: &spec::owner(&spec, location),
             },
             cgroup: &init.cgroup,
-            users,
+            users: users.clone(),
         },
     )?;
     let code = match code {

@@ -1,31 +1,27 @@
 //! The ids of a container's users on the node, and the refusal of mappings that this runtime does not support.
 //!
 //! Kubernetes gives each pod one range of ids from 0 on, and maps the pod's volumes and images by the same range. Other
-//! mappings are refused, because no test covers them.
+//! clients of containerd may map several ranges. The kernel refuses ranges that overlap on the node.
 
 use anyhow::{Context, Result, bail, ensure};
 use libcontainer::oci_spec::runtime::{LinuxIdMapping, LinuxNamespaceType, Mount, Process, Spec};
+use std::fmt;
 
 /// The words that begin the refusals of a mapping.
 const REFUSED: &str = "cannot map the users of the container";
 
-/// The ids from 0 on in a user namespace, and their ids on the node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Range {
-    /// The id on the node of the id 0.
-    pub(super) host: u32,
+/// Consecutive ids in a user namespace, and their ids on the node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Range {
+    /// The first id in the namespace.
+    container: u32,
+    /// Its id on the node.
+    host: u32,
     /// The number of ids.
-    pub(super) size: u32,
+    size: u32,
 }
 
 impl Range {
-    fn of(mappings: Option<&[LinuxIdMapping]>) -> Result<Self> {
-        let [mapping] = mappings.unwrap_or_default() else {
-            bail!("{REFUSED}: exactly one mapping of users and one of groups is supported");
-        };
-        Self::new(mapping.container_id(), mapping.host_id(), mapping.size())
-    }
-
     /// Parses the text of a mount option: the id in the container, the id on the node, the number of ids.
     fn parse(text: &str) -> Result<Self> {
         let numbers = text.split(':').map(str::parse);
@@ -33,50 +29,113 @@ impl Range {
         let [container, host, size] = numbers[..] else {
             bail!("{text} is not one mapping of ids");
         };
-        Self::new(container, host, size)
+        Ok(Self {
+            container,
+            host,
+            size,
+        })
     }
 
-    fn new(container: u32, host: u32, size: u32) -> Result<Self> {
-        let mapping = format!("{container}:{host}:{size}");
+    fn is_valid(self) -> bool {
+        let ends = |first: u32| first.checked_add(self.size).is_some();
+        self.size > 0 && ends(self.container) && ends(self.host)
+    }
+}
+
+/// The ranges of a user namespace's users, or of its groups, in the order of the ids in the namespace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Ranges(Vec<Range>);
+
+impl Ranges {
+    fn new(mut ranges: Vec<Range>) -> Result<Self> {
+        ranges.sort_unstable();
+        let ranges = Self(ranges);
+        let ordered = |pair: &[Range]| pair[1].container - pair[0].container >= pair[0].size;
         ensure!(
-            container == 0 && size > 0 && host.checked_add(size).is_some(),
-            "{REFUSED} by {mapping}: a mapping must begin at 0 in the container"
+            ranges.0.iter().all(|range| range.is_valid()) && ranges.0.windows(2).all(ordered),
+            "{REFUSED} by {ranges}: a range is empty, too large or overlaps another one"
         );
         ensure!(
-            host > 0,
-            "{REFUSED} by {mapping}: the mapping contains the node's root"
+            ranges.to_host(0).is_some(),
+            "{REFUSED} by {ranges}: the mapping lacks the container's root"
         );
-        Ok(Self { host, size })
+        Ok(ranges)
     }
 
-    fn to_host(self, id: u32) -> Option<u32> {
-        (id < self.size).then(|| self.host + id)
+    fn of(mappings: Option<&[LinuxIdMapping]>) -> Result<Self> {
+        let ranges = mappings.unwrap_or_default().iter();
+        let ranges = ranges.map(|mapping| Range {
+            container: mapping.container_id(),
+            host: mapping.host_id(),
+            size: mapping.size(),
+        });
+        Self::new(ranges.collect())
     }
 
-    fn contains(self, host: u32) -> bool {
-        host >= self.host && host - self.host < self.size
+    /// Parses the text of a mount option, whose ranges are separated by commas.
+    fn parse(text: &str) -> Result<Self> {
+        let ranges = text.split(',').map(Range::parse);
+        Self::new(ranges.collect::<Result<_>>()?)
+    }
+
+    /// Reads a file that shows a namespace's map, such as `/proc/PID/uid_map`.
+    pub(super) fn read(map: &str) -> Result<Self> {
+        let lines = map.lines().map(|line| {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            Range::parse(&words.join(":"))
+        });
+        Self::new(lines.collect::<Result<_>>()?)
+    }
+
+    /// Returns the text to write into such a file.
+    pub(super) fn map(&self) -> String {
+        let lines = self.0.iter();
+        lines
+            .map(|range| format!("{} {} {}\n", range.container, range.host, range.size))
+            .collect()
+    }
+
+    fn to_host(&self, id: u32) -> Option<u32> {
+        let mut ranges = self.0.iter();
+        ranges.find_map(|range| {
+            let offset = id.checked_sub(range.container)?;
+            (offset < range.size).then(|| range.host + offset)
+        })
+    }
+
+    fn contains(&self, host: u32) -> bool {
+        let mut ranges = self.0.iter();
+        ranges.any(|range| host >= range.host && host - range.host < range.size)
+    }
+}
+
+impl fmt::Display for Ranges {
+    /// Writes the ranges as [`Ranges::parse`] reads them.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let map = self.map();
+        formatter.write_str(&map.trim_end().replace(' ', ":").replace('\n', ","))
     }
 }
 
 /// The ids of a user namespace.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Ids {
-    pub(super) users: Range,
-    pub(super) groups: Range,
+    pub(super) users: Ranges,
+    pub(super) groups: Ranges,
 }
 
 impl Ids {
     /// Parses the two mount options of an image with mapped ids.
     pub(super) fn parse(users: &str, groups: &str) -> Result<Self> {
         Ok(Self {
-            users: Range::parse(users)?,
-            groups: Range::parse(groups)?,
+            users: Ranges::parse(users)?,
+            groups: Ranges::parse(groups)?,
         })
     }
 }
 
 /// The users of a container as the node sees them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Users(Option<Ids>);
 
 impl Users {
@@ -92,8 +151,8 @@ impl Users {
             return Ok(Self(None));
         };
         let ids = Ids {
-            users: Range::of(linux.uid_mappings().as_deref())?,
-            groups: Range::of(linux.gid_mappings().as_deref())?,
+            users: Ranges::of(linux.uid_mappings().as_deref())?,
+            groups: Ranges::of(linux.gid_mappings().as_deref())?,
         };
         for mount in spec.mounts().iter().flatten() {
             ids.check_mount(mount)?;
@@ -127,7 +186,7 @@ impl Users {
 
     /// Returns a user's id on the node.
     pub(crate) fn user(&self, id: u32) -> Result<u32> {
-        let Some(ids) = self.0 else {
+        let Some(ids) = &self.0 else {
             return Ok(id);
         };
         let host = ids.users.to_host(id);
@@ -138,7 +197,7 @@ impl Users {
 
     /// Returns a group's id on the node.
     pub(crate) fn group(&self, id: u32) -> Result<u32> {
-        let Some(ids) = self.0 else {
+        let Some(ids) = &self.0 else {
             return Ok(id);
         };
         let host = ids.groups.to_host(id);
@@ -149,7 +208,7 @@ impl Users {
 
     /// Returns whether the container's root has rights over a file with this owner on the node.
     pub(crate) fn governs(&self, user: u32, group: u32) -> bool {
-        self.0
+        self.ids()
             .is_none_or(|ids| ids.users.contains(user) && ids.groups.contains(group))
     }
 }
@@ -163,8 +222,8 @@ impl Ids {
             return Ok(());
         }
         let ids = Self {
-            users: Range::of(users.as_deref())?,
-            groups: Range::of(groups.as_deref())?,
+            users: Ranges::of(users.as_deref())?,
+            groups: Ranges::of(groups.as_deref())?,
         };
         ensure!(
             ids == *self,
@@ -225,15 +284,42 @@ mod tests {
         all(json!([one(0, 200_000, 10)])).expect("one range");
         for (mapping, why) in [
             (json!([]), "none"),
-            (json!([one(0, 100_000, 10), one(10, 200_000, 10)]), "two"),
             (json!([one(1, 100_000, 10)]), "without root"),
-            (json!([one(0, 0, 65536)]), "with the node's root"),
             (json!([one(0, 100_000, 0)]), "empty"),
             (json!([one(0, u32::MAX, 2)]), "beyond the last id"),
+            (
+                json!([one(0, 100_000, 10), one(9, 200_000, 10)]),
+                "an overlap",
+            ),
             (json!([one(0, 100_000, 7)]), "without the process's user"),
         ] {
             all(mapping).expect_err(why);
         }
+    }
+
+    #[test]
+    fn several_ranges_are_looked_up_in_any_order() {
+        let one = |container: u32, host: u32, size: u32| json!({"containerID": container, "hostID": host, "size": size});
+        let mapping = json!([one(20, 2000, 100), one(0, 0, 20)]);
+        let mapped = users(|spec| {
+            spec["linux"]["uidMappings"] = mapping.clone();
+            spec["linux"]["gidMappings"] = mapping.clone();
+            spec["mounts"] = json!([]);
+        })
+        .expect("two ranges");
+        for (id, host) in [(0, 0), (19, 19), (20, 2000), (119, 2099)] {
+            assert_eq!(mapped.user(id).expect("mapped"), host);
+            assert!(mapped.governs(host, host), "{host}");
+        }
+        mapped.user(120).expect_err("beyond both");
+        assert!(!mapped.governs(20, 0) && !mapped.governs(0, 2100));
+        let parsed = Ids::parse("0:0:20,20:2000:100", "20:2000:100,0:0:20").expect("two ranges");
+        assert_eq!(mapped.ids(), Some(&parsed));
+        let read =
+            Ranges::read("        20       2000        100\n         0          0         20\n");
+        let read = read.expect("a map of the kernel");
+        assert_eq!(read.map(), "0 0 20\n20 2000 100\n");
+        assert_eq!(read.to_string(), "0:0:20,20:2000:100");
     }
 
     #[test]
@@ -264,7 +350,7 @@ mod tests {
     fn the_options_of_a_mount_are_parsed() {
         let parsed = Ids::parse("0:100000:65536", "0:100000:65536").expect("one range");
         assert_eq!(users(|_| ()).expect("supported").ids(), Some(&parsed));
-        for wrong in ["", "0:100000", "0:100000:65536,65536:1:1", "1:100000:5"] {
+        for wrong in ["", "0:100000", "0:100000:65536,", "1:100000:5"] {
             Ids::parse(wrong, "0:100000:65536").expect_err(wrong);
         }
     }

@@ -3,7 +3,7 @@
 //! The mapping of a namespace is read only through a process in it. So a namespace that exists is checked, too: its ids are
 //! those of the specification, by which the helper changes owners on the node.
 
-use super::mapping::{Ids, Range};
+use super::mapping::{Ids, Ranges};
 use crate::container::idle::Idle;
 use anyhow::{Context, Result, ensure};
 use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space, unshare_unsafe};
@@ -27,23 +27,18 @@ pub(super) fn open(path: Option<&Path>, ids: &Ids) -> Result<File> {
     })
     .with_context(describe)?;
     let file = |name: &str| format!("/proc/{}/{name}", idle.pid());
-    for (name, range) in [("uid_map", ids.users), ("gid_map", ids.groups)] {
+    for (name, ranges) in [("uid_map", &ids.users), ("gid_map", &ids.groups)] {
         let path = file(name);
         if existing.is_none() {
-            std::fs::write(&path, line(range)).with_context(describe)?;
+            std::fs::write(&path, ranges.map()).with_context(describe)?;
         }
         let text = std::fs::read_to_string(&path).with_context(describe)?;
-        let words: Vec<&str> = text.split_whitespace().collect();
+        let actual = Ranges::read(&text).with_context(describe)?;
         ensure!(
-            words.join(" ") == line(range),
-            "{}: its {name} is {words:?}, not that of the container",
+            actual == *ranges,
+            "{}: its {name} is {actual}, not that of the container, {ranges}",
             describe()
         );
     }
     File::open(file("ns/user")).with_context(describe)
-}
-
-/// Returns the line of a namespace's map: the id in the namespace, the id on the node, the number of ids.
-fn line(range: Range) -> String {
-    format!("0 {} {}", range.host, range.size)
 }
