@@ -2,7 +2,8 @@
 //!
 //! The program has its own mounts, network, processes and host name, and an empty `/run`, `/var/lib` and `/var/cache`. When
 //! it ends, the kernel kills every process in the namespaces and removes every mount and interface. So a containerd inside
-//! needs no clean-up, and does not conflict with one that the machine runs. Only cgroups outlive the program.
+//! needs no clean-up, and does not conflict with one that the machine runs. Only cgroups outlive the program. It inherits no
+//! descriptors but the standard streams.
 //!
 //! This is a program of its own, not a part of the suites that use it, for two reasons. A process with threads, such as a
 //! test, cannot move into namespaces as a whole. And the first process of a PID namespace must reap all orphans, but a
@@ -36,6 +37,7 @@ fn run() -> Result<ExitCode> {
         bail!("usage: contained PROGRAM [ARGUMENT]...");
     }
     use std::os::unix::process::CommandExt;
+    visits_support::process::keep_standard_streams()?;
     let error = std::process::Command::new("unshare")
         .args(["--mount", "--propagation", "private", "--net", "--ipc"])
         .args(["--uts", "--pid", "--fork", "--mount-proc", "--kill-child"])
