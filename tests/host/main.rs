@@ -11,6 +11,7 @@ mod headers;
 mod hostile;
 mod http2;
 mod input;
+mod instances;
 mod limits;
 mod manifest;
 mod memory;

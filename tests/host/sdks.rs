@@ -257,3 +257,31 @@ async fn a_component_of_wasi_0_2_has_as_many_instances_as_its_memory_allows() ->
     );
     Ok(())
 }
+
+/// Each instance opens the component's directories, and only one is made before a request comes.
+#[tokio::test]
+async fn a_component_of_wasi_0_2_refuses_requests_until_its_directory_is_back() -> Result<()> {
+    let app = PYTHON_0_2.app("")?;
+    let host = PYTHON_0_2.start(&app).await?;
+    let moved = app.directory().join("moved");
+    std::fs::rename(app.volume(), &moved)?;
+    let mut served = 0;
+    for _ in 0..16 {
+        let reply = get(host.address(), "/hello").await?;
+        match reply.status.as_u16() {
+            200 => served += 1,
+            503 => ensure!(
+                reply.text() == "the component does not start; see the log\n",
+                "{reply:?}"
+            ),
+            _ => return Err(host.failed(&format!("{reply:?}"))),
+        }
+    }
+    ensure!(served <= 1, "{served} of 16 requests were served");
+    std::fs::rename(&moved, app.volume())?;
+    for _ in 0..16 {
+        let reply = get(host.address(), "/hello").await?;
+        ensure!(reply.status == 200, host.failed(&format!("{reply:?}")));
+    }
+    Ok(())
+}

@@ -143,11 +143,10 @@ impl Guest {
                 Some(_) => limit,
             };
             let now = Instant::now();
-            if end <= now {
-                return Outcome::Overdue;
-            }
             // If an instance takes the request meanwhile, its time starts again.
-            let next = if limit > now { limit } else { end };
+            let Some(next) = [limit, end].into_iter().find(|at| *at > now) else {
+                return Outcome::Overdue;
+            };
             match tokio::time::timeout_at(next.into(), &mut replied).await {
                 Ok(Ok(Ok(response))) => return Outcome::Answered(response),
                 Ok(Ok(Err(error))) => return Outcome::Refused(error),

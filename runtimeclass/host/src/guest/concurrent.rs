@@ -33,13 +33,14 @@ const MAX_TAKEN: usize = 16;
 /// How often an instance takes requests before the connections have their turn again.
 const MAX_TURNS: usize = 8;
 
-/// Runs one instance to its end. Calls `started` when the instance is ready for requests.
-pub(super) async fn run(shared: &Shared, started: impl FnOnce()) -> End {
+/// Runs one instance to its end. Calls `started` when the instance is ready for requests. It takes the request that is
+/// `waiting` first.
+pub(super) async fn run(shared: &Shared, waiting: &mut Option<Job>, started: impl FnOnce()) -> End {
     let files = match Files::start() {
         Ok(files) => files,
         Err(error) => return End::NotStarted(error),
     };
-    let end = serve(shared, &files, started).await;
+    let end = serve(shared, &files, waiting, started).await;
     match files.finish().await {
         Ok(()) => end,
         Err(error) => End::NotStarted(error),
@@ -47,7 +48,12 @@ pub(super) async fn run(shared: &Shared, started: impl FnOnce()) -> End {
 }
 
 /// Makes an instance, and serves with it until it ends.
-async fn serve(shared: &Shared, files: &Files, started: impl FnOnce()) -> End {
+async fn serve(
+    shared: &Shared,
+    files: &Files,
+    waiting: &mut Option<Job>,
+    started: impl FnOnce(),
+) -> End {
     let life = Arc::new(Life::new(Duration::ZERO));
     let caller = Caller::default();
     let instance = files.of(async {
@@ -72,7 +78,8 @@ async fn serve(shared: &Shared, files: &Files, started: impl FnOnce()) -> End {
         max_calls: shared.limits.max_connections(),
         idle: AtomicBool::new(true),
     };
-    let work = store.run_concurrent(async |accessor| serving.run(accessor, &mut jobs).await);
+    let work =
+        store.run_concurrent(async |accessor| serving.run(accessor, waiting, &mut jobs).await);
     // The loop bounds itself.
     let work = unconstrained(files.of(serving.turns(work, &shared.running)));
     match until_death(work, watch, &life)
@@ -158,6 +165,7 @@ impl Serving<'_> {
     async fn run(
         &self,
         accessor: &Accessor<State>,
+        waiting: &mut Option<Job>,
         jobs: &mut mpsc::Receiver<Job>,
     ) -> wasmtime::Result<()> {
         let Proxy::P3(service) = self.proxy else {
@@ -176,7 +184,11 @@ impl Serving<'_> {
                         .poll_ready_for_concurrent_call(handle, cx)
                         .is_ready()
                 {
-                    match jobs.poll_recv(cx) {
+                    let next = match waiting.take() {
+                        Some(job) => Poll::Ready(Some(job)),
+                        None => jobs.poll_recv(cx),
+                    };
+                    match next {
                         Poll::Ready(Some(job)) => {
                             self.idle.store(false, Relaxed);
                             calls.extend(self.call(accessor, job));

@@ -24,16 +24,24 @@ struct Instance {
     caller: Caller,
 }
 
+/// Why an instance was not made.
+struct NotMade {
+    error: anyhow::Error,
+    /// Whether memory may have been missing, so that the end of another instance helps.
+    for_memory: bool,
+}
+
 /// Makes an instance, which then answers the next request. Calls `started` when the instance is made. If there is no memory
 /// for it, and it is not the first one, waits until another has ended.
 pub(super) async fn run_warm(shared: &Shared, first: bool, started: impl FnOnce()) -> End {
     let instance = loop {
         match Instance::new(shared).await {
             Ok(instance) => break instance,
-            Err(error) if first || shared.budget.more().await.is_none() => {
-                return End::NotStarted(error);
+            Err(NotMade { error, for_memory }) => {
+                if first || !for_memory || shared.budget.more().await.is_none() {
+                    return End::NotStarted(error);
+                }
             }
-            Err(_) => {}
         }
     };
     started();
@@ -50,14 +58,15 @@ pub(super) async fn run(shared: &Shared) -> End {
         return End::Drained;
     };
     loop {
-        let error = match Instance::new(shared).await {
+        let NotMade { error, for_memory } = match Instance::new(shared).await {
             Ok(instance) => return instance.answer(shared, job).await,
-            Err(error) => error,
+            Err(not_made) => not_made,
         };
         let more = tokio::select! {
-            more = shared.budget.more() => more,
+            more = shared.budget.more(), if for_memory => more,
             // The request's time has run out, or its client has left.
-            () = job.reply.cancellation() => return End::Finished,
+            () = job.reply.cancellation(), if for_memory => return End::Finished,
+            else => None,
         };
         if more.is_none() {
             report_not_started(&error);
@@ -78,12 +87,14 @@ async fn next(shared: &Shared) -> Option<Job> {
 }
 
 impl Instance {
-    async fn new(shared: &Shared) -> anyhow::Result<Self> {
+    async fn new(shared: &Shared) -> Result<Self, NotMade> {
+        let not_made = |for_memory| move |error| NotMade { error, for_memory };
         // It stands still while it waits, so it gets the grace period to react that others have anyway.
         let life = Arc::new(Life::new(GRACE));
         let caller = Caller::default();
-        let state = open(shared, &caller)?;
-        let (store, proxy) = instantiate(shared, state, &life, &caller).await?;
+        let state = open(shared, &caller).map_err(not_made(false))?;
+        let made = instantiate(shared, state, &life, &caller).await;
+        let (store, proxy) = made.map_err(not_made(true))?;
         Ok(Self {
             store,
             proxy,

@@ -102,24 +102,30 @@ type Started = oneshot::Sender<Result<()>>;
 /// What a worker does after the end of an instance.
 enum Next {
     Instance,
-    /// Answers a request with the reason why no instance has started.
-    Refusal(anyhow::Error),
+    /// The next request tries to start an instance.
+    Attempt(anyhow::Error),
     Nothing,
 }
 
 impl Worker {
     /// Runs instances of WASI 0.3 until no more requests can come.
     async fn run_concurrent(mut self) {
+        // A request for which an instance is to start, because none has started without one.
+        let mut waiting = None;
         loop {
             let started = &mut self.started;
-            let end = concurrent::run(&self.shared, || report_started(started)).await;
+            let end = concurrent::run(&self.shared, &mut waiting, || report_started(started)).await;
             match self.after(end) {
                 Next::Instance => {}
-                Next::Refusal(error) => {
-                    let job = self.shared.jobs.lock().await.recv().await;
-                    let Some(job) = job else { return };
+                Next::Attempt(error) => {
                     report_not_started(&error);
-                    job.refuse();
+                    if let Some(job) = waiting.take() {
+                        job.refuse();
+                    }
+                    waiting = self.shared.jobs.lock().await.recv().await;
+                    if waiting.is_none() {
+                        return;
+                    }
                 }
                 Next::Nothing => return,
             }
@@ -128,17 +134,22 @@ impl Worker {
 
     /// Runs instances of WASI 0.2 until no more requests can come.
     fn run_single(mut self) {
-        // One of the component's threads has an instance before a request comes.
-        let warm = self.started.is_some();
+        // One of the component's threads has an instance before a request comes, if that starts.
+        let is_first = self.started.is_some();
+        let mut warm = is_first;
         loop {
             let end = self.one_single(warm);
             match self.after(end) {
-                Next::Instance => {}
-                Next::Refusal(error) => {
-                    let job = self.shared.jobs.blocking_lock().blocking_recv();
-                    let Some(job) = job else { return };
+                Next::Instance => warm = is_first,
+                Next::Attempt(error) => {
                     report_not_started(&error);
-                    job.refuse();
+                    if !warm {
+                        // Not even a runtime has started, so no request was taken.
+                        let job = self.shared.jobs.blocking_lock().blocking_recv();
+                        let Some(job) = job else { return };
+                        job.refuse();
+                    }
+                    warm = false;
                 }
                 Next::Nothing => return,
             }
@@ -176,7 +187,7 @@ impl Worker {
                     let _ = started.send(Err(error));
                     Next::Nothing
                 }
-                None => Next::Refusal(error),
+                None => Next::Attempt(error),
             },
         }
     }
