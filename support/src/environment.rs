@@ -53,6 +53,7 @@ const NODE: &str = "`make test ARGS=containerd` or `make cluster`";
 const CLUSTER: &str = "`make cluster`";
 const CLUSTER_TEST: &str = "`make test ARGS=cluster`";
 const MANIFESTS: &str = "`cargo xtask manifests`";
+const MUTANTS: &str = "`cargo xtask mutants host`";
 const FUZZ: &str = "`cargo xtask fuzz socket`";
 const BENCH: &str = "`make bench`";
 const KILLS_COMMAND: &str = "`cargo xtask kills`";
@@ -72,6 +73,7 @@ variables! {
     WASMTIME = "WASMTIME_BIN", File, "wasmtime", BENCH;
     OHA = "OHA_BIN", File, "the load generator oha", BENCH;
     SDKS = "SDKS_DIR", Directory, "the components of other SDKs", TEST;
+    HOST_SUITE = "HOST_SUITE_BIN", File, "the suite of the host", MUTANTS;
     MUTATIONS = "VISITS_MUTATIONS", Text, "the number of mutated inputs on the host's socket", FUZZ;
     HOST_CACHE = "PREOPEN_TEST_CACHE", Text, "the directory of compiled components that all hosts of one run share", TEST;
     H2SPEC = "H2SPEC_BIN", File, "the conformance tests for HTTP/2 servers", TEST;

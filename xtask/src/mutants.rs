@@ -2,14 +2,20 @@
 //! one of them. `.cargo/mutants.toml` names the files, and the changes that no test can notice, with the reasons.
 
 use crate::installed::Program;
-use crate::workspace;
-use anyhow::{Context, Result, bail};
+use crate::test::Session;
+use crate::{cargo, command, component, workspace};
+use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, ValueEnum};
-use std::path::Path;
-use std::process::Command;
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use visits_support::environment;
 
 /// The version of cargo-mutants that is built. Another one may make other changes.
 const VERSION: &str = "27.1.0";
+
+/// The components that the suite of the host runs.
+const GUESTS: [&str; 2] = ["probe", "hello"];
 
 /// How many seeds each random test runs for the quick tests.
 const FEW_SEEDS: &str = "60";
@@ -17,6 +23,27 @@ const FEW_SEEDS: &str = "60";
 /// The longest run of the tests, in seconds. A change may make one of them endless.
 const QUICK: &str = "30";
 const FULL: &str = "300";
+const HOST: &str = "90";
+
+/// Settings of cargo for the host: a changed one is built in seconds instead of minutes, on the same libraries.
+const QUICK_BUILD: [&str; 3] = [
+    "package.preopen-host.codegen-units=16",
+    "package.preopen-host.opt-level=0",
+    "incremental=true",
+];
+
+/// The tests of the host as a whole that notice something about its instances and its end.
+const HOST_TESTS: [&str; 9] = [
+    "crowd::",
+    "descriptors::",
+    "drain::",
+    "guest::",
+    "instances::",
+    "limits::",
+    "memory::",
+    "misdeeds::",
+    "slow::",
+];
 
 /// Options of `mutants`.
 #[derive(Args)]
@@ -39,6 +66,8 @@ enum Part {
     Protocol,
     /// When the host replaces an instance
     Watch,
+    /// The host's instances, their threads, and its end
+    Host,
 }
 
 impl Part {
@@ -46,29 +75,38 @@ impl Part {
         match self {
             Self::Protocol => "protocol",
             Self::Watch => "watch",
+            Self::Host => "host",
         }
     }
 
     fn package(self) -> &'static str {
         match self {
             Self::Protocol => "visits",
-            Self::Watch => "preopen-host",
+            Self::Watch | Self::Host => "preopen-host",
         }
     }
 
-    /// Returns the arguments of libtest that select the tests that take seconds. Most changes fail one of them.
-    fn quick(self) -> &'static [&'static str] {
+    /// Returns a regular expression for the beginning of a file's path.
+    fn files(self) -> &'static str {
         match self {
-            Self::Protocol => &["protocol", "--skip", "exhaustive", "--skip", "omissions"],
-            Self::Watch => &["watch"],
+            Self::Protocol => "^src/protocol/",
+            Self::Watch => "^runtimeclass/host/src/watch",
+            Self::Host => "^runtimeclass/host/src/(guest|server)",
         }
     }
 
-    /// Returns the same for all tests, which the other changes meet, if there are more.
-    fn full(self) -> Option<&'static [&'static str]> {
+    /// Tries the changes. Returns whether a test noticed each.
+    fn try_all(self, options: &Options, program: &Path) -> Result<bool> {
+        let mutants = |timeout: &str| mutants(program, self, options, timeout);
         match self {
-            Self::Protocol => Some(&["protocol"]),
-            Self::Watch => None,
+            Self::Protocol => protocol(options, mutants),
+            Self::Watch => {
+                let mut watch = mutants(QUICK)?;
+                build_quickly(&mut watch)?;
+                watch.args(["--", "--lib", "--", "watch"]);
+                passed(watch)
+            }
+            Self::Host => host(mutants(HOST)?),
         }
     }
 }
@@ -88,7 +126,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         .map_or(Part::value_variants().to_vec(), |what| vec![what]);
     let mut unnoticed = Vec::new();
     for part in parts {
-        if !try_part(part, options, &program)? {
+        eprintln!("==> {}: every change", part.name());
+        if !part.try_all(options, &program)? {
             unnoticed.push(part.name());
         }
     }
@@ -101,51 +140,99 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// Tries the changes of one part on the quick tests, and those that pass them on all. Returns whether a test noticed each.
-fn try_part(part: Part, options: &Options, program: &Path) -> Result<bool> {
-    let full = part.full();
-    if !options.again || full.is_none() {
-        eprintln!("==> {}: every change, on the quick tests", part.name());
-        let mut quick = mutants(program, part, options, QUICK)?;
-        if options.again {
-            quick.arg("--iterate");
-        }
-        quick.args(["--", "--lib", "--"]).args(part.quick());
+/// Tries the changes of the protocol on the tests that take seconds, and those that pass them on all.
+fn protocol(options: &Options, mutants: impl Fn(&str) -> Result<Command>) -> Result<bool> {
+    if !options.again {
+        let mut quick = mutants(QUICK)?;
+        quick.args(["--jobs", &jobs(), "--", "--lib", "--", "protocol"]);
+        quick.args(["--skip", "exhaustive", "--skip", "omissions"]);
         quick.env("VISITS_SEEDS", FEW_SEEDS);
         quick.env("VISITS_SHRINK", "0");
         if passed(quick)? {
             return Ok(true);
         }
+        eprintln!("==> protocol: the changes that no quick test noticed, on all tests");
     }
-    let Some(tests) = full else {
-        return Ok(false);
-    };
-    eprintln!(
-        "==> {}: the changes that no quick test noticed, on all tests",
-        part.name()
-    );
-    let mut full = mutants(program, part, options, FULL)?;
-    full.args(["--iterate", "--profile", workspace::PROFILE]);
-    full.args(["--", "--lib", "--"]).args(tests);
+    let mut full = mutants(FULL)?;
+    if !options.again {
+        full.arg("--iterate");
+    }
+    full.args(["--jobs", &jobs(), "--profile", workspace::PROFILE]);
+    full.args(["--", "--lib", "--", "protocol"]);
     passed(full)
 }
 
-/// Returns the command that tries the changes. It ends with the arguments of `cargo test`.
+/// Tries the changes of the host on tests that run it as a program, and measure time: one change at a time.
+fn host(mut mutants: Command) -> Result<bool> {
+    component::run()?;
+    command::run(cargo::guests("build", &GUESTS)?)?;
+    let session = Session::new()?;
+    session.apply(&mut mutants);
+    build_quickly(&mut mutants)?;
+    mutants
+        .env(environment::HOST_SUITE.name(), host_suite(&session)?)
+        .args(["--features", "suite", "--", "--test", "suite", "--"])
+        .args(HOST_TESTS);
+    passed(mutants)
+}
+
+/// Lets cargo-mutants build the host in one directory for all runs, so that the libraries are built once.
+fn build_quickly(mutants: &mut Command) -> Result<()> {
+    let settings = QUICK_BUILD.map(|it| format!("--cargo-arg=--config=profile.local.{it}"));
+    mutants
+        .env(
+            "CARGO_TARGET_DIR",
+            workspace::target()?.join("mutants/target"),
+        )
+        .args(["--profile", workspace::PROFILE])
+        .args(settings);
+    Ok(())
+}
+
+/// Builds the suite of the host, and returns its path.
+fn host_suite(session: &Session) -> Result<PathBuf> {
+    let mut build = session.cargo_test(&["--test", "host", "--no-run"])?;
+    build.arg("--message-format=json-render-diagnostics");
+    let output = build.stderr(Stdio::inherit()).output();
+    let output = output.context("cannot run cargo")?;
+    ensure!(
+        output.status.success(),
+        "cannot build the suite of the host"
+    );
+    let messages = String::from_utf8(output.stdout).context("cannot read cargo's messages")?;
+    let mut built = messages.lines().filter_map(|line| {
+        let message: Value = serde_json::from_str(line).ok()?;
+        let is_suite = message["target"]["name"] == "host";
+        message["executable"]
+            .as_str()
+            .filter(|_| is_suite)
+            .map(PathBuf::from)
+    });
+    built.next().context("cargo names no suite of the host")
+}
+
+/// Returns how many changes are tried at a time, if the tests measure no time.
+fn jobs() -> String {
+    std::thread::available_parallelism()
+        .map_or(1, usize::from)
+        .to_string()
+}
+
+/// Returns the command that tries the changes. Its last arguments are missing: what is built, and the tests.
 fn mutants(program: &Path, part: Part, options: &Options, timeout: &str) -> Result<Command> {
-    let jobs = std::thread::available_parallelism().map_or(1, usize::from);
     let output = workspace::target()?.join("mutants").join(part.name());
     std::fs::create_dir_all(&output)
         .with_context(|| format!("cannot create {}", output.display()))?;
+    let only = options.only.as_deref().unwrap_or_default();
     let mut mutants = Command::new(program);
     mutants
         .current_dir(workspace::root())
         .args(["mutants", "--package", part.package(), "--no-shuffle"])
-        .args(["--jobs", &jobs.to_string(), "--timeout", timeout])
+        .args(["--re", &format!("{}.*({only})", part.files())])
+        .args(["--timeout", timeout])
+        .args(options.again.then_some("--iterate"))
         .arg("--output")
         .arg(output);
-    if let Some(only) = &options.only {
-        mutants.args(["--re", only]);
-    }
     Ok(mutants)
 }
 
