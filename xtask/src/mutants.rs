@@ -25,10 +25,12 @@ const QUICK: &str = "30";
 const FULL: &str = "300";
 const HOST: &str = "90";
 
-/// Settings of cargo for the host: a changed one is built in seconds instead of minutes, on the same libraries.
-const QUICK_BUILD: [&str; 3] = [
+/// Settings of cargo for the host: a changed one is built in seconds instead of minutes, on the same libraries. A number that
+/// leaves its range is noticed.
+const QUICK_BUILD: [&str; 4] = [
     "package.preopen-host.codegen-units=16",
     "package.preopen-host.opt-level=0",
+    "package.preopen-host.overflow-checks=true",
     "incremental=true",
 ];
 
@@ -100,12 +102,7 @@ impl Part {
         let mutants = |timeout: &str| mutants(program, self, options, timeout);
         match self {
             Self::Protocol => protocol(options, mutants),
-            Self::Watch => {
-                let mut watch = mutants(QUICK)?;
-                build_quickly(&mut watch)?;
-                watch.args(["--", "--lib", "--", "watch"]);
-                passed(watch)
-            }
+            Self::Watch => watch(options, mutants),
             Self::Host => host(mutants(HOST)?),
         }
     }
@@ -160,6 +157,22 @@ fn protocol(options: &Options, mutants: impl Fn(&str) -> Result<Command>) -> Res
     full.args(["--jobs", &jobs(), "--profile", workspace::PROFILE]);
     full.args(["--", "--lib", "--", "protocol"]);
     passed(full)
+}
+
+/// Tries the changes of the watch on its unit tests, and those that pass them on the suite of the host.
+fn watch(options: &Options, mutants: impl Fn(&str) -> Result<Command>) -> Result<bool> {
+    let mut full = mutants(HOST)?;
+    if !options.again {
+        let mut quick = mutants(QUICK)?;
+        build_quickly(&mut quick)?;
+        quick.args(["--", "--lib", "--", "watch"]);
+        if passed(quick)? {
+            return Ok(true);
+        }
+        eprintln!("==> watch: the changes that no unit test noticed, on the suite of the host");
+        full.arg("--iterate");
+    }
+    host(full)
 }
 
 /// Tries the changes of the host on tests that run it as a program, and measure time: one change at a time.
