@@ -17,7 +17,7 @@ use crate::network::Network;
 use crate::node::Node;
 use crate::terminal::Terminal;
 use crate::{ctr, images};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use std::ffi::OsString;
 use std::path::Path;
 use std::process::Command;
@@ -166,6 +166,15 @@ impl ContainerBuilder {
     pub(crate) async fn spawn(self) -> Result<Container> {
         let (prepared, command) = self.prepare(&[]).await?;
         prepared.attached(command)
+    }
+
+    /// Starts it, which must fail, and returns the error.
+    pub(crate) async fn refused(self, node: &Node) -> Result<String> {
+        let described = format!("{} with {:?}", self.image, self.flags);
+        let container = self.spawn().await?;
+        let code = container.exited(node).await?;
+        ensure!(code != 0, "{described} was not refused");
+        Ok(container.stderr().lines().concat())
     }
 
     /// Starts it in a terminal of this size, which is its stdin and stdout.

@@ -49,11 +49,9 @@ async fn a_server_is_in_the_cgroup_that_the_options_name() -> Result<()> {
 async fn a_servers_cgroup_that_does_not_exist_is_refused() -> Result<()> {
     let node = Node::shared().await?;
     let (builder, _options) = with_options("ShimCgroup = \"/no/such/cgroup\"\n")?;
-    let container = builder.spawn().await?;
-    let code = container.exited(&node).await?;
-    let error = container.stderr().lines().concat();
+    let error = builder.refused(&node).await?;
     ensure!(
-        code != 0 && error.contains("the cgroup /no/such/cgroup does not exist"),
+        error.contains("the cgroup /no/such/cgroup does not exist"),
         "{error}"
     );
     Ok(())

@@ -191,13 +191,14 @@ fn host(mut mutants: Command) -> Result<bool> {
 
 /// Lets cargo-mutants build the host in one directory for all runs, so that the libraries are built once.
 fn build_quickly(mutants: &mut Command) -> Result<()> {
-    let settings = QUICK_BUILD.map(|it| format!("--cargo-arg=--config=profile.local.{it}"));
+    let profile = workspace::PROFILE;
+    let settings = QUICK_BUILD.map(|it| format!("--cargo-arg=--config=profile.{profile}.{it}"));
     mutants
         .env(
             "CARGO_TARGET_DIR",
             workspace::target()?.join("mutants/target"),
         )
-        .args(["--profile", workspace::PROFILE])
+        .args(["--profile", profile])
         .args(settings);
     Ok(())
 }
