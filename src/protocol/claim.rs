@@ -35,14 +35,14 @@ pub(super) struct Claims<P: Platform> {
     pub(super) volume: Rc<Volume<P>>,
     pub(super) publisher: Rc<Publisher<P>>,
     pub(super) starter: Starter<P>,
-    observer: Rc<dyn Observer>,
+    pub(super) observer: Rc<dyn Observer>,
     /// The ticket that this instance claimed last, if it is published, or will be before the next claim of another instance.
     /// If it is still there, nobody else has claimed since. And how the next claim from it is published.
     pub(super) known: Cell<Option<(Ticket, Publication)>>,
     /// The id of the claims that this instance makes while it is alone.
-    id: Cell<Option<u64>>,
+    pub(super) id: Cell<Option<u64>>,
     /// Whether a leader is counting, and so will publish.
-    busy: Cell<bool>,
+    pub(super) busy: Cell<bool>,
     /// How many claims this instance has made since it last looked whether another waits.
     pub(super) in_a_row: Cell<u32>,
 }

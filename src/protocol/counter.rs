@@ -18,7 +18,7 @@ use std::rc::Rc;
 use std::time::SystemTime;
 
 /// The counter of one instance. A clone is another handle to the same one.
-pub struct Counter<P: Platform>(Rc<Inner<P>>);
+pub struct Counter<P: Platform>(pub(super) Rc<Inner<P>>);
 
 impl<P: Platform> Clone for Counter<P> {
     fn clone(&self) -> Self {

@@ -1,7 +1,7 @@
 //! How a claim's number gets into `visits.bin`.
 
 /// How a claim's number gets into `visits.bin`: see [`super::fence`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Publication {
     /// It is there, or a higher one.
     Done,

@@ -30,15 +30,15 @@ pub(super) struct Publisher<P: Platform> {
     pub(super) volume: Rc<Volume<P>>,
     /// Whether this instance last published successfully. If not, or before the first time, it writes before the next claim,
     /// because opening the file does not show every obstacle.
-    writable: Cell<bool>,
+    pub(super) writable: Cell<bool>,
     /// What the leader wrote last, until it is known to be the present ticket.
-    unsettled: RefCell<Option<Written<P>>>,
+    pub(super) unsettled: RefCell<Option<Written<P>>>,
     /// When counting on this volume began, once that is known.
-    since: Cell<Option<SystemTime>>,
+    pub(super) since: Cell<Option<SystemTime>>,
 }
 
 /// A ticket that is written to a file, and the directory in which it was found.
-struct Written<P: Platform> {
+pub(super) struct Written<P: Platform> {
     file: Rc<File<P>>,
     dir: P::Dir,
     ticket: Ticket,

@@ -10,11 +10,11 @@ use std::rc::Rc;
 
 /// The visitors who wait, in the order of their arrival.
 pub(super) struct Queue<O> {
-    waiting: RefCell<Vec<Waiting<O>>>,
+    pub(super) waiting: RefCell<Vec<Waiting<O>>>,
     /// Whether somebody leads, or was called to.
-    led: Cell<bool>,
+    pub(super) led: Cell<bool>,
     /// Opens the gate of a leader who waits for visitors.
-    arrival: RefCell<Option<O>>,
+    pub(super) arrival: RefCell<Option<O>>,
 }
 
 /// The leader's end of a seat. Dropping it drops the opener, which opens the visitor's gate.

@@ -15,7 +15,7 @@ pub(super) const STALL_LIMIT: Duration = Duration::from_secs(10);
 
 /// The work that has exceeded [`STALL_LIMIT`]. While there is any, requests are refused at once.
 #[derive(Clone, Default)]
-pub(super) struct Stall(Rc<Cell<u32>>);
+pub(super) struct Stall(pub(super) Rc<Cell<u32>>);
 
 /// Work that exceeded the limit. Dropping it means that the volume has responded.
 pub(super) struct Overdue(Stall);

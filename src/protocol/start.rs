@@ -22,9 +22,9 @@ const MAX_TRIES: u32 = 8;
 
 /// One instance's start of a volume.
 pub(super) struct Starter<P: Platform> {
-    volume: Rc<Volume<P>>,
+    pub(super) volume: Rc<Volume<P>>,
     /// Whether this instance has removed what crashed starters left.
-    cleared: Cell<bool>,
+    pub(super) cleared: Cell<bool>,
 }
 
 impl<P: Platform> Starter<P> {

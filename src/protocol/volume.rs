@@ -21,12 +21,12 @@ const LOOK_LIMIT: Duration = Duration::from_secs(2);
 /// What one instance knows of the volume, whatever it does there.
 pub(super) struct Volume<P: Platform> {
     pub(super) platform: Rc<P>,
-    observer: Rc<dyn Observer>,
-    root: RefCell<Option<P::Dir>>,
+    pub(super) observer: Rc<dyn Observer>,
+    pub(super) root: RefCell<Option<P::Dir>>,
     /// The failed sync after which this instance acknowledges nothing more.
-    poison: RefCell<Option<String>>,
+    pub(super) poison: RefCell<Option<String>>,
     /// Whether this instance has synced the root since the private directory appeared in it.
-    anchored: Cell<bool>,
+    pub(super) anchored: Cell<bool>,
 }
 
 /// A ticket, and the private directory that holds it.

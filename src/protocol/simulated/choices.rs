@@ -19,8 +19,6 @@ pub(crate) struct Script {
     made: Vec<Choice>,
     /// How many of them have been replayed.
     replayed: usize,
-    /// How many names were made.
-    names: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,26 +50,13 @@ impl Choices {
         }
     }
 
-    /// Returns an unpredictable number. In a script it is one that has not been returned before: it makes names, and how
-    /// long a pause is, which a script decides by choosing when it ends.
-    pub(crate) fn random(&mut self) -> u64 {
+    /// Returns an unpredictable number. In a script it is `drawn`: it makes names, and how long a pause is, which a script
+    /// decides by choosing when it ends.
+    pub(crate) fn random(&mut self, drawn: u64) -> u64 {
         match self {
             Choices::Random(state) => xorshift(state),
             Choices::Taped => tape::name(),
-            Choices::Scripted(script) => {
-                script.names += 1;
-                script.names
-            }
-        }
-    }
-}
-
-impl Choices {
-    /// Returns how many names a script has made.
-    pub(crate) fn names(&self) -> u64 {
-        match self {
-            Choices::Random(_) | Choices::Taped => 0,
-            Choices::Scripted(script) => script.names,
+            Choices::Scripted(_) => drawn,
         }
     }
 }
@@ -124,7 +109,7 @@ impl Script {
     /// Returns the script after this one, depth first; `None` after the last.
     pub(crate) fn next(mut self) -> Option<Self> {
         self.made.truncate(self.replayed);
-        (self.replayed, self.names) = (0, 0);
+        self.replayed = 0;
         while let Some(last) = self.made.last_mut() {
             if last.pick + 1 < last.bound {
                 last.pick += 1;

@@ -66,6 +66,16 @@ pub(crate) struct SimulatedFile {
     size_when_opened: u64,
 }
 
+impl Drop for SimulatedFile {
+    fn drop(&mut self) {
+        self.world.with(|state| {
+            let open = &mut state.history.observed[self.instance].open;
+            let this = open.iter().position(|node| *node == self.node);
+            open.remove(this.expect("an open file is known"));
+        });
+    }
+}
+
 impl OpenFile for SimulatedFile {
     fn size_when_opened(&self) -> u64 {
         self.size_when_opened
@@ -189,6 +199,11 @@ impl Directory for SimulatedDir {
             Ok((node, disk.size(node)))
         });
         let (node, size_when_opened) = opened.await?;
+        self.world.with(|state| {
+            let open = &mut state.history.observed[self.instance].open;
+            open.push(node);
+            open.sort_unstable();
+        });
         Ok(SimulatedFile {
             node,
             size_when_opened,

@@ -9,14 +9,17 @@
 //! 5. Once it has given up its journal, no change of a directory succeeds, and syncs report success and store nothing.
 
 use super::super::directory::{Entry, FsError, FsErrorKind, FsResult};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{Hash, Hasher};
+use std::mem;
 
-/// A file or directory, whatever its name.
-pub(crate) type NodeId = usize;
+/// A file or directory, whatever its name. The number is a hash of who created it and what that instance had created before.
+/// So it does not depend on what other instances did meanwhile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct NodeId(pub(super) u64);
 
 /// The root of the volume.
-pub(crate) const ROOT: NodeId = 0;
+pub(crate) const ROOT: NodeId = NodeId(0);
 
 /// Returns the error of a failed call.
 pub(crate) fn error(kind: FsErrorKind) -> FsError {
@@ -26,7 +29,6 @@ pub(crate) fn error(kind: FsErrorKind) -> FsError {
     }
 }
 
-#[derive(Hash)]
 enum Node {
     Dir(Dir),
     /// The content that is sure to survive, and all later ones. Reads return the last one.
@@ -43,7 +45,9 @@ struct Dir {
 
 /// The volume.
 pub(crate) struct Disk {
-    nodes: Vec<Node>,
+    nodes: BTreeMap<NodeId, Node>,
+    /// What is created next.
+    pub(super) next: NodeId,
     /// Whether there is space for neither another entry nor a longer file.
     pub(crate) full: bool,
     /// Whether there is space for an empty file although it is full.
@@ -54,17 +58,11 @@ pub(crate) struct Disk {
     changes: u64,
 }
 
-impl Hash for Disk {
-    /// Hashes what is on the disk, however it came there.
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        (&self.nodes, self.full, self.inodes_left, self.aborted).hash(state);
-    }
-}
-
 impl Default for Disk {
     fn default() -> Self {
         Disk {
-            nodes: vec![Node::Dir(Dir::default())],
+            nodes: BTreeMap::from([(ROOT, Node::Dir(Dir::default()))]),
+            next: NodeId(1),
             full: false,
             inodes_left: false,
             aborted: false,
@@ -79,34 +77,39 @@ impl Disk {
     pub(crate) fn cut_power(&mut self, below: &mut impl FnMut(u64) -> u64) -> bool {
         self.aborted = false;
         let mut lossy = false;
-        for node in &mut self.nodes {
-            match node {
-                Node::Dir(dir) => {
-                    let survivors = below(dir.history.len() as u64 + 1) as usize;
-                    lossy |= survivors < dir.history.len();
-                    if survivors > 0 {
-                        dir.durable = dir.history[survivors - 1].clone();
-                    }
-                    dir.entries = dir.durable.clone();
-                    dir.history.clear();
-                }
-                // Nothing has changed since the last sync.
-                Node::File(contents) if contents.len() == 1 => {}
-                Node::File(contents) => {
-                    let survivor = below(contents.len() as u64 + 1) as usize;
-                    let content = contents.get(survivor).cloned().unwrap_or_default();
-                    lossy |= contents.last() != Some(&content);
-                    *contents = vec![content];
-                }
+        for node in self.named(true) {
+            let Some(Node::Dir(dir)) = self.nodes.get_mut(&node) else {
+                continue;
+            };
+            let mut survivors = vec![mem::take(&mut dir.durable)];
+            survivors.append(&mut dir.history);
+            let survivor = distinct(survivors, below);
+            lossy |= survivor != dir.entries;
+            dir.entries.clone_from(&survivor);
+            dir.durable = survivor;
+        }
+        // A file that has lost its name has no content that matters.
+        for node in self.named(false) {
+            let Some(Node::File(contents)) = self.nodes.get_mut(&node) else {
+                continue;
+            };
+            // Nothing has changed since the last sync.
+            if contents.len() == 1 {
+                continue;
             }
+            let last = contents.last().cloned();
+            contents.push(Vec::new());
+            let survivor = distinct(mem::take(contents), below);
+            lossy |= last.as_ref() != Some(&survivor);
+            contents.push(survivor);
         }
         lossy
     }
 
     fn dir(&mut self, dir: NodeId) -> &mut Dir {
-        match &mut self.nodes[dir] {
-            Node::Dir(dir) => dir,
-            Node::File(_) => unreachable!("only directories are opened as such"),
+        match self.nodes.get_mut(&dir) {
+            Some(Node::Dir(dir)) => dir,
+            _ => unreachable!("only directories are opened as such"),
         }
     }
 
@@ -114,6 +117,43 @@ impl Disk {
     pub(crate) fn find(&mut self, dir: NodeId, name: &str) -> FsResult<NodeId> {
         let found = self.dir(dir).entries.get(name).copied();
         found.ok_or_else(|| error(FsErrorKind::NotFound))
+    }
+
+    /// Hashes what is on the disk, however it came there. What a power cut would bring back is left out if none can come.
+    pub(crate) fn hash(&self, may_be_cut: bool, hasher: &mut impl Hasher) {
+        (self.full, self.inodes_left, self.aborted).hash(hasher);
+        // What has no name, and cannot get one any more, affects nothing.
+        for id in self.named(may_be_cut) {
+            match &self.nodes[&id] {
+                Node::Dir(dir) if may_be_cut => (id, dir).hash(hasher),
+                Node::Dir(dir) => (id, &dir.entries).hash(hasher),
+                Node::File(contents) if may_be_cut => (id, contents).hash(hasher),
+                Node::File(contents) => (id, contents.last()).hash(hasher),
+            }
+        }
+    }
+
+    /// Returns the files and directories that have a name, or may get one back by a power cut.
+    fn named(&self, may_be_cut: bool) -> BTreeSet<NodeId> {
+        let mut named = BTreeSet::new();
+        let mut next = vec![ROOT];
+        while let Some(node) = next.pop() {
+            if named.insert(node)
+                && let Node::Dir(dir) = &self.nodes[&node]
+            {
+                next.extend(dir.entries.values());
+                if may_be_cut {
+                    let kept = dir.history.iter().chain([&dir.durable]);
+                    next.extend(kept.flat_map(BTreeMap::values));
+                }
+            }
+        }
+        named
+    }
+
+    /// Returns how many files and directories there have been.
+    pub(super) fn nodes(&self) -> usize {
+        self.nodes.len()
     }
 
     /// Returns how often anything has changed.
@@ -143,8 +183,12 @@ impl Disk {
         if self.full && !self.inodes_left {
             return Err(error(FsErrorKind::NoSpace));
         }
-        self.nodes.push(node);
-        let id = self.nodes.len() - 1;
+        let mut id = self.next;
+        // A test may have created it.
+        while self.nodes.contains_key(&id) {
+            id = NodeId(id.0.wrapping_add(1));
+        }
+        self.nodes.insert(id, node);
         self.change(dir, |entries| {
             entries.insert(name.into(), id);
         })
@@ -152,7 +196,7 @@ impl Disk {
 
     pub(crate) fn open_dir(&mut self, dir: NodeId, name: &str) -> FsResult<NodeId> {
         let node = self.find(dir, name)?;
-        match self.nodes[node] {
+        match self.nodes[&node] {
             Node::Dir(_) => Ok(node),
             Node::File(_) => Err(error(FsErrorKind::NotADirectory)),
         }
@@ -179,7 +223,7 @@ impl Disk {
     pub(crate) fn entries(&mut self, dir: NodeId) -> Vec<Entry> {
         let entries = self.dir(dir).entries.clone();
         let entry = |(name, node): (String, NodeId)| Entry {
-            is_dir: matches!(self.nodes[node], Node::Dir(_)),
+            is_dir: matches!(self.nodes[&node], Node::Dir(_)),
             name,
         };
         entries.into_iter().map(entry).collect()
@@ -192,7 +236,7 @@ impl Disk {
             return Ok(());
         }
         self.changes += 1;
-        if let Node::File(contents) = &mut self.nodes[node] {
+        if let Some(Node::File(contents)) = self.nodes.get_mut(&node) {
             contents.drain(..contents.len() - 1);
         }
         Ok(())
@@ -217,7 +261,7 @@ impl Disk {
             if target == source {
                 return Ok(());
             }
-            match (&self.nodes[target], &self.nodes[source]) {
+            match (&self.nodes[&target], &self.nodes[&source]) {
                 (Node::Dir(it), _) if !it.entries.is_empty() => {
                     return Err(error(FsErrorKind::NotEmpty));
                 }
@@ -252,7 +296,7 @@ impl Disk {
 
     pub(crate) fn read(&mut self, dir: NodeId, name: &str, limit: usize) -> FsResult<Vec<u8>> {
         let node = self.find(dir, name)?;
-        match &self.nodes[node] {
+        match &self.nodes[&node] {
             Node::File(contents) => {
                 let mut content = contents.last().cloned().unwrap_or_default();
                 content.truncate(limit);
@@ -267,7 +311,7 @@ impl Disk {
             self.create_file(dir, name)?;
         }
         let node = self.find(dir, name)?;
-        match self.nodes[node] {
+        match self.nodes[&node] {
             Node::File(_) => Ok(node),
             Node::Dir(_) => Err(error(FsErrorKind::Other)),
         }
@@ -275,7 +319,7 @@ impl Disk {
 
     /// Returns the size of a file in bytes.
     pub(crate) fn size(&self, file: NodeId) -> u64 {
-        match &self.nodes[file] {
+        match &self.nodes[&file] {
             Node::File(contents) => contents.last().map_or(0, Vec::len) as u64,
             Node::Dir(_) => unreachable!("only files are opened as such"),
         }
@@ -300,7 +344,7 @@ impl Disk {
 
     fn edit(&mut self, file: NodeId, f: impl FnOnce(&mut Vec<u8>)) {
         self.changes += 1;
-        let Node::File(contents) = &mut self.nodes[file] else {
+        let Some(Node::File(contents)) = self.nodes.get_mut(&file) else {
             unreachable!("only files are opened as such")
         };
         let mut content = contents.last().cloned().unwrap_or_default();
@@ -334,4 +378,15 @@ impl Disk {
             entries.remove(name);
         })
     }
+}
+
+/// Chooses one of several values, each of which counts once.
+fn distinct<T: PartialEq>(values: Vec<T>, below: &mut impl FnMut(u64) -> u64) -> T {
+    let mut different = Vec::new();
+    for value in values {
+        if !different.contains(&value) {
+            different.push(value);
+        }
+    }
+    different.swap_remove(below(different.len() as u64) as usize)
 }

@@ -1,7 +1,8 @@
 //! What happened in a simulated world, so that tests can assert which schedules they have seen.
 
 use super::super::directory::{FsErrorKind, FsResult};
-use std::hash::{DefaultHasher, Hash, Hasher};
+use super::observed::Observed;
+use std::hash::Hash;
 use std::rc::Rc;
 
 /// An instance of the counter, by the order of their starts.
@@ -25,8 +26,8 @@ pub(crate) struct History {
     pub(crate) calls: Vec<Rc<str>>,
     failures: Vec<(Rc<str>, FsErrorKind)>,
     progress: Vec<Option<Progress>>,
-    /// What each instance has observed, as a hash. What an instance does next is a function of it.
-    pub(crate) observed: Vec<u64>,
+    /// What each instance has observed.
+    pub(crate) observed: Vec<Observed>,
     /// How many calls took effect after their callers were gone.
     pub(crate) late_calls: usize,
     /// How many writes went to a file that had been replaced or removed since it was opened.
@@ -40,17 +41,15 @@ pub(crate) struct History {
 impl History {
     /// Adds an instance.
     pub(super) fn start(&mut self) -> InstanceId {
+        let instance = self.progress.len();
         self.progress.push(None);
-        self.observed.push(0);
-        self.progress.len() - 1
+        self.observed.push(Observed::nothing(instance as u64));
+        instance
     }
 
     /// Adds to what an instance has observed.
     pub(crate) fn observe(&mut self, instance: InstanceId, what: &impl Hash) {
-        let observed = &mut self.observed[instance];
-        let mut hasher = DefaultHasher::new();
-        (*observed, what).hash(&mut hasher);
-        *observed = hasher.finish();
+        self.observed[instance].observe(what);
     }
 
     /// Records a call that took effect, or failed.

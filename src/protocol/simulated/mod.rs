@@ -8,12 +8,13 @@
 //! - [`SimulatedDir`]: the calls on it.
 //! - [`World`]: the scheduler, the clock, the faults.
 //! - [`Simulated`]: one instance's [`Platform`] in that world.
-//! - [`history`]: what happened.
+//! - [`history`]: what happened; [`observed`]: what of it an instance knows.
 
 pub(crate) mod choices;
 mod dir;
 pub(crate) mod disk;
 pub(crate) mod history;
+pub(crate) mod observed;
 
 use super::directory::{FsError, FsErrorKind, FsResult};
 use super::platform::Platform;
@@ -114,6 +115,18 @@ impl State {
         self.pauses.retain(|pause| !pause.waiter.is_canceled());
         let short = self.pauses.iter().filter(|pause| pause.length < SHORT);
         short.map(|pause| pause.instance).collect()
+    }
+
+    /// Returns how long an instance pauses for a short time. What else it waits for does not end in a search.
+    pub(crate) fn pauses_of(&mut self, instance: InstanceId) -> Vec<Duration> {
+        self.pauses.retain(|pause| !pause.waiter.is_canceled());
+        let short = self.pauses.iter().filter(|pause| pause.length < SHORT);
+        let mut lengths: Vec<_> = short
+            .filter(|pause| pause.instance == instance)
+            .map(|pause| pause.length)
+            .collect();
+        lengths.sort_unstable();
+        lengths
     }
 
     /// Ends the pause that ends first, of `instance` or of any.
@@ -280,6 +293,8 @@ impl World {
     ) -> FsResult<T> {
         let (sender, receiver) = oneshot::channel();
         let effect = Box::new(move |state: &mut State, name: Rc<str>| {
+            let nodes = state.disk.nodes();
+            state.disk.next = state.history.observed[instance].next();
             let result = match state.fault(&name) {
                 Some(error) => Err(error),
                 None if mem::take(&mut state.one_lie) => {
@@ -287,6 +302,9 @@ impl World {
                 }
                 None => effect(state),
             };
+            if state.disk.nodes() > nodes {
+                state.history.observed[instance].create();
+            }
             state.history.record(instance, name, &result);
             let late = sender.send(result).is_err();
             state.history.late_calls += usize::from(late);
@@ -355,7 +373,10 @@ impl Platform for Simulated {
     }
 
     fn random(&self) -> u64 {
-        self.world.with(|state| state.choices.random())
+        self.world.with(|state| {
+            let drawn = state.history.observed[self.instance].draw();
+            state.choices.random(drawn)
+        })
     }
 
     fn log(&self, line: &str) {

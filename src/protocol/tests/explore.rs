@@ -16,17 +16,21 @@
 //! # What is reduced, and why that is sound
 //! 1. **States are merged.** Tasks are deterministic, so what an instance does next is a function of what it has observed:
 //!    its arrivals, the results of its calls in order, and its pauses. Two schedules that lead to the same observations, the
-//!    same disk (with what a power cut may leave of it), the same calls of dead instances, the same answers and the same
-//!    faults left have the same continuations. The second one is cut off. This covers every exchange of two independent
-//!    calls, without a list of which calls are independent. States are compared by a hash of 64 bits: with ten million
-//!    states, the probability that one is taken for another is below one in 300 000.
-//! 2. **Instances are interchangeable.** They run the same code, and names are drawn from one counter. So a state is the
-//!    *set* of its instances.
-//! 3. **Calls that nothing can affect come first**: opening the private directory reads what no move of these scenarios
+//!    same disk, the same calls of dead instances, the same answers and the same faults left have the same continuations. The
+//!    second one is cut off. This covers every exchange of two independent calls, without a list of which calls are
+//!    independent. States are compared by a hash of 64 bits: with ten million states, the probability that one is taken for
+//!    another is below one in 300 000.
+//! 2. **Names depend on their maker only.** The random part of a name is a hash of the instance and of how many names it has
+//!    drawn. So it does not tell who drew first. The same holds for the identity of a file.
+//! 3. **What cannot matter any more is no part of a state**: what a power cut would bring back, if none can come; files without
+//!    a name; the details behind moves that are used up. And a process at rest forgets what it has seen, except for what its
+//!    counter keeps: see [`super::rest`].
+//! 4. **Processes that differ by their names only are interchangeable**: none of their calls has taken effect, and each has
+//!    started anew, or knows a ticket that is gone. Of these, the first one moves first.
+//! 5. **Calls that nothing can affect come first**: opening the private directory reads what no move of these scenarios
 //!    changes, and changes nothing. So no schedule is lost if it takes effect at once. A kill before it leaves the same
 //!    world as a kill after it.
-//!
-//! 4. **Moves that commute with what came before are made once, at the earliest moment.** A visitor's arrival commutes with the
+//! 6. **Moves that commute with what came before are made once, at the earliest moment.** A visitor's arrival commutes with the
 //!    moves of other instances, unless somebody was answered. So does a kill, whose calls stay under way or vanish. So each is
 //!    tried after a move of its own instance only (an arrival also after an answer). A power cut after a move that changed
 //!    nothing on the disk and answered nobody is the cut before it. What allows these moves is part of the state.
@@ -37,6 +41,8 @@
 //! # What is bounded
 //! [`Bounds`]: the instances, the visits, the faults, and
 //! - whether an instance's visitors come one after another,
+//! - the order of names: if a listing shows two tickets of one number, the higher name is taken. Which of two names is higher
+//!   is fixed.
 //! - how many pauses end while a call is under way. Without that bound an instance could look again and again while a call of
 //!   another takes for ever. If no call is under way, a pause ends at any time.
 //! - in larger scenarios, how many preemptions there are: moves of one instance while the one that moved last could go on. All
@@ -53,8 +59,10 @@
 //! What is left for this module is a loop over [`Script::next`], and a set of hashes.
 
 use super::schedule::Schedule;
+use super::tickets;
 use crate::protocol::simulated::choices::Script;
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
+use std::fmt;
 
 /// What a search includes.
 #[derive(Debug, Clone, Copy, Hash)]
@@ -75,6 +83,8 @@ pub(super) struct Bounds {
     pub(super) apart: bool,
     /// Whether each instance has counted before, so that it knows the ticket.
     pub(super) warm: bool,
+    /// Whether some reductions are left out, to see that they lose nothing: 3 except for what is used up, and 4.
+    pub(super) plain: bool,
 }
 
 /// The kinds of faults that a search includes: of an instance, of the power, of a call, and of the journal.
@@ -87,13 +97,34 @@ pub(super) struct Kinds {
 }
 
 /// What a search has done.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Report {
     /// The schedules that ran to their end, or to a state that another one had reached.
     pub(super) schedules: u64,
     pub(super) states: usize,
     pub(super) moves: u64,
     pub(super) longest: u64,
+    /// How schedules ended: what was acknowledged, the names on the volume, and what `visits.bin` held.
+    pub(super) ends: BTreeSet<End>,
+}
+
+type End = (BTreeSet<u64>, Vec<String>, Option<u64>);
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Report {
+            schedules,
+            states,
+            moves,
+            longest,
+            ends,
+        } = self;
+        let ends = ends.len();
+        write!(
+            f,
+            "{schedules} schedules, {states} states, {ends} ends, {moves} moves, at most {longest} in a schedule"
+        )
+    }
 }
 
 /// How many schedules pass between two reports of a long search.
@@ -118,12 +149,15 @@ pub(super) fn explore(bounds: &Bounds) -> Result<Report, String> {
             ended = !schedule.step();
         }
         if ended {
+            let names = tickets(&schedule.world);
+            let end = (schedule.acknowledged.clone(), names, schedule.published);
+            report.ends.insert(end);
             schedule.end();
         }
         report.schedules += 1;
         report.states = visited.len();
         if report.schedules.is_multiple_of(PROGRESS) {
-            println!("so far: {report:?}");
+            println!("so far: {report}");
         }
         report.moves += schedule.moves;
         report.longest = report.longest.max(schedule.moves);

@@ -13,13 +13,15 @@
 //! - [`races`]: many schedules of races, kills, power cuts, and leaders that are cancelled or stalled.
 //! - [`mixed`]: the same with take-overs, requests that do not count, and processes killed one by one.
 //! - [`publishing`]: instances that write `visits.bin` at the same time.
-//! - [`exhaustive`]: every schedule within bounds, by [`explore`], [`schedule`], [`subject`] and [`properties`].
+//! - [`exhaustive`]: every schedule within bounds, by [`explore`], [`schedule`], [`subject`] and [`properties`]. What is not
+//!   explored twice: [`fingerprint`], [`rest`], [`twins`].
 //! - [`seeds`] and [`shrink`]: which seeds run, and how to replay a failure. README.md lists the faults found so far.
 
 mod confirmations;
 mod exhaustive;
 mod explore;
 mod fences;
+mod fingerprint;
 mod lingering;
 mod mends;
 mod mixed;
@@ -30,6 +32,7 @@ mod properties;
 mod publishing;
 mod races;
 mod refusals;
+mod rest;
 mod rules;
 mod schedule;
 mod seeds;
@@ -39,26 +42,38 @@ mod starts;
 mod subject;
 mod takeovers;
 mod turns;
+mod twins;
 mod unfenced;
 
 use super::counter::Counter;
 use super::error::{CountResult, Refusal};
+use super::observer::Observer;
 use super::record;
 use super::simulated::disk::ROOT;
 use super::simulated::history::{InstanceId, Progress};
 use super::simulated::{Simulated, World};
-use crate::metrics::Metrics;
 use futures::executor::LocalPool;
 use futures::task::LocalSpawnExt;
 use seeds::{Seen, each_seed};
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::time::Duration;
 
 /// The numbers of visitors when none got one.
 const NOBODY: [u64; 0] = [];
 
 /// What visitors got: their numbers, or the error.
 type Outcomes = Rc<RefCell<Vec<Result<u64, String>>>>;
+
+/// An observer that records nothing.
+struct Nobody;
+
+impl Observer for Nobody {
+    fn committed(&self, _: u64) {}
+    fn failed(&self, _: u64) {}
+    fn synced(&self, _: Duration) {}
+    fn lost_claim(&self) {}
+}
 
 /// One process: an instance, its tasks, and what its visitors got.
 struct Process {
@@ -75,7 +90,7 @@ impl Process {
         let instance = platform.instance;
         Process {
             pool: LocalPool::new(),
-            counter: Counter::new(platform, Rc::new(Metrics::default())),
+            counter: Counter::new(platform, Rc::new(Nobody)),
             instance,
             outcomes: Rc::default(),
             sent: 0,

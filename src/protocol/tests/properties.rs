@@ -10,7 +10,8 @@ impl Schedule<'_> {
     /// 2. A number is higher than all that were acknowledged when its visitor arrived.
     /// 3. What is acknowledged is durable, and the count is no more than what was sent.
     /// 4. `visits.bin` holds no less than what was acknowledged since the last power cut.
-    /// 5. `visits.bin` never goes back, and never becomes something that is no count, except by a power cut.
+    /// 5. `visits.bin` holds no more than the count, never goes back, and never becomes something that is no count. A power cut
+    ///    may leave something else there, until it is written again.
     /// 6. Without a fault, no visit is refused.
     pub(super) fn check(&mut self) {
         let answers: Vec<_> = self
@@ -47,8 +48,13 @@ impl Schedule<'_> {
         });
         self.check_published();
         let (last, now) = (self.published, self.published());
-        self.require(now >= last, || {
+        // A power cut may have kept the number and lost the claim.
+        self.require(now >= last.min(Some(count)), || {
             format!("visits.bin held {last:?}, and holds {now:?} now")
+        });
+        let whole = !self.left.cut;
+        self.require(!whole || now <= Some(count), || {
+            format!("visits.bin holds {now:?}, and the count is {count}")
         });
         self.published = now;
     }
@@ -132,7 +138,7 @@ impl Schedule<'_> {
     }
 
     /// Returns the count that is sure to survive a power cut.
-    fn durable(&self) -> u64 {
+    pub(super) fn durable(&self) -> u64 {
         self.world.with(|state| {
             let private = state.disk.open_dir(ROOT, ".visits").expect("it never goes");
             highest(state.disk.durable_names(private))

@@ -6,12 +6,11 @@ use super::*;
 use crate::protocol::directory::FsErrorKind;
 use crate::protocol::simulated::choices::{Choices, Script};
 use std::collections::BTreeSet;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
 /// A step of a schedule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Move {
+pub(super) enum Move {
     /// The call at this index takes effect.
     Call(usize),
     /// The call at this index fails.
@@ -55,9 +54,9 @@ pub(super) struct Schedule<'a> {
     pub(super) published: Option<u64>,
     pub(super) violated: Option<String>,
     /// The instance that moved last, unless it was killed.
-    last: Option<InstanceId>,
+    pub(super) last: Option<InstanceId>,
     /// Whether the last move changed the disk, or somebody was answered.
-    changed: bool,
+    pub(super) changed: bool,
     /// How many moves were made.
     pub(super) moves: u64,
     /// Whether each move is printed.
@@ -73,6 +72,8 @@ pub(super) struct Left {
     preemptions: usize,
     /// Whether every request so far was bound to succeed.
     pub(super) sound: bool,
+    /// Whether the power has gone.
+    pub(super) cut: bool,
 }
 
 impl<'a> Schedule<'a> {
@@ -93,15 +94,16 @@ impl<'a> Schedule<'a> {
             state.choices = Choices::Scripted(script);
             state.disk.sync(ROOT).unwrap();
             state.disk.sync_file(ROOT, record::FILE).unwrap();
-            state.history.observed.fill(0);
         });
-        let subjects = processes.into_iter().map(Subject::new).collect();
+        let subject = |(index, process)| Subject::new(index, process);
+        let subjects = processes.into_iter().enumerate().map(subject).collect();
         let left = Left {
             faults: bounds.faults,
             lies: bounds.lies,
             hasty: bounds.hasty,
             preemptions: bounds.preemptions,
             sound: true,
+            cut: false,
         };
         let base = warm as u64;
         let mut schedule = Schedule {
@@ -120,6 +122,13 @@ impl<'a> Schedule<'a> {
             moves: 0,
             printed: false,
         };
+        for subject in &schedule.subjects {
+            subject.begin(&schedule.world);
+        }
+        if bounds.warm {
+            // It knows the ticket. The others know one that is gone.
+            schedule.subjects[bounds.instances - 1].untouched = false;
+        }
         // The first visitor of each instance is there from the beginning. Its first call may take effect at any time.
         for index in 0..bounds.instances {
             schedule.arrive(index);
@@ -139,32 +148,6 @@ impl<'a> Schedule<'a> {
             Choices::Scripted(script) => f(script),
             Choices::Random(_) | Choices::Taped => unreachable!("a schedule has a script"),
         })
-    }
-
-    /// Returns a hash of everything that decides what can follow.
-    pub(super) fn fingerprint(&self) -> u64 {
-        let mut hasher = DefaultHasher::new();
-        self.world.with(|state| {
-            let observed = &state.history.observed;
-            let alive = self.subjects.iter().map(|it| it.process.instance);
-            let subject = |it: &Subject| {
-                let instance = it.process.instance;
-                let last = self.last == Some(instance);
-                (observed[instance], last, it.arrival, it.moved)
-            };
-            let mut instances: Vec<_> = self.subjects.iter().map(subject).collect();
-            instances.sort_unstable();
-            let late = state.under_way.iter();
-            let late = late.filter(|call| !alive.clone().any(|it| it == call.instance));
-            let mut late: Vec<_> = late.map(|it| (observed[it.instance], &it.name)).collect();
-            late.sort_unstable();
-            (instances, late).hash(&mut hasher);
-            state.disk.hash(&mut hasher);
-            state.choices.names().hash(&mut hasher);
-        });
-        (&self.acknowledged, self.floor, self.sent, self.left).hash(&mut hasher);
-        (self.published, self.changed).hash(&mut hasher);
-        hasher.finish()
     }
 
     fn possible(&mut self) -> Vec<Move> {
@@ -221,7 +204,7 @@ impl<'a> Schedule<'a> {
                 moves.push(Move::Abort);
             }
         }
-        moves
+        self.without_twins(moves)
     }
 
     /// Returns whether the instance that moved last could go on.
@@ -230,6 +213,13 @@ impl<'a> Schedule<'a> {
             let mut calls = state.under_way.iter();
             calls.any(|call| Some(call.instance) == self.last)
         })
+    }
+
+    /// Returns whether what is not durable can be lost.
+    pub(super) fn may_be_cut(&self) -> bool {
+        let kinds = self.bounds.kinds;
+        let power = self.left.faults > 0 && (kinds.cut || kinds.abort);
+        power || self.world.with(|state| state.disk.aborted)
     }
 
     /// Makes one move. Returns `false` if there is none.
@@ -244,19 +234,24 @@ impl<'a> Schedule<'a> {
             self.world.with(|state| state.disk.changes()),
             self.acknowledged.len(),
         );
-        let mover = self.make(moves[pick as usize]);
+        let next = moves[pick as usize];
+        let unaffected = self.is_unaffected(next);
+        let mover = self.make(next);
         for subject in &mut self.subjects {
             self.world.poll(&mut subject.process.pool);
         }
         self.check();
+        self.forget();
         let after = (
             self.world.with(|state| state.disk.changes()),
             self.acknowledged.len(),
         );
         let answered = before.1 != after.1;
         self.changed = before != after;
+        let arrived = matches!(next, Move::Arrive(_));
         for subject in &mut self.subjects {
             subject.moved = Some(subject.process.instance) == mover;
+            subject.untouched &= !subject.moved || arrived || unaffected;
             subject.arrival = subject.moved || answered;
         }
         if self.moves > ENDLESS || self.world.now() > SHORT {
@@ -265,11 +260,19 @@ impl<'a> Schedule<'a> {
         true
     }
 
+    /// Returns whether a move is of a call that nothing can affect.
+    fn is_unaffected(&self, next: Move) -> bool {
+        let Move::Call(call) = next else { return false };
+        self.world
+            .with(|state| &*state.under_way[call].name == UNAFFECTED)
+    }
+
     /// Makes a move. Returns the instance that moved.
     fn make(&mut self, next: Move) -> Option<InstanceId> {
         match next {
             Move::Call(call) | Move::Fail(call) | Move::Lie(call) => {
                 let goes_on = self.goes_on();
+                let unaffected = self.is_unaffected(next);
                 let (instance, name) = self.world.with(|state| {
                     match next {
                         Move::Fail(_) => state.one_fault = Some(("", FsErrorKind::Io)),
@@ -278,7 +281,7 @@ impl<'a> Schedule<'a> {
                     }
                     state.take_effect(call)
                 });
-                if &*name != UNAFFECTED && self.bounds.preemptions != usize::MAX {
+                if !unaffected && self.bounds.preemptions != usize::MAX {
                     let preempts = goes_on && self.last != Some(instance);
                     self.left.preemptions -= usize::from(preempts);
                     self.last = Some(instance);
@@ -349,15 +352,10 @@ impl<'a> Schedule<'a> {
     }
 
     fn restart(&mut self, index: usize) -> InstanceId {
-        let arrived = self.subjects[index].arrived;
-        let instance = self.subjects[index].process.instance;
-        let mut subject = Subject::new(Process::start(&self.world));
-        subject.arrived = arrived;
-        self.world.with(|state| {
-            let started = ("started after", arrived);
-            state.history.observe(subject.process.instance, &started);
-        });
-        self.subjects[index] = subject;
+        let subject = &mut self.subjects[index];
+        let instance = subject.process.instance;
+        subject.restart(Process::start(&self.world));
+        subject.begin(&self.world);
         instance
     }
 
@@ -367,7 +365,7 @@ impl<'a> Schedule<'a> {
             self.restart(index);
         }
         self.world.cut_power();
-        (self.floor, self.published) = (self.base, None);
+        (self.floor, self.published, self.left.cut) = (self.base, None, true);
         self.print(|| "the power goes".into());
     }
 

@@ -44,11 +44,11 @@ pub(super) fn shim_library(plan: &mut Plan) -> bool {
 /// Adds the unit tests and the examples in the documentation.
 pub(super) fn unit(plan: &mut Plan) {
     plan.tests("unit", &[], |session| {
-        Ok(with_ignored(session.cargo_test(&[
-            "--lib",
-            "--bins",
-            "--examples",
-        ])?))
+        let targets = ["--lib", "--bins", "--examples"];
+        let mut tests = session.cargo_test(&targets)?;
+        // A backtrace for each error of each schedule takes a third of their time.
+        tests.env("RUST_LIB_BACKTRACE", "0");
+        Ok(with_ignored(tests))
     });
     // An ignored example cannot run anywhere.
     plan.tests("examples", &[], |session| session.cargo_test(&["--doc"]));

@@ -1,0 +1,51 @@
+//! When two schedules have reached the same state: see [`super::explore`].
+
+use super::schedule::Schedule;
+use super::subject::Subject;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+impl Schedule<'_> {
+    /// Returns a hash of everything that decides what can follow.
+    pub(super) fn fingerprint(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        let kinds = self.bounds.kinds;
+        let faults = self.left.faults > 0;
+        let (durable, may_be_cut) = (self.durable(), self.bounds.plain || self.may_be_cut());
+        self.world.with(|state| {
+            let observed = &state.history.observed;
+            let alive = self.subjects.iter().map(|it| it.process.instance);
+            for subject in &self.subjects {
+                let Subject {
+                    process,
+                    arrival,
+                    moved,
+                    arrived,
+                    ..
+                } = subject;
+                // What decides about moves that cannot come any more is left out.
+                let arrival = *arrival && *arrived < self.bounds.visits;
+                let moved = *moved && faults && kinds.kill;
+                let last = self.last == Some(process.instance);
+                (&observed[process.instance], arrived, arrival, moved, last).hash(&mut hasher);
+            }
+            let late = state.under_way.iter();
+            let late = late.filter(|call| !alive.clone().any(|it| it == call.instance));
+            let late = late.map(|it| (&observed[it.instance], &it.name));
+            let mut late: Vec<_> = late.map(|it| hash(&it)).collect();
+            late.sort_unstable();
+            late.hash(&mut hasher);
+            state.disk.hash(may_be_cut, &mut hasher);
+            let changed = self.changed && faults && (kinds.cut || kinds.abort);
+            (changed, durable).hash(&mut hasher);
+        });
+        (&self.acknowledged, self.floor, self.sent).hash(&mut hasher);
+        (self.published, self.left).hash(&mut hasher);
+        hasher.finish()
+    }
+}
+
+fn hash(what: &impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    what.hash(&mut hasher);
+    hasher.finish()
+}
