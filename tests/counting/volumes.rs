@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 use visits_tests::load::{self, visits_bin};
-use visits_tests::{Connection, DEADLINE, Host, get};
+use visits_tests::{Connection, DEADLINE, Host, get, make_fifo};
 
 /// Less than the 10 s that the counter waits for a volume.
 const STALL_LIMIT: Duration = Duration::from_secs(8);
@@ -180,12 +180,6 @@ async fn a_fifo_does_not_delay_a_first_start() -> Result<()> {
         fs::remove_file(app.volume().join(name))?;
         assert_eq!(load::visits(host.address(), 1, 1).await?, [1]);
     }
-    Ok(())
-}
-
-fn make_fifo(path: &Path) -> Result<()> {
-    let made = std::process::Command::new("mkfifo").arg(path).status()?;
-    ensure!(made.success(), "mkfifo {}", path.display());
     Ok(())
 }
 

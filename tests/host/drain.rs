@@ -5,7 +5,7 @@ use crate::common::{Echo, has_logged, probe, text};
 use anyhow::{Context, Result, ensure};
 use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
-use visits_tests::{Connection, DEADLINE, Host, Raw, Signal};
+use visits_tests::{Connection, DEADLINE, Host, Raw, Signal, make_fifo};
 
 async fn draining_with(host: &Host, signal: Signal, requests: u64) -> Result<()> {
     host.signal(signal)?;
@@ -120,6 +120,22 @@ async fn a_component_that_never_ends_is_stopped_at_the_deadline() -> Result<()> 
     let (_app, host) = probe(&["--drain-timeout=500ms", "--request-timeout=1m"]).await?;
     ensure!(text(&host, "/loop-later").await? == "later\n");
     host.signal(Signal::TERM)?;
+    let exit = host.wait_exit(DEADLINE).await?;
+    ensure!(exit.code == Some(1), host.failed("the exit code is not 1"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_file_call_that_hangs_does_not_keep_the_host_beyond_the_deadline() -> Result<()> {
+    let (app, host) = probe(&["--drain-timeout=300ms", "--request-timeout=1m"]).await?;
+    make_fifo(&app.volume().join("pipe"))?;
+    let mut hanging = Raw::open(host.address()).await?;
+    hanging
+        .write("GET /open?name=pipe HTTP/1.1\r\nhost: a\r\n\r\n")
+        .await?;
+    // The host has taken the request before this one.
+    ensure!(text(&host, "/hello").await? == "hello\n");
+    draining_with(&host, Signal::TERM, 1).await?;
     let exit = host.wait_exit(DEADLINE).await?;
     ensure!(exit.code == Some(1), host.failed("the exit code is not 1"));
     Ok(())

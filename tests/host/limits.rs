@@ -8,7 +8,7 @@ use http::Request;
 use http_body_util::{BodyExt, StreamBody};
 use std::time::{Duration, Instant};
 use visits_tests::client::{empty, stream as streamed};
-use visits_tests::{App, Connection, DEADLINE, Host, HostBuilder, Raw, artifacts, get};
+use visits_tests::{App, Connection, DEADLINE, Host, HostBuilder, Raw, artifacts, get, make_fifo};
 
 fn probe() -> Result<(App, HostBuilder)> {
     let app = App::new(&artifacts::probe_wasm()?)?;
@@ -158,10 +158,8 @@ async fn a_gibibyte_of_address_space_is_enough_and_too_little_is_refused_with_a_
 async fn a_file_call_of_a_dead_instance_ends_before_its_successor_starts() -> Result<()> {
     let (app, host) = probe()?;
     let host = host.arg("--request-timeout=300ms").start().await?;
-    // Opening a pipe for writing blocks until another process reads it.
     let pipe = app.volume().join("pipe");
-    let made = std::process::Command::new("mkfifo").arg(&pipe).status()?;
-    ensure!(made.success(), "mkfifo failed");
+    make_fifo(&pipe)?;
     ensure!(get(host.address(), "/write?name=pipe").await?.status == 504);
     let reply = get(host.address(), "/hello").await?;
     ensure!(

@@ -27,3 +27,4 @@ mod smuggling;
 mod startup_check;
 mod tls;
 mod variables;
+mod wasi_0_2;

@@ -31,7 +31,7 @@ async fn after_each_misdeed_the_next_visitor_is_served_within_a_second() -> Resu
     for (path, status) in MISDEEDS {
         let app = App::new(&artifacts::probe_wasm()?)?;
         let host = Host::of(&app)
-            .arg("--request-timeout=500ms")
+            .args(["--request-timeout=500ms", "--memory-limit=64MiB"])
             .start()
             .await?;
         // Twice, because the second instance must not suffer from the first one's end.

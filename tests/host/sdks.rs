@@ -1,7 +1,6 @@
 //! Components of other SDKs, built from registry packages: for WASI 0.2 and 0.3, in three languages. Each imports
 //! interfaces that the host lacks, and all run the same tests.
 
-use crate::common::has_logged;
 use anyhow::{Result, ensure};
 use http::{Method, Request};
 use std::time::Duration;
@@ -9,11 +8,11 @@ use visits_tests::client::{empty, full};
 use visits_tests::{App, Connection, DEADLINE, Host, Reply, artifacts, get};
 
 /// How long a host may take to compile an interpreter while other hosts do the same.
-const COMPILE: Duration = Duration::from_secs(240);
+pub(crate) const COMPILE: Duration = Duration::from_secs(240);
 
 /// A component in tests/guests/sdks.
 #[derive(Clone, Copy)]
-struct Sdk {
+pub(crate) struct Sdk {
     name: &'static str,
     /// The language in its responses.
     language: &'static str,
@@ -21,13 +20,13 @@ struct Sdk {
     lacking: &'static str,
 }
 
-const RUST: Sdk = Sdk {
+pub(crate) const RUST: Sdk = Sdk {
     name: "rust-5",
     language: "rust",
     lacking: "fermyon:spin/key-value@2.0.0",
 };
 
-const PYTHON_0_2: Sdk = Sdk {
+pub(crate) const PYTHON_0_2: Sdk = Sdk {
     name: "python-3",
     language: "python",
     lacking: "fermyon:spin/key-value@2.0.0",
@@ -46,16 +45,16 @@ const JAVASCRIPT: Sdk = Sdk {
 };
 
 impl Sdk {
-    fn app(self, lines: &str) -> Result<App> {
+    pub(crate) fn app(self, lines: &str) -> Result<App> {
         App::with_manifest_lines(&artifacts::sdk_wasm(self.name)?, lines)
     }
 
-    async fn start(self, app: &App) -> Result<Host> {
+    pub(crate) async fn start(self, app: &App) -> Result<Host> {
         Host::of(app).start_within(COMPILE).start().await
     }
 }
 
-async fn get_with(host: &Host, path: &str, header: (&str, &str)) -> Result<Reply> {
+pub(crate) async fn get_with(host: &Host, path: &str, header: (&str, &str)) -> Result<Reply> {
     let request = Request::get(path).header(header.0, header.1);
     let mut connection = Connection::open(host.address()).await?;
     connection.call(request.body(empty())?).await
@@ -236,52 +235,4 @@ async fn a_javascript_component_of_wasi_0_2_answers() -> Result<()> {
 #[tokio::test]
 async fn a_javascript_component_of_wasi_0_2_sends_only_where_the_manifest_allows() -> Result<()> {
     sends(JAVASCRIPT).await
-}
-
-/// An interpreter takes about 40 MiB, so two or three instances fit.
-#[tokio::test]
-async fn a_component_of_wasi_0_2_has_as_many_instances_as_its_memory_allows() -> Result<()> {
-    let app = PYTHON_0_2.app("")?;
-    let host = Host::of(&app).start_within(COMPILE);
-    let host = host.arg("--memory-limit=100MiB").start().await?;
-    let replies = (0..12).map(|_| get(host.address(), "/hello"));
-    for reply in futures::future::try_join_all(replies).await? {
-        ensure!(
-            reply.text() == "hello from python\n",
-            host.failed(&format!("{reply:?}"))
-        );
-    }
-    ensure!(
-        !has_logged(&host, "no new instance"),
-        host.failed("the host did not wait for an instance")
-    );
-    Ok(())
-}
-
-/// Each instance opens the component's directories, and only one is made before a request comes.
-#[tokio::test]
-async fn a_component_of_wasi_0_2_refuses_requests_until_its_directory_is_back() -> Result<()> {
-    let app = PYTHON_0_2.app("")?;
-    let host = PYTHON_0_2.start(&app).await?;
-    let moved = app.directory().join("moved");
-    std::fs::rename(app.volume(), &moved)?;
-    let mut served = 0;
-    for _ in 0..16 {
-        let reply = get(host.address(), "/hello").await?;
-        match reply.status.as_u16() {
-            200 => served += 1,
-            503 => ensure!(
-                reply.text() == "the component does not start; see the log\n",
-                "{reply:?}"
-            ),
-            _ => return Err(host.failed(&format!("{reply:?}"))),
-        }
-    }
-    ensure!(served <= 1, "{served} of 16 requests were served");
-    std::fs::rename(&moved, app.volume())?;
-    for _ in 0..16 {
-        let reply = get(host.address(), "/hello").await?;
-        ensure!(reply.status == 200, host.failed(&format!("{reply:?}")));
-    }
-    Ok(())
 }

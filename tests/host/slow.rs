@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
-use visits_tests::{App, Host, Reply, artifacts, get};
+use visits_tests::{App, Host, Reply, artifacts, get, make_fifo};
 
 /// The time limit of a request.
 const LIMIT: Duration = Duration::from_secs(2);
@@ -125,8 +125,7 @@ async fn a_wait_for_a_trickling_upstream_fails_in_time_for_the_components_respon
 async fn a_wait_for_the_volume_does_not_delay_other_requests() -> Result<()> {
     let (app, host) = probe().await?;
     let pipe = app.volume().join("pipe");
-    let made = std::process::Command::new("mkfifo").arg(&pipe).status()?;
-    ensure!(made.success(), "mkfifo failed");
+    make_fifo(&pipe)?;
     let (reply, after) = beside_others(&host, "/open?name=pipe").await?;
     ensure!(reply.status == 504, host.failed(&format!("{reply:?}")));
     ensure!(after >= LIMIT, "already after {after:?}");

@@ -1,8 +1,9 @@
 //! A temporary application. Each test has its own, so that tests can run in parallel.
 
 use crate::artifacts;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use tempfile::TempDir;
 
 /// The path of the volume in the component.
@@ -58,6 +59,13 @@ impl App {
     pub fn volume(&self) -> PathBuf {
         self.directory().join("persistent")
     }
+}
+
+/// Makes a named pipe. Opening it waits until somebody opens its other end.
+pub fn make_fifo(path: &Path) -> Result<()> {
+    let made = Command::new("mkfifo").arg(path).status()?;
+    ensure!(made.success(), "mkfifo {}", path.display());
+    Ok(())
 }
 
 /// Writes `spin.toml` to a directory: the component at `wasm` on every route, the volume `persistent`, and `lines` at the end

@@ -34,7 +34,7 @@ pub mod output;
 pub mod page;
 pub mod wait;
 
-pub use app::{App, write_manifest};
+pub use app::{App, make_fifo, write_manifest};
 pub use client::{Connection, Raw, Reply, get};
 pub use host::{Exit, Host, HostBuilder, Signal};
 pub use http2::Http2;

@@ -3,7 +3,7 @@
 
 use crate::installed::Program;
 use crate::test::Session;
-use crate::{cargo, command, component, workspace};
+use crate::{cargo, command, component, sdks, workspace};
 use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, ValueEnum};
 use serde_json::Value;
@@ -35,7 +35,7 @@ const QUICK_BUILD: [&str; 4] = [
 ];
 
 /// The tests of the host as a whole that notice something about its instances and its end.
-const HOST_TESTS: [&str; 9] = [
+const HOST_TESTS: [&str; 10] = [
     "crowd::",
     "descriptors::",
     "drain::",
@@ -45,6 +45,7 @@ const HOST_TESTS: [&str; 9] = [
     "memory::",
     "misdeeds::",
     "slow::",
+    "wasi_0_2::",
 ];
 
 /// Options of `mutants`.
@@ -179,6 +180,7 @@ fn watch(options: &Options, mutants: impl Fn(&str) -> Result<Command>) -> Result
 fn host(mut mutants: Command) -> Result<bool> {
     component::run()?;
     command::run(cargo::guests("build", &GUESTS)?)?;
+    sdks::build()?;
     let session = Session::new()?;
     session.apply(&mut mutants);
     build_quickly(&mut mutants)?;

@@ -59,7 +59,7 @@ pub(crate) struct Options {
     #[arg(long)]
     plan: bool,
     #[command(flatten)]
-    foreign: foreign::Options,
+    foreign: foreign::Foreign,
 }
 
 /// The kinds of tests.
@@ -103,7 +103,7 @@ pub(crate) fn check() -> Result<ExitCode> {
 }
 
 /// Returns the plan of a kind.
-fn of(kind: Kind, foreign: &foreign::Options) -> Result<Plan> {
+fn of(kind: Kind, foreign: &foreign::Foreign) -> Result<Plan> {
     let is = |one| kind == one || kind == Kind::All;
     let mut plan = Plan::default();
     if is(Kind::Lint) {

@@ -17,7 +17,7 @@ const WITH_BROWSER: &str = "needs a cluster and Chromium";
 
 /// The options that name a foreign cluster.
 #[derive(clap::Args, Clone)]
-pub(crate) struct Options {
+pub(crate) struct Foreign {
     /// Run the cluster suite on this cluster, whose nodes have the shim, instead of bringing one up
     #[arg(
         long,
@@ -32,7 +32,7 @@ pub(crate) struct Options {
 }
 
 /// Adds the steps of the suite on the cluster of this kubeconfig.
-pub(in crate::test) fn plan(plan: &mut Plan, needs: &[Id], options: &Options) {
+pub(in crate::test) fn plan(plan: &mut Plan, needs: &[Id], options: &Foreign) {
     let Some(kubectl) = programs::find(&["kubectl"]) else {
         let why =
             "kubectl is not on the PATH: install it from https://kubernetes.io/docs/tasks/tools";
