@@ -271,7 +271,12 @@ async fn the_streams_and_terminals_of_a_pod_belong_to_its_users() -> Result<()> 
 async fn a_container_without_a_pod_has_a_user_namespace_of_its_own() -> Result<()> {
     let node = Node::shared().await?;
     for mappings in [&["0:100000:65536"][..], &["0:0:20", "20:2000:65516"]] {
-        for flags in [&["--remap-labels"][..], &[], &["--read-only"]] {
+        for flags in [
+            &["--remap-labels"][..],
+            &[],
+            &["--read-only"],
+            &["--user=30:40"],
+        ] {
             let runc = looks(&node, Runtime::Runc, mappings, flags).await?;
             let here = looks(&node, Runtime::Preopen, mappings, flags).await?;
             assert_eq!(here, runc, "{mappings:?}, {flags:?}");
@@ -295,11 +300,12 @@ async fn looks(
         ["--read-only"] => "/tmp",
         _ => "/made",
     };
-    let builder = Container::native("cat /proc/self/uid_map; ls -lnd /tools /made; pwd; ulimit -n")
-        .runtime(runtime)
-        .flags(flags)
-        .in_user_namespace(mappings)
-        .flag(format!("--cwd={made}"));
+    let builder =
+        Container::native("id; cat /proc/self/uid_map; ls -lnd /tools /made; pwd; ulimit -n")
+            .runtime(runtime)
+            .flags(flags)
+            .in_user_namespace(mappings)
+            .flag(format!("--cwd={made}"));
     let ended = builder.spawn().await?.ended(node).await?;
     let lines = ended.stdout.iter().map(|line| {
         let words = line.split_whitespace();
