@@ -14,7 +14,7 @@ pub(crate) struct Observed {
     drawn: u64,
     /// How many files and directories it has created.
     created: u64,
-    /// The files that it has open. It knows them by what it has seen, unless that was forgotten.
+    /// The files that it has open.
     pub(crate) open: Vec<NodeId>,
 }
 
@@ -40,9 +40,9 @@ impl Observed {
         self.seen = hash(&(self.seen, what));
     }
 
-    /// Replaces what it has seen by all that is left of it.
+    /// Replaces what it has seen by what is left of it, and by the files that it has open. A call on one of them may outlive it.
     pub(crate) fn forget(&mut self, left: &impl Hash) {
-        self.seen = hash(left);
+        self.seen = hash(&(left, &self.open));
     }
 
     /// Returns a name that nobody has drawn before. It does not depend on what other instances do meanwhile.
