@@ -112,19 +112,18 @@ impl State {
 
     /// Returns who pauses for a short time.
     pub(crate) fn short_pauses(&mut self) -> Vec<InstanceId> {
+        self.short().map(|pause| pause.instance).collect()
+    }
+
+    fn short(&mut self) -> impl Iterator<Item = &Pause> {
         self.pauses.retain(|pause| !pause.waiter.is_canceled());
-        let short = self.pauses.iter().filter(|pause| pause.length < SHORT);
-        short.map(|pause| pause.instance).collect()
+        self.pauses.iter().filter(|pause| pause.length < SHORT)
     }
 
     /// Returns how long an instance pauses for a short time. What else it waits for does not end in a search.
     pub(crate) fn pauses_of(&mut self, instance: InstanceId) -> Vec<Duration> {
-        self.pauses.retain(|pause| !pause.waiter.is_canceled());
-        let short = self.pauses.iter().filter(|pause| pause.length < SHORT);
-        let mut lengths: Vec<_> = short
-            .filter(|pause| pause.instance == instance)
-            .map(|pause| pause.length)
-            .collect();
+        let own = self.short().filter(|pause| pause.instance == instance);
+        let mut lengths: Vec<_> = own.map(|pause| pause.length).collect();
         lengths.sort_unstable();
         lengths
     }

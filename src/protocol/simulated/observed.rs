@@ -62,7 +62,8 @@ impl Observed {
     }
 }
 
-fn hash(what: &impl Hash) -> u64 {
+/// Returns a hash of 64 bits.
+pub(crate) fn hash(what: &impl Hash) -> u64 {
     let mut hasher = DefaultHasher::new();
     what.hash(&mut hasher);
     hasher.finish()

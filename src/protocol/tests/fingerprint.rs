@@ -2,6 +2,7 @@
 
 use super::schedule::Schedule;
 use super::subject::Subject;
+use crate::protocol::simulated::observed::hash;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 impl Schedule<'_> {
@@ -42,10 +43,4 @@ impl Schedule<'_> {
         (self.published, self.left).hash(&mut hasher);
         hasher.finish()
     }
-}
-
-fn hash(what: &impl Hash) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    what.hash(&mut hasher);
-    hasher.finish()
 }

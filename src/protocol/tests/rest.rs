@@ -10,10 +10,10 @@ use crate::protocol::claim::Claims;
 use crate::protocol::inner::Inner;
 use crate::protocol::publish::Publisher;
 use crate::protocol::queue::Queue;
+use crate::protocol::simulated::observed::hash;
 use crate::protocol::stall::Stall;
 use crate::protocol::start::Starter;
 use crate::protocol::volume::Volume;
-use std::hash::{DefaultHasher, Hash, Hasher};
 
 impl Schedule<'_> {
     /// Lets each process at rest forget what it has seen.
@@ -42,7 +42,6 @@ impl Schedule<'_> {
 
 /// Returns a hash of what a counter keeps between requests; `None` if there is more to do.
 fn left(counter: &Counter<Simulated>) -> Option<u64> {
-    let mut hasher = DefaultHasher::new();
     let Inner {
         platform: _,
         observer: _,
@@ -81,10 +80,10 @@ fn left(counter: &Counter<Simulated>) -> Option<u64> {
         led,
         arrival,
     } = queue;
-    (&*poison.borrow(), anchored.get(), cleared.get()).hash(&mut hasher);
-    (writable.get(), since.get()).hash(&mut hasher);
-    (known.get(), id.get(), busy.get(), in_a_row.get()).hash(&mut hasher);
-    (led.get(), arrival.borrow().is_some(), overdue.get()).hash(&mut hasher);
+    let kept = (&*poison.borrow(), anchored.get(), cleared.get());
+    let publishing = (writable.get(), since.get());
+    let claiming = (known.get(), id.get(), busy.get(), in_a_row.get());
+    let leading = (led.get(), arrival.borrow().is_some(), overdue.get());
     let done = waiting.borrow().is_empty() && unsettled.borrow().is_none();
-    done.then(|| hasher.finish())
+    done.then(|| hash(&(kept, publishing, claiming, leading)))
 }
