@@ -26,5 +26,6 @@ mod slowhttptest;
 mod smuggling;
 mod startup_check;
 mod tls;
+mod unread;
 mod variables;
 mod wasi_0_2;

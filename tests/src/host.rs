@@ -238,7 +238,7 @@ impl Host {
         self.wait_exit(DEADLINE).await.map(drop)
     }
 
-    /// Waits for its end. After the deadline it fails with the host's output.
+    /// Waits for its end, and reads the rest of its output. After the deadline it fails with the host's output.
     pub async fn wait_exit(&self, deadline: Duration) -> Result<Exit> {
         let mut exited = self.exited.clone();
         let exit = tokio::time::timeout(deadline, exited.wait_for(Option::is_some)).await;
@@ -246,8 +246,10 @@ impl Host {
             Ok(Ok(exit)) => exit.expect("waited for"),
             _ => return Err(self.failed(&format!("the host did not end within {deadline:?}"))),
         };
-        self.stdout.ended(DEADLINE).await;
-        self.stderr.ended(DEADLINE).await;
+        for output in [&self.stdout, &self.stderr] {
+            output.resume();
+            output.ended(DEADLINE).await;
+        }
         Ok(exit)
     }
 

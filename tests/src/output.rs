@@ -1,7 +1,7 @@
 //! The lines that a process writes. Tests wait for lines, and error messages contain them.
 
 use std::io::{BufRead, BufReader, Read};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 use tokio::sync::watch;
 
@@ -11,14 +11,17 @@ pub struct Output {
     lines: Arc<Mutex<Vec<String>>>,
     /// The number of lines, and whether the pipe has ended.
     progress: watch::Receiver<(usize, bool)>,
+    paused: Arc<(Mutex<bool>, Condvar)>,
 }
 
 impl Output {
-    /// Reads `pipe` to its end on a thread of its own, so that a full pipe never blocks the process.
+    /// Reads `pipe` to its end on a thread of its own, so that a full pipe blocks the process only after [`Output::pause`].
     pub fn collect(pipe: impl Read + Send + 'static) -> Self {
         let lines = Arc::new(Mutex::new(Vec::new()));
         let (progress_tx, progress) = watch::channel((0, false));
         let collected = lines.clone();
+        let paused = Arc::new((Mutex::new(false), Condvar::new()));
+        let pause = paused.clone();
         std::thread::spawn(move || {
             let mut reader = BufReader::new(pipe);
             let mut line = Vec::new();
@@ -33,10 +36,28 @@ impl Output {
                     lines.len()
                 };
                 progress_tx.send_replace((count, false));
+                let (paused, changed) = &*pause;
+                let paused = paused.lock().expect("no holder panics");
+                drop(changed.wait_while(paused, |paused| *paused));
             }
             progress_tx.send_modify(|progress| progress.1 = true);
         });
-        Self { lines, progress }
+        Self {
+            lines,
+            progress,
+            paused,
+        }
+    }
+
+    /// Reads no more until [`Output::resume`], once the next line has arrived.
+    pub fn pause(&self) {
+        *self.paused.0.lock().expect("no holder panics") = true;
+    }
+
+    /// Reads on after [`Output::pause`].
+    pub fn resume(&self) {
+        *self.paused.0.lock().expect("no holder panics") = false;
+        self.paused.1.notify_all();
     }
 
     /// Returns the lines so far.

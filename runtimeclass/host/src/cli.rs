@@ -20,6 +20,7 @@ use crate::logs::{self, Format};
 use crate::manifest::Manifest;
 use crate::server::Drained;
 use crate::signals::Signals;
+use crate::stdio;
 use crate::trust::Authorities;
 use anyhow::{Context, Result};
 use clap::Parser;
@@ -31,6 +32,9 @@ use std::time::Duration;
 
 const SUCCESS: u8 = 0;
 const FAILURE: u8 = 1;
+
+/// How long the command waits at its end until its output is read.
+const FLUSH: Duration = Duration::from_secs(1);
 
 /// Serves the HTTP components of a Spin manifest with their files mounted in place.
 ///
@@ -153,10 +157,21 @@ fn command(line: impl Iterator<Item = OsString>, container: Option<&Container>) 
     let ended = runtime
         .context("cannot start the runtime")
         .and_then(|runtime| runtime.block_on(run(arguments, container)));
-    ended.unwrap_or_else(|error| {
-        eprintln!("error: {}", one_line(&format!("{error:#}")));
+    let code = ended.unwrap_or_else(|error| {
+        report(&error);
         FAILURE
-    })
+    });
+    stdio::flush(FLUSH);
+    code
+}
+
+/// Writes why the command ends to stderr, after the log.
+fn report(error: &anyhow::Error) {
+    let line = format!("error: {}\n", one_line(&format!("{error:#}")));
+    match stdio::stderr() {
+        Ok(stderr) => stderr.line(line.as_bytes()),
+        Err(_) => eprint!("{line}"),
+    }
 }
 
 async fn run(arguments: Arguments, container: Option<&Container>) -> Result<u8> {

@@ -76,6 +76,7 @@
 //! - `code`: where a component's code comes from
 //! - `component`: from a wasm file to something that can be instantiated, or to one line that says what is wrong
 //! - `state`: what an instance owns: its WASI world, its outbound requests and its memory
+//! - `stdio`: stdout and stderr, written by threads of their own
 //! - `memory`: one memory budget for all instances
 //! - `guest`: the threads that run instances, and the outcome of each request
 //! - `send`: outbound requests, sent if they are allowed
@@ -145,6 +146,7 @@ mod signals;
 mod source;
 mod startup_check;
 mod state;
+mod stdio;
 mod trust;
 mod variable_interfaces;
 mod watch;

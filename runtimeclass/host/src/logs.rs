@@ -1,6 +1,7 @@
 //! The command's log: one line per event on stderr, for people or as JSON. The library only emits events.
 
 use crate::error::{Error, OrError};
+use crate::stdio;
 use anyhow::{Context, Result, anyhow};
 use std::io::IsTerminal;
 use tracing_subscriber::Layer;
@@ -40,10 +41,8 @@ fn subscribe(format: Format) -> Result<()> {
         ))?,
         Err(_) => DEFAULT.parse().context("the default log filter")?,
     };
-    let lines = tracing_subscriber::fmt::layer()
-        // The log's own errors would be printed to the log. If it is on a full disk, that panics and ends the host.
-        .log_internal_errors(false)
-        .with_writer(std::io::stderr);
+    let stderr = stdio::stderr()?;
+    let lines = tracing_subscriber::fmt::layer().with_writer(move || stderr);
     let registry = tracing_subscriber::registry();
     match format {
         Format::Human => registry

@@ -5,6 +5,7 @@ use crate::limits::MemoryLimit;
 use crate::memory::{Budget, Memory};
 use crate::preopens;
 use crate::send::Outbound;
+use crate::stdio;
 use crate::variable_interfaces::{ComponentVariables, VariablesView};
 use anyhow::{Result, anyhow};
 use std::sync::Arc;
@@ -26,8 +27,8 @@ impl State {
     /// nothing else from this process.
     pub(crate) fn new(grants: &Grants, budget: &Arc<Budget>, outbound: Outbound) -> Result<Self> {
         let mut wasi = WasiCtx::builder();
-        wasi.inherit_stdout()
-            .inherit_stderr()
+        wasi.stdout(stdio::stdout()?)
+            .stderr(stdio::stderr()?)
             .allow_tcp(false)
             .allow_udp(false);
         for (name, value) in &grants.environment {

@@ -2,12 +2,14 @@
 //!
 //! - `misdeeds`: traps, endless loops, endless waits, endless memory
 //! - `bodies`: request bodies echoed, swallowed and ignored; long responses
+//! - `output`: what it prints
 //! - `world`: what the component sees of its environment
 //!
 //! It compiles natively, too, so that clippy and rust-analyzer see it. Only the component exports the handler.
 
 mod bodies;
 mod misdeeds;
+mod output;
 mod world;
 
 use bytes::Bytes;
@@ -45,7 +47,9 @@ pub async fn handle(request: Request) -> anyhow::Result<Response<BoxBody>> {
         "/variable" => Ok(text(world::variable(parameter(&query, "name")).await)),
         "/write" => world::write(parameter(&query, "name")),
         "/write-later" => Ok(world::write_later(parameter(&query, "name").to_owned())),
-        "/print" => Ok(world::print()),
+        "/print" => Ok(output::print()),
+        "/print-lines" => Ok(output::print_lines(parameter(&query, "n").parse()?)),
+        "/stream-lines" => Ok(output::stream_lines(parameter(&query, "n").parse()?).await),
         "/open" => world::open(parameter(&query, "name")).await,
         "/sleep" => Ok(misdeeds::sleep(parameter(&query, "milliseconds").parse()?).await),
         "/invalid" => misdeeds::invalid(parameter(&query, "kind")),

@@ -67,13 +67,6 @@ pub(crate) fn write_later(name: String) -> Response<BoxBody> {
     text("later\n")
 }
 
-/// Prints one line on stdout and one on stderr.
-pub(crate) fn print() -> Response<BoxBody> {
-    println!("the probe's stdout: {{\"a\": 1}}");
-    eprintln!("the probe's stderr: \u{1b}[1mbold");
-    text("printed\n")
-}
-
 /// Sends a request and responds with its status, or the error.
 pub(crate) async fn outbound(url: &str) -> Result<Response<BoxBody>> {
     Ok(match spin_sdk::http::get(url).await {
