@@ -1,9 +1,11 @@
 //! A component as the server sees it: requests go in, and responses come out. An instance that dies is replaced.
 //!
 //! - [`job`]: a request on its way to an instance
+//! - [`shared`]: what the workers of one component share
 //! - [`worker`]: what runs instances, one after the other
 //! - [`concurrent`]: one instance of WASI 0.3, which answers everything it is sent at once
 //! - [`single`]: instances of WASI 0.2, one for each request
+//! - [`spare`]: the one of these that is made before its request comes
 //! - [`instance`]: how instances of both are made, and how they end
 //! - [`files`]: the threads for the file calls of one instance
 
@@ -11,7 +13,9 @@ mod concurrent;
 mod files;
 mod instance;
 mod job;
+mod shared;
 mod single;
+mod spare;
 mod worker;
 
 use crate::answer::{self, Answer};

@@ -29,17 +29,24 @@ impl Budget {
         Memory {
             budget: self.clone(),
             used: 0,
+            refused_beside: None,
         }
     }
 
-    /// Waits until an instance gives memory back. Returns `None` if no instance has any.
-    pub(crate) async fn more(&self) -> Option<()> {
-        let released = self.released.notified();
-        if self.used.load(Ordering::Acquire) == 0 {
-            return None;
+    /// Returns how much memory all instances have, in bytes.
+    pub(crate) fn used(&self) -> usize {
+        self.used.load(Ordering::Acquire)
+    }
+
+    /// Waits until all instances together have less than this, in bytes.
+    pub(crate) async fn below(&self, used: usize) {
+        loop {
+            let released = self.released.notified();
+            if self.used() < used {
+                return;
+            }
+            released.await;
         }
-        released.await;
-        Some(())
     }
 }
 
@@ -49,9 +56,16 @@ impl Budget {
 pub(crate) struct Memory {
     budget: Arc<Budget>,
     used: usize,
+    /// What the other instances had when this one was refused more, in bytes.
+    refused_beside: Option<usize>,
 }
 
 impl Memory {
+    /// Returns what the other instances had when this one was refused memory, in bytes.
+    pub(crate) fn refused_beside(&self) -> Option<usize> {
+        self.refused_beside
+    }
+
     fn grow(&mut self, more: usize) -> wasmtime::Result<bool> {
         let budget = &self.budget;
         // Read each time, because the limit of a container may change while it runs.
@@ -68,6 +82,7 @@ impl Memory {
             Err(used) => {
                 let wanted = self.used.saturating_add(more);
                 let others = used - self.used;
+                self.refused_beside = Some(others);
                 let beside = match others {
                     0 => String::new(),
                     _ => format!(" beside {others} of other instances"),

@@ -9,7 +9,8 @@
 
 use super::files::Files;
 use super::instance::{End, instantiate, open, until_death};
-use super::job::{Job, Shared};
+use super::job::Job;
+use super::shared::Shared;
 use crate::send::Caller;
 use crate::state::State;
 use crate::watch::{Cause, Life, Watch};
@@ -60,7 +61,8 @@ async fn serve(
         let (shared_, caller_) = (shared.clone(), caller.clone());
         let opened = tokio::task::spawn_blocking(move || open(&shared_, &caller_));
         let state = opened.await.context("cannot open the directories")??;
-        instantiate(shared, state, &life, &caller).await
+        let made = instantiate(shared, state, &life, &caller).await;
+        made.map_err(|not_made| not_made.error)
     });
     let (mut store, proxy) = match instance.await {
         Ok(instance) => instance,

@@ -1,6 +1,6 @@
 //! What instances of every version of WASI have in common: how they are made and how they end.
 
-use super::job::Shared;
+use super::shared::Shared;
 use crate::engine;
 use crate::send::{Caller, Outbound};
 use crate::state::State;
@@ -20,6 +20,13 @@ pub(super) enum End {
     Drained,
     /// It was stopped with its requests.
     Died(Cause, wasmtime::Error),
+}
+
+/// Why an instance was not made.
+pub(super) struct NotMade {
+    pub(super) error: anyhow::Error,
+    /// The memory that other instances had, in bytes, if it failed for want of memory. It may be made when they have less.
+    pub(super) beside: Option<usize>,
 }
 
 /// Runs `work` until it ends, or the watch ends the instance.
@@ -50,7 +57,7 @@ pub(super) async fn instantiate(
     state: State,
     life: &Arc<Life>,
     caller: &Caller,
-) -> anyhow::Result<(Store<State>, Proxy)> {
+) -> Result<(Store<State>, Proxy), NotMade> {
     let component = &shared.component;
     let mut store = Store::new(&component.engine, state);
     store.limiter(|state| &mut state.memory);
@@ -72,14 +79,33 @@ pub(super) async fn instantiate(
     // Instantiation runs the component's code too, and has the time of one request.
     let _ticket = shared.watch.register();
     let service = component.service.instantiate_async(&mut store).await;
-    let service = service.map_err(|error| {
-        let hint = match error.root_cause().to_string().contains("Cannot allocate memory") {
-            true => " (is the limit of address space too low? raise `ulimit -v`, or lower --memory-limit)",
-            false => "",
-        };
-        anyhow::anyhow!("the component does not start: {error:#}{hint}")
-    })?;
-    Ok((store, service))
+    match service {
+        Ok(service) => Ok((store, service)),
+        Err(error) => {
+            let refused = store.data().memory.refused_beside();
+            drop(store);
+            Err(not_made(shared, &error, refused))
+        }
+    }
+}
+
+/// Describes the error of an instance that was not made, and is dropped. `refused` is for want of memory within the limit.
+fn not_made(shared: &Shared, error: &wasmtime::Error, refused: Option<usize>) -> NotMade {
+    let no_address_space = error
+        .root_cause()
+        .to_string()
+        .contains("Cannot allocate memory");
+    let hint = match no_address_space {
+        true => {
+            " (is the limit of address space too low? raise `ulimit -v`, or lower --memory-limit)"
+        }
+        false => "",
+    };
+    let beside = refused.or_else(|| no_address_space.then(|| shared.budget.used()));
+    NotMade {
+        error: anyhow::anyhow!("the component does not start: {error:#}{hint}"),
+        beside: beside.filter(|bytes| *bytes > 0),
+    }
 }
 
 fn stopped(cause: Cause) -> wasmtime::Error {

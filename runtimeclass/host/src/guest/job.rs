@@ -1,13 +1,9 @@
-//! A request on its way to an instance, and what the threads that take requests share.
+//! A request on its way to an instance, and the queue of those that no instance has taken.
 
-use crate::component::Component;
-use crate::limits::Limits;
-use crate::memory::Budget;
-use crate::watch::{Watch, Watched};
+use crate::watch::Watched;
 use futures::channel::oneshot;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use tokio::sync::{Mutex, mpsc};
+use tokio::sync::{Mutex, MutexGuard, mpsc};
 use wasmtime::format_err;
 use wasmtime_wasi_http::handler::{Request, Response};
 
@@ -27,17 +23,28 @@ impl Job {
     }
 }
 
-/// What the threads of one component share.
+/// The requests that no instance has taken yet. Locked by the instance that waits for one.
 #[derive(Clone)]
-pub(super) struct Shared {
-    pub(super) component: Arc<Component>,
-    pub(super) limits: Limits,
-    pub(super) budget: Arc<Budget>,
-    pub(super) watch: Arc<Watch>,
-    /// Whether an instance of WASI 0.3 has its turn on the server's thread.
-    pub(super) running: Arc<AtomicBool>,
-    /// Locked by the instance that waits for a request.
-    pub(super) jobs: Arc<Mutex<mpsc::Receiver<Job>>>,
+pub(super) struct Jobs(Arc<Mutex<mpsc::Receiver<Job>>>);
+
+impl Jobs {
+    pub(super) fn new(jobs: mpsc::Receiver<Job>) -> Self {
+        Self(Arc::new(Mutex::new(jobs)))
+    }
+
+    pub(super) async fn lock(&self) -> MutexGuard<'_, mpsc::Receiver<Job>> {
+        self.0.lock().await
+    }
+
+    /// Waits for the next request whose client has not left. Returns `None` if no more can come.
+    pub(super) async fn next(&self) -> Option<Job> {
+        loop {
+            let job = self.lock().await.recv().await?;
+            if !job.reply.is_canceled() {
+                return Some(job);
+            }
+        }
+    }
 }
 
 /// Logs why no new instance has started.

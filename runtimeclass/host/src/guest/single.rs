@@ -3,8 +3,9 @@
 //! Such an instance runs one call at a time, and stands still while the call waits. Its toolchains also expect a fresh
 //! instance for each request, as Spin and `wasmtime serve` provide it.
 
-use super::instance::{End, instantiate, open, until_death};
-use super::job::{Job, Shared, report_not_started};
+use super::instance::{End, NotMade, instantiate, open, until_death};
+use super::job::{Job, report_not_started};
+use super::shared::Shared;
 use crate::send::Caller;
 use crate::state::State;
 use crate::watch::{Cause, GRACE, Life};
@@ -24,83 +25,83 @@ struct Instance {
     caller: Caller,
 }
 
-/// Why an instance was not made.
-struct NotMade {
-    error: anyhow::Error,
-    /// Whether memory may have been missing, so that the end of another instance helps.
-    for_memory: bool,
-}
-
 /// Makes an instance, which then answers the next request. Calls `started` when the instance is made. If there is no memory
-/// for it, and it is not the first one, waits until another has ended.
+/// for it, and it is not the first one, waits until others have less.
 pub(super) async fn run_warm(shared: &Shared, first: bool, started: impl FnOnce()) -> End {
+    let mut made = Instance::new(shared).await;
     let instance = loop {
-        match Instance::new(shared).await {
+        made = match made {
             Ok(instance) => break instance,
-            Err(NotMade { error, for_memory }) => {
-                if first || !for_memory || shared.budget.more().await.is_none() {
-                    return End::NotStarted(error);
-                }
-            }
-        }
+            Err(NotMade {
+                beside: Some(beside),
+                ..
+            }) if !first => Instance::new_below(shared, beside).await,
+            Err(NotMade { error, .. }) => return End::NotStarted(error),
+        };
     };
     started();
-    match next(shared).await {
+    match shared.spare.next(&shared.jobs).await {
         Some(job) => instance.answer(shared, job).await,
         None => End::Drained,
     }
 }
 
-/// Waits for a request, and makes an instance that answers it. If there is no memory for the instance, waits until
-/// another has ended.
+/// Waits for a request, and makes an instance that answers it. If there is no memory for the instance, waits until others
+/// have less, or hands the request over to one that waits.
 pub(super) async fn run(shared: &Shared) -> End {
-    let Some(mut job) = next(shared).await else {
+    let Some(mut job) = shared.spare.next_of_others(&shared.jobs).await else {
         return End::Drained;
     };
+    let mut made = Instance::new(shared).await;
     loop {
-        let NotMade { error, for_memory } = match Instance::new(shared).await {
+        let not_made = match made {
             Ok(instance) => return instance.answer(shared, job).await,
             Err(not_made) => not_made,
         };
-        let more = tokio::select! {
-            more = shared.budget.more(), if for_memory => more,
-            // The request's time has run out, or its client has left.
-            () = job.reply.cancellation(), if for_memory => return End::Finished,
-            else => None,
-        };
-        if more.is_none() {
-            report_not_started(&error);
+        let Some(beside) = not_made.beside else {
+            report_not_started(&not_made.error);
             job.refuse();
             return End::Finished;
-        }
-    }
-}
-
-async fn next(shared: &Shared) -> Option<Job> {
-    loop {
-        let job = shared.jobs.lock().await.recv().await?;
-        // The client may have left before anything was done for it.
-        if !job.reply.is_canceled() {
-            return Some(job);
-        }
+        };
+        made = tokio::select! {
+            () = shared.spare.waits() => match shared.spare.hand_over(job) {
+                None => return End::Finished,
+                Some(back) => {
+                    job = back;
+                    Err(not_made)
+                }
+            },
+            made = Instance::new_below(shared, beside) => made,
+            // The request's time has run out, or its client has left.
+            () = job.reply.cancellation() => return End::Finished,
+        };
     }
 }
 
 impl Instance {
     async fn new(shared: &Shared) -> Result<Self, NotMade> {
-        let not_made = |for_memory| move |error| NotMade { error, for_memory };
         // It stands still while it waits, so it gets the grace period to react that others have anyway.
         let life = Arc::new(Life::new(GRACE));
         let caller = Caller::default();
-        let state = open(shared, &caller).map_err(not_made(false))?;
-        let made = instantiate(shared, state, &life, &caller).await;
-        let (store, proxy) = made.map_err(not_made(true))?;
+        let opened = open(shared, &caller);
+        let state = opened.map_err(|error| NotMade {
+            error,
+            beside: None,
+        })?;
+        let (store, proxy) = instantiate(shared, state, &life, &caller).await?;
         Ok(Self {
             store,
             proxy,
             life,
             caller,
         })
+    }
+
+    /// Makes an instance when all others have less memory than `beside`, in bytes.
+    async fn new_below(shared: &Shared, beside: usize) -> Result<Self, NotMade> {
+        let _turn = shared.waits_for_memory.lock().await;
+        shared.budget.below(beside).await;
+        Self::new(shared).await
     }
 
     async fn answer(mut self, shared: &Shared, job: Job) -> End {

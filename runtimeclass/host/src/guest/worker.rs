@@ -10,7 +10,8 @@
 
 use super::concurrent;
 use super::instance::End;
-use super::job::{Job, Shared, report_not_started};
+use super::job::{Job, Jobs, report_not_started};
+use super::shared::Shared;
 use super::single;
 use crate::component::Component;
 use crate::engine::{Ticker, tick};
@@ -22,7 +23,7 @@ use futures::channel::oneshot;
 use std::iter;
 use std::sync::Arc;
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::{Mutex, mpsc};
+use tokio::sync::mpsc;
 use wasmtime::WasmBacktrace;
 use wasmtime_wasi_http::handler::ProxyPre;
 
@@ -50,7 +51,9 @@ pub(super) async fn start(
         budget,
         watch: watch.clone(),
         running,
-        jobs: Arc::new(Mutex::new(jobs)),
+        jobs: Jobs::new(jobs),
+        spare: Arc::default(),
+        waits_for_memory: Arc::default(),
     };
     let (end, ended) = oneshot::channel::<()>();
     // Dropped by the last worker that ends.
@@ -122,7 +125,7 @@ impl Worker {
                     if let Some(job) = waiting.take() {
                         job.refuse();
                     }
-                    waiting = self.shared.jobs.lock().await.recv().await;
+                    waiting = self.shared.jobs.next().await;
                     if waiting.is_none() {
                         return;
                     }
@@ -145,7 +148,7 @@ impl Worker {
                     report_not_started(&error);
                     if !warm {
                         // Not even a runtime has started, so no request was taken.
-                        let job = self.shared.jobs.blocking_lock().blocking_recv();
+                        let job = futures::executor::block_on(self.shared.jobs.next());
                         let Some(job) = job else { return };
                         job.refuse();
                     }
