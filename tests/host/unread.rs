@@ -1,9 +1,9 @@
-//! Output that nobody reads, such as a container's while containerd is down. A pipe holds 64 KiB of it.
+//! Output that nobody reads, such as a container's while containerd is down, or that cannot be written. A pipe holds 64 KiB.
 
 use crate::common::probe;
 use anyhow::{Result, ensure};
 use std::time::{Duration, Instant};
-use visits_tests::{DEADLINE, Host, Signal, get, wait};
+use visits_tests::{App, DEADLINE, Host, Signal, artifacts, get, wait};
 
 /// How many lines of 1 KiB neither the pipe nor the host holds.
 const LINES: usize = 1000;
@@ -130,5 +130,17 @@ async fn lines_of_the_log_that_nobody_reads_are_dropped_and_counted() -> Result<
         dropped.map(|dropped| dropped + kept as u64) == Some(REQUESTS),
         "{kept} lines arrived; {log}"
     );
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_component_learns_that_its_output_is_lost() -> Result<()> {
+    let app = App::new(&artifacts::probe_wasm()?)?;
+    let host = Host::of(&app).shell("exec >/dev/full").start().await?;
+    // The standard library panics if it cannot print.
+    let printed = get(host.address(), "/print-lines?n=1000").await?;
+    ensure!(printed.status == 500, host.failed(&format!("{printed:?}")));
+    let hello = get(host.address(), "/hello").await?;
+    ensure!(hello.status == 200, host.failed(&format!("{hello:?}")));
     Ok(())
 }

@@ -73,12 +73,19 @@ struct Queue {
     changed: Condvar,
 }
 
+#[derive(Clone)]
+enum Chunk {
+    Guest(Bytes),
+    #[cfg(feature = "logs")]
+    Log(Bytes),
+}
+
 struct State {
     /// The first one is being written.
-    chunks: VecDeque<Bytes>,
+    chunks: VecDeque<Chunk>,
     /// The bytes of all chunks.
     bytes: usize,
-    /// Why a chunk was not written. The next writer gets it.
+    /// Why a component's last chunk was not written. Its next write gets it.
     error: Option<io::Error>,
     /// How many lines of the log were dropped since the last report.
     dropped: u64,
@@ -127,8 +134,9 @@ impl Queue {
                 let state = self.changed.wait_while(self.state(), idle);
                 state.expect("no holder panics").chunks[0].clone()
             };
-            let written = target.write_all(&chunk).and_then(|()| target.flush());
-            let dropped = self.state().written(chunk.len(), written.err());
+            let bytes = chunk.bytes();
+            let written = target.write_all(bytes).and_then(|()| target.flush());
+            let dropped = self.state().written(written.err());
             self.changed.notify_all();
             if dropped > 0 {
                 tracing::warn!(
@@ -139,8 +147,8 @@ impl Queue {
         }
     }
 
-    fn push(&self, mut state: MutexGuard<'_, State>, chunk: Bytes) {
-        state.bytes += chunk.len();
+    fn push(&self, mut state: MutexGuard<'_, State>, chunk: Chunk) {
+        state.bytes += chunk.bytes().len();
         state.chunks.push_back(chunk);
         self.changed.notify_all();
     }
@@ -153,12 +161,23 @@ impl Queue {
     }
 }
 
+impl Chunk {
+    fn bytes(&self) -> &Bytes {
+        match self {
+            Self::Guest(bytes) => bytes,
+            #[cfg(feature = "logs")]
+            Self::Log(bytes) => bytes,
+        }
+    }
+}
+
 impl State {
     /// Notes that the first chunk was written, or why not. Returns how many lines of the log were dropped before.
-    fn written(&mut self, bytes: usize, error: Option<io::Error>) -> u64 {
-        self.chunks.pop_front();
-        self.bytes -= bytes;
-        if error.is_some() {
+    fn written(&mut self, error: Option<io::Error>) -> u64 {
+        let chunk = self.chunks.pop_front().expect("it was being written");
+        self.bytes -= chunk.bytes().len();
+        // A line of the log that is lost is no error of a component.
+        if matches!(chunk, Chunk::Guest(_)) {
             self.error = error;
         }
         if self.has_room() {

@@ -1,6 +1,6 @@
 //! The streams that a component gets.
 
-use super::{GUEST_BYTES, Output, State};
+use super::{Chunk, GUEST_BYTES, Output, State};
 use bytes::Bytes;
 use std::future::poll_fn;
 use std::io;
@@ -47,7 +47,8 @@ impl AsyncWrite for Output {
             return Poll::Ready(Err(error));
         }
         let bytes = &bytes[..bytes.len().min(CHUNK_BYTES)];
-        self.queue.push(state, Bytes::copy_from_slice(bytes));
+        let chunk = Chunk::Guest(Bytes::copy_from_slice(bytes));
+        self.queue.push(state, chunk);
         Poll::Ready(Ok(bytes.len()))
     }
 
@@ -75,7 +76,7 @@ impl OutputStream for Output {
             let error = wasmtime::format_err!("a write to stdout or stderr without room");
             return Err(StreamError::Trap(error));
         }
-        self.queue.push(state, bytes);
+        self.queue.push(state, Chunk::Guest(bytes));
         Ok(())
     }
 

@@ -1,6 +1,6 @@
 //! The log's lines, and the line with the reason why the command ends.
 
-use super::{LOG_BYTES, Output};
+use super::{Chunk, LOG_BYTES, Output};
 use bytes::Bytes;
 use std::io;
 
@@ -9,7 +9,8 @@ impl Output {
     pub(crate) fn line(&self, line: &[u8]) {
         let mut state = self.queue.state();
         if state.bytes < LOG_BYTES {
-            self.queue.push(state, Bytes::copy_from_slice(line));
+            let chunk = Chunk::Log(Bytes::copy_from_slice(line));
+            self.queue.push(state, chunk);
         } else {
             state.dropped += 1;
         }
