@@ -4,7 +4,8 @@ use crate::cri::{HANDLER, Pod, RUNC, Setup};
 use crate::node::Node;
 use crate::volumes::volume;
 use crate::{images, process};
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
+use std::pin::pin;
 use visits_tests::Signal;
 use visits_tests::load::{self, visits_bin};
 
@@ -75,5 +76,36 @@ async fn output_written_while_containerd_is_down_is_in_the_log() -> Result<()> {
             .any(|line| line.starts_with("stdout F the probe's stdout")),
         "{log:?}"
     );
+    Ok(())
+}
+
+/// A pipe holds 64 KiB, and the component prints 1000 lines of 1 KiB.
+#[tokio::test]
+#[ignore = "needs root"]
+async fn a_full_pipe_stops_neither_the_component_nor_its_output_while_containerd_is_down()
+-> Result<()> {
+    let mut node = Node::alone().await?;
+    let (pod, container) = Pod::serving(&node, Setup::of(images::PROBE)).await?;
+    node.kill9()?;
+    let mut printed = pin!(visits_tests::get(pod.address(), "/stream-lines?n=1000"));
+    let others = async {
+        for _ in 0..100 {
+            let hello = visits_tests::get(pod.address(), "/hello").await?;
+            ensure!(hello.status == 200, "{hello:?}");
+        }
+        Ok(())
+    };
+    tokio::select! {
+        early = &mut printed => bail!("all is printed, and nobody reads: {early:?}"),
+        answered = others => answered?,
+    }
+    node.start_again().await?;
+    let printed = printed.await?;
+    ensure!(printed.text() == "Ok(())\n", "{printed:?}");
+    container.stop(30).await?;
+    let log = container.log();
+    let number = |line: &String| line.strip_prefix("stdout F ")?.trim().parse().ok();
+    let numbers: Vec<u32> = log.iter().filter_map(number).collect();
+    ensure!(numbers.iter().copied().eq(0..1000), "{numbers:?}");
     Ok(())
 }
