@@ -36,6 +36,11 @@ impl Jobs {
         self.0.lock().await
     }
 
+    /// Waits for the next request, on a thread without a runtime. Returns `None` if no more can come.
+    pub(super) fn blocking_next(&self) -> Option<Job> {
+        self.0.blocking_lock().blocking_recv()
+    }
+
     /// Waits for the next request whose client has not left. Returns `None` if no more can come.
     pub(super) async fn next(&self) -> Option<Job> {
         loop {

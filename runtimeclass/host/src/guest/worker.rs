@@ -148,7 +148,7 @@ impl Worker {
                     report_not_started(&error);
                     if !warm {
                         // Not even a runtime has started, so no request was taken.
-                        let job = futures::executor::block_on(self.shared.jobs.next());
+                        let job = self.shared.jobs.blocking_next();
                         let Some(job) = job else { return };
                         job.refuse();
                     }
