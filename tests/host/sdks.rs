@@ -3,6 +3,7 @@
 
 use anyhow::{Result, ensure};
 use http::{Method, Request};
+use std::path::PathBuf;
 use std::time::Duration;
 use visits_tests::client::{empty, full};
 use visits_tests::{App, Connection, DEADLINE, Host, Reply, artifacts, get};
@@ -46,7 +47,12 @@ const JAVASCRIPT: Sdk = Sdk {
 
 impl Sdk {
     pub(crate) fn app(self, lines: &str) -> Result<App> {
-        App::with_manifest_lines(&artifacts::sdk_wasm(self.name)?, lines)
+        App::with_manifest_lines(&self.wasm()?, lines)
+    }
+
+    /// Returns the path of the component.
+    pub(crate) fn wasm(self) -> Result<PathBuf> {
+        artifacts::sdk_wasm(self.name)
     }
 
     pub(crate) async fn start(self, app: &App) -> Result<Host> {

@@ -123,6 +123,25 @@ async fn a_host_with_memory_for_one_instance_answers_every_request() -> Result<(
     Ok(())
 }
 
+#[tokio::test]
+async fn components_whose_first_instances_do_not_fit_together_are_refused_at_the_start()
+-> Result<()> {
+    let source = PYTHON_0_2.wasm()?;
+    let another = format!(
+        "[[trigger.http]]\nroute = \"/another\"\ncomponent = \"another\"\n\n\
+         [component.another]\nsource = {source:?}\n"
+    );
+    let app = PYTHON_0_2.app(&another)?;
+    let host = Host::of(&app).arg("--memory-limit=20MiB").spawn()?;
+    let exit = host.wait_exit(COMPILE).await?;
+    let error = host.stderr().lines().pop().unwrap_or_default();
+    ensure!(
+        exit.code == Some(1) && error.contains("bytes of memory beside"),
+        host.failed("not refused for want of memory")
+    );
+    Ok(())
+}
+
 /// Each instance opens the component's directories, and only one is made before a request comes.
 #[tokio::test]
 async fn requests_are_refused_until_the_directory_is_back() -> Result<()> {
@@ -139,6 +158,24 @@ async fn requests_are_refused_until_the_directory_is_back() -> Result<()> {
             host.failed(&format!("{reply:?}"))
         );
     }
+    std::fs::rename(&moved, app.volume())?;
+    for _ in 0..16 {
+        let reply = get(host.address(), "/hello").await?;
+        ensure!(reply.status == 200, host.failed(&format!("{reply:?}")));
+    }
+    Ok(())
+}
+
+/// An instance that cannot be made before its request comes takes no request that another could answer.
+#[tokio::test]
+async fn a_failed_start_refuses_no_later_request() -> Result<()> {
+    let app = RUST.app("")?;
+    let host = RUST.start(&app).await?;
+    let moved = app.directory().join("moved");
+    std::fs::rename(app.volume(), &moved)?;
+    let first = get(host.address(), "/hello").await?;
+    ensure!(first.status == 200, host.failed(&format!("{first:?}")));
+    host.wait_log("no new instance of the component").await?;
     std::fs::rename(&moved, app.volume())?;
     for _ in 0..16 {
         let reply = get(host.address(), "/hello").await?;
