@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use visits_tests::{App, DEADLINE, Host, artifacts, get, wait};
 
 /// How long the next visitor may wait after the misdeed was answered.
-const NEXT: Duration = Duration::from_secs(1);
+pub(crate) const NEXT: Duration = Duration::from_secs(1);
 
 /// The misdeeds, with the status of their response.
 const MISDEEDS: [(&str, u16); 6] = [
@@ -18,7 +18,7 @@ const MISDEEDS: [(&str, u16); 6] = [
 ];
 
 /// Waits until a visitor is served. Requests may fail with a dying instance in the meantime.
-async fn served(host: &Host) -> Result<()> {
+pub(crate) async fn served(host: &Host) -> Result<()> {
     wait::until("the next visitor is served", DEADLINE, async || {
         let reply = get(host.address(), "/hello").await;
         Ok(reply.is_ok_and(|it| it.status == 200).then_some(()))

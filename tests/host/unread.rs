@@ -1,15 +1,13 @@
 //! Output that nobody reads, such as a container's while containerd is down, or that cannot be written. A pipe holds 64 KiB.
 
 use crate::common::probe;
+use crate::misdeeds::{NEXT, served};
 use anyhow::{Result, ensure};
-use std::time::{Duration, Instant};
-use visits_tests::{App, DEADLINE, Host, Signal, artifacts, get, wait};
+use std::time::Instant;
+use visits_tests::{App, DEADLINE, Host, Signal, artifacts, get};
 
 /// How many lines of 1 KiB neither the pipe nor the host holds.
 const LINES: usize = 1000;
-
-/// How long the next visitor may wait after a component was stopped.
-const NEXT: Duration = Duration::from_secs(1);
 
 fn pause(host: &Host) {
     host.stdout().pause();
@@ -30,12 +28,9 @@ async fn a_component_that_prints_for_ever_stops_only_its_own_instance() -> Resul
         let flood = get(host.address(), "/flood").await?;
         ensure!(flood.status == 504, host.failed(&format!("{flood:?}")));
         let answered = Instant::now();
-        wait::until("the next visitor is served", DEADLINE, async || {
-            let reply = get(host.address(), "/hello").await;
-            Ok(reply.is_ok_and(|it| it.status == 200).then_some(()))
-        })
-        .await
-        .map_err(|error| host.failed(&format!("{error:#}")))?;
+        served(&host)
+            .await
+            .map_err(|error| host.failed(&format!("{error:#}")))?;
         let took = answered.elapsed();
         ensure!(took < NEXT, host.failed(&format!("served after {took:?}")));
     }

@@ -83,32 +83,22 @@ async fn a_request_without_a_host_is_answered() -> Result<()> {
 /// An interpreter takes 15 MB, so six instances fit.
 #[tokio::test]
 async fn there_are_as_many_instances_as_the_memory_allows() -> Result<()> {
-    let app = PYTHON_0_2.app("")?;
-    let host = Host::of(&app).start_within(COMPILE);
-    let host = host.arg("--memory-limit=100MiB").start().await?;
-    let replies = (0..12).map(|_| get(host.address(), "/hello"));
-    for reply in futures::future::try_join_all(replies).await? {
-        ensure!(
-            reply.text() == "hello from python\n",
-            host.failed(&format!("{reply:?}"))
-        );
-    }
-    ensure!(
-        !has_logged(&host, "no new instance"),
-        host.failed("the host did not wait for an instance")
-    );
-    Ok(())
+    every_request_is_answered("100MiB", &[12]).await
 }
 
 /// The instance that is made before its request comes has all the memory. It must get the request.
 #[tokio::test]
 async fn a_host_with_memory_for_one_instance_answers_every_request() -> Result<()> {
+    every_request_is_answered("20MiB", &[1, 1, 1, 1, 40]).await
+}
+
+/// Sends as many requests at once as each of `batches` says, one batch after the other.
+async fn every_request_is_answered(memory: &str, batches: &[usize]) -> Result<()> {
     let app = PYTHON_0_2.app("")?;
     let host = Host::of(&app).start_within(COMPILE);
-    // An instance takes 15 MB.
-    let host = host.arg("--memory-limit=20MiB").start().await?;
-    for at_once in [1, 1, 1, 1, 40] {
-        let replies = (0..at_once).map(|_| get(host.address(), "/hello"));
+    let host = host.arg(format!("--memory-limit={memory}")).start().await?;
+    for at_once in batches {
+        let replies = (0..*at_once).map(|_| get(host.address(), "/hello"));
         for reply in futures::future::try_join_all(replies).await? {
             ensure!(
                 reply.text() == "hello from python\n",
@@ -118,7 +108,7 @@ async fn a_host_with_memory_for_one_instance_answers_every_request() -> Result<(
     }
     ensure!(
         !has_logged(&host, "no new instance"),
-        host.failed("the host did not wait for the instance")
+        host.failed("the host did not wait for an instance")
     );
     Ok(())
 }
