@@ -25,6 +25,9 @@ pub(crate) enum Cache {
     Sectors,
     /// Ignores flushes, as a disk that lies does.
     Unsafe,
+    /// Holds every write back until a flush, and makes writes at the same time. Those of a block that names a ticket take
+    /// much longer than flushes, and these longer than other writes.
+    SlowTickets,
 }
 
 /// What fails while the disk fails: see [`Disk::fail`].
@@ -66,6 +69,10 @@ impl Disk {
         started("nbdfuse", &mut nbdfuse, || file.is_file()).await?;
         let mut attach = Command::new("losetup");
         attach.args(["--find", "--show"]).arg(&file);
+        if cache == Cache::SlowTickets {
+            // Otherwise the kernel makes one write after the other.
+            attach.arg("--direct-io=on");
+        }
         let device = run(attach)?.trim_end().into();
         Ok(Self {
             directory,
@@ -204,6 +211,10 @@ fn serve(
 ) -> Result<Child> {
     let mut nbdkit = Command::new("nbdkit");
     nbdkit.args(["--foreground", "--unix"]).arg(socket);
+    if cache == Cache::SlowTickets {
+        nbdkit.arg("eval").args(slow_tickets(image)?);
+        return start(nbdkit);
+    }
     // A request passes the filters in this order. A failing write behind the cache is one that a flush makes.
     nbdkit.args(match failure {
         Failure::Write => ["--filter=error", "--filter=cache"],
@@ -214,8 +225,8 @@ fn serve(
     }
     nbdkit.arg("file").arg(image);
     nbdkit.arg(match cache {
-        Cache::Writeback | Cache::Sectors => "cache=writeback",
         Cache::Unsafe => "cache=unsafe",
+        _ => "cache=writeback",
     });
     if cache == Cache::Sectors {
         nbdkit.arg("maxdata=512");
@@ -225,6 +236,27 @@ fn serve(
         nbdkit.arg(argument(&format!("error-{kind}-file"), switch));
     }
     start(nbdkit)
+}
+
+/// Returns what each request does, as lines of shell. Writes go to a file beside the image, and a flush stores that one.
+fn slow_tickets(image: &Path) -> Result<[String; 8]> {
+    let cache = image.with_extension("cache");
+    fs::copy(image, &cache).with_context(|| format!("cannot copy {}", image.display()))?;
+    let (image, cache) = (image.display(), cache.display());
+    Ok([
+        "thread_model=echo parallel".into(),
+        // So that nbdfuse uses several connections.
+        "can_multi_conn=exit 0".into(),
+        "can_write=exit 0".into(),
+        "can_flush=exit 0".into(),
+        format!("get_size=stat --format %s '{cache}'"),
+        format!("pread=dd if='{cache}' iflag=skip_bytes,count_bytes skip=$4 count=$3 status=none"),
+        format!(
+            "pwrite=block=$tmpdir/$$ && cat >$block && if grep --quiet ticket $block; then sleep 0.1; fi &&
+             dd if=$block of='{cache}' oflag=seek_bytes conv=notrunc seek=$4 status=none; rm $block"
+        ),
+        format!("flush=cp '{cache}' $tmpdir/$$ && sleep 0.02 && mv $tmpdir/$$ '{image}'"),
+    ])
 }
 
 /// Starts nbdfuse, which shows what is served as this file.

@@ -14,6 +14,7 @@
 //! - `refusals`: the answers of a counter whose disk fails
 //! - `failing`: disks that fail to write or to flush, and file systems that become read-only
 //! - `hanging`, `filling`, `vanishing`: disks that do so under load
+//! - `side_by_side`: a disk that two hosts sync at the same time
 
 mod controls;
 mod cuts;
@@ -25,5 +26,6 @@ mod hanging;
 mod options;
 mod power;
 mod refusals;
+mod side_by_side;
 mod vanishing;
 mod volume;

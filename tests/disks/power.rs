@@ -168,6 +168,7 @@ impl fmt::Display for Cuts {
             Cache::Writeback => Ok(()),
             Cache::Sectors => f.write_str(", stored by sector"),
             Cache::Unsafe => f.write_str(", flushes ignored"),
+            Cache::SlowTickets => f.write_str(", tickets stored slowly"),
         }?;
         match self.without_sync {
             true => f.write_str(", syncs left out"),

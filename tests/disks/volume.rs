@@ -53,6 +53,11 @@ impl Volume {
         self.app.volume()
     }
 
+    /// Returns the path of its disk's image.
+    pub(crate) fn image(&self) -> PathBuf {
+        image(&self.app)
+    }
+
     /// Returns its disk.
     pub(crate) fn disk(&mut self) -> &mut Disk {
         self.disk.as_mut().expect("there is a disk between calls")

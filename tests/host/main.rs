@@ -25,6 +25,7 @@ mod slow;
 mod slowhttptest;
 mod smuggling;
 mod startup_check;
+mod syncs;
 mod tls;
 mod unread;
 mod variables;

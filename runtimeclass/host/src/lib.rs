@@ -76,6 +76,7 @@
 //! - `code`: where a component's code comes from
 //! - `component`: from a wasm file to something that can be instantiated, or to one line that says what is wrong
 //! - `state`: what an instance owns: its WASI world, its outbound requests and its memory
+//! - `directory_sync`: syncs of directories, one at a time for each
 //! - `stdio`: stdout and stderr, written by threads of their own
 //! - `memory`: one memory budget for all instances
 //! - `guest`: the threads that run instances, and the outcome of each request
@@ -127,6 +128,7 @@ mod code;
 mod component;
 mod connection;
 mod descriptors;
+mod directory_sync;
 mod error;
 mod grants;
 mod guest;

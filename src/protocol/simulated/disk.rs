@@ -4,7 +4,8 @@
 //! 1. A rename is atomic, also over a crash.
 //! 2. The changes *in one directory* survive in order.
 //! 3. A sync of a directory makes the changes in *it* survive, and no others. (ext4 syncs all directories at once, which
-//!    would hide a sync of the wrong one.)
+//!    would hide a sync of the wrong one.) So do two syncs of one directory at the same time. On ext4 without a journal that
+//!    needs the host's lock.
 //! 4. The content of a file that was not synced may be any that it has had since its last sync, or gone.
 //! 5. Once it has given up its journal, no change of a directory succeeds, and syncs report success and store nothing.
 

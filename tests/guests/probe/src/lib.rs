@@ -47,6 +47,10 @@ pub async fn handle(request: Request) -> anyhow::Result<Response<BoxBody>> {
         "/variable" => Ok(text(world::variable(parameter(&query, "name")).await)),
         "/write" => world::write(parameter(&query, "name")),
         "/write-later" => Ok(world::write_later(parameter(&query, "name").to_owned())),
+        "/sync" => Ok(text(world::sync(parameter(&query, "name")).await?)),
+        "/sync-with-std" => Ok(text(world::sync_with_the_standard_library(parameter(
+            &query, "name",
+        ))?)),
         "/print" => Ok(output::print()),
         "/print-lines" => Ok(output::print_lines(parameter(&query, "n").parse()?)),
         "/stream-lines" => Ok(output::stream_lines(parameter(&query, "n").parse()?).await),

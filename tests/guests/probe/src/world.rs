@@ -67,6 +67,38 @@ pub(crate) fn write_later(name: String) -> Response<BoxBody> {
     text("later\n")
 }
 
+/// Syncs a file of the first preopened directory and that directory, each in two ways, by WASI 0.3. Returns the results.
+pub(crate) async fn sync(name: &str) -> Result<String> {
+    let (directory, _) = get_directories()
+        .into_iter()
+        .next()
+        .context("no directory")?;
+    let file = directory
+        .open_at(
+            PathFlags::empty(),
+            name.to_owned(),
+            OpenFlags::empty(),
+            DescriptorFlags::READ,
+        )
+        .await?;
+    let file = (file.sync().await, file.sync_data().await);
+    let directory = (directory.sync().await, directory.sync_data().await);
+    Ok(format!("{file:?} {directory:?}\n"))
+}
+
+/// Does the same by WASI 0.2, which the standard library uses.
+pub(crate) fn sync_with_the_standard_library(name: &str) -> Result<String> {
+    let (_, path) = get_directories()
+        .into_iter()
+        .next()
+        .context("no directory")?;
+    let file = std::fs::File::open(format!("{path}/{name}"))?;
+    let file = (file.sync_all(), file.sync_data());
+    let directory = std::fs::File::open(path)?;
+    let directory = (directory.sync_all(), directory.sync_data());
+    Ok(format!("{file:?} {directory:?}\n"))
+}
+
 /// Sends a request and responds with its status, or the error.
 pub(crate) async fn outbound(url: &str) -> Result<Response<BoxBody>> {
     Ok(match spin_sdk::http::get(url).await {

@@ -1,0 +1,61 @@
+//! Syncs of files and directories, by WASI 0.3 and by 0.2.
+
+use crate::common::{probe, text};
+use anyhow::{Result, ensure};
+use futures::future::join;
+use rustix::fs::{FlockOperation, flock, fstat, major, minor};
+use std::fs::File;
+use visits_tests::{App, DEADLINE, Ext4, Host, artifacts, wait};
+
+/// The paths of the probe that sync.
+const PATHS: [&str; 2] = ["/sync", "/sync-with-std"];
+
+const SYNCED: &str = "(Ok(()), Ok(())) (Ok(()), Ok(()))\n";
+
+#[tokio::test]
+async fn files_and_directories_are_synced() -> Result<()> {
+    let (_app, host) = probe(&[]).await?;
+    text(&host, "/write?name=new").await?;
+    for path in PATHS {
+        let synced = text(&host, &format!("{path}?name=new")).await?;
+        ensure!(synced == SYNCED, "{path}: {synced}");
+    }
+    Ok(())
+}
+
+/// Why: `directory_sync` in the host.
+#[tokio::test]
+#[ignore = "needs root"]
+async fn a_directory_on_ext4_is_synced_by_one_program_at_a_time() -> Result<()> {
+    let app = App::new(&artifacts::probe_wasm()?)?;
+    let _mounted = Ext4::on(&app.volume())?;
+    let host = Host::of(&app).start().await?;
+    text(&host, "/write?name=new").await?;
+    for path in PATHS {
+        let path = format!("{path}?name=new");
+        let directory = File::open(app.volume())?;
+        flock(&directory, FlockOperation::LockExclusive)?;
+        let other = async {
+            wait_for_a_waiter(&directory).await?;
+            Ok(flock(&directory, FlockOperation::Unlock)?)
+        };
+        let (synced, other): (_, Result<()>) = join(text(&host, &path), other).await;
+        other?;
+        ensure!(synced? == SYNCED, "{path}");
+    }
+    Ok(())
+}
+
+/// Waits until somebody waits for a lock of this directory.
+async fn wait_for_a_waiter(directory: &File) -> Result<()> {
+    let stat = fstat(directory)?;
+    let (major, minor, inode) = (major(stat.st_dev), minor(stat.st_dev), stat.st_ino);
+    let file = format!(" {major:02x}:{minor:02x}:{inode} ");
+    wait::until("a sync waits for the lock", DEADLINE, async || {
+        let locks = std::fs::read_to_string("/proc/locks")?;
+        let mut lines = locks.lines();
+        let waits = |line: &str| line.contains("-> FLOCK") && line.contains(&file);
+        Ok(lines.any(waits).then_some(()))
+    })
+    .await
+}
