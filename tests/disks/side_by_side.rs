@@ -5,8 +5,10 @@
 
 use crate::disk::{Cache, Failure};
 use crate::file_system::FileSystem;
+use crate::power;
 use crate::volume::Volume;
 use anyhow::{Context, Result, ensure};
+use futures::future::join;
 use rustix::fs::{FlockOperation, flock, fsync};
 use std::fs::{self, File};
 use std::path::Path;
@@ -19,14 +21,15 @@ use visits_tests::{Connection, DEADLINE, Host};
 const LATE_SYNCS: &str = "exec strace -D -f -qq --seccomp-bpf -o /dev/null -e trace=fsync -e signal=none \
                           -e inject=fsync:delay_enter=20000 \"$0\" \"$@\"";
 
+const FILE_SYSTEM: FileSystem = FileSystem::Ext4WithoutJournal;
+
 const VISITS: u64 = 10;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs root: mounts a file system"]
 async fn an_acknowledged_visit_is_durable_although_another_host_syncs_at_the_same_time()
 -> Result<()> {
-    let file_system = FileSystem::Ext4WithoutJournal;
-    let volume = Volume::new(file_system, Cache::SlowTickets, Failure::Write).await?;
+    let volume = Volume::new(FILE_SYSTEM, Cache::SlowTickets, Failure::Write).await?;
     let host = Host::of(volume.app()).shell(LATE_SYNCS).start().await?;
     let mut connection = Connection::open(host.address()).await?;
     let history = History::new();
@@ -34,7 +37,11 @@ async fn an_acknowledged_visit_is_durable_although_another_host_syncs_at_the_sam
     client.visit(&mut connection).await?;
     for number in 2..=VISITS {
         let private = volume.path().join(".visits");
-        let other = spawn_blocking(move || sync_after_claim(&private, number));
+        let other = spawn_blocking(move || {
+            let directory = wait_for_claim(&private, number)?;
+            flock(&directory, FlockOperation::LockExclusive)?;
+            anyhow::Ok(fsync(&directory)?)
+        });
         let counted = client.visit(&mut connection).await?;
         let durable = highest_ticket(&volume.image())?;
         ensure!(
@@ -46,16 +53,41 @@ async fn an_acknowledged_visit_is_durable_although_another_host_syncs_at_the_sam
     host.kill9().await
 }
 
-/// Waits until a number is claimed, and then syncs the directory as another host does.
-fn sync_after_claim(private: &Path, number: u64) -> Result<()> {
+/// The kernel reports a failed write to the sync that made it, and the counter's own sync would succeed afterwards. But the file
+/// system has made itself read-only, as `errors=remount-ro` says.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs root: mounts a file system"]
+async fn a_visit_beside_a_failed_sync_of_another_program_is_refused() -> Result<()> {
+    let mut volume = Volume::new(FILE_SYSTEM, Cache::Writeback, Failure::Write).await?;
+    let host = Host::of(volume.app()).shell(LATE_SYNCS).start().await?;
+    let mut connection = Connection::open(host.address()).await?;
+    let history = History::new();
+    let client = history.client();
+    client.visit(&mut connection).await?;
+    let private = volume.path().join(".visits");
+    let claimed = spawn_blocking(move || wait_for_claim(&private, 2));
+    let other = async {
+        let directory = claimed.await??;
+        volume.disk().fail()?;
+        ensure!(fsync(&directory).is_err(), "the disk does not fail");
+        volume.disk().work()
+    };
+    let (refused, other) = join(client.visit(&mut connection), other).await;
+    other?;
+    ensure!(refused.is_err(), "{refused:?} was acknowledged");
+    host.kill9().await?;
+    volume.restore().await?;
+    power::check(&volume, &history).await
+}
+
+/// Waits until a number is claimed, and returns the directory.
+fn wait_for_claim(private: &Path, number: u64) -> Result<File> {
     let start = Instant::now();
     while highest(&names(private)) < number {
         ensure!(start.elapsed() < DEADLINE, "{number} is not claimed");
         std::thread::yield_now();
     }
-    let directory = File::open(private)?;
-    flock(&directory, FlockOperation::LockExclusive)?;
-    Ok(fsync(&directory)?)
+    Ok(File::open(private)?)
 }
 
 /// Returns the names in a directory, which may be incomplete because they change.
