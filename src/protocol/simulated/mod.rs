@@ -27,7 +27,6 @@ use futures::task::LocalSpawnExt;
 use history::{History, InstanceId};
 use std::cell::RefCell;
 use std::hash::Hash;
-use std::mem;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::time::Duration;
@@ -83,8 +82,8 @@ pub(crate) struct State {
     pub(crate) faults: Vec<(&'static str, FsErrorKind)>,
     /// The same for the next such call only, because a disk reports a lost write once.
     pub(crate) one_fault: Option<(&'static str, FsErrorKind)>,
-    /// Whether the next call takes effect and reports that it found nothing, as a rename over NFS that was sent twice.
-    pub(crate) one_lie: bool,
+    /// The error that the next call reports although it takes effect, as a rename over NFS that was sent twice.
+    pub(crate) one_lie: Option<FsErrorKind>,
     pub(crate) log: Vec<String>,
 }
 
@@ -165,7 +164,7 @@ impl World {
                 history: History::default(),
                 faults: Vec::new(),
                 one_fault: None,
-                one_lie: false,
+                one_lie: None,
                 log: Vec::new(),
             })),
         }
@@ -296,10 +295,10 @@ impl World {
             state.disk.next = state.history.observed[instance].next();
             let result = match state.fault(&name) {
                 Some(error) => Err(error),
-                None if mem::take(&mut state.one_lie) => {
-                    effect(state).and(Err(disk::error(FsErrorKind::NotFound)))
-                }
-                None => effect(state),
+                None => match state.one_lie.take() {
+                    Some(kind) => effect(state).and(Err(disk::error(kind))),
+                    None => effect(state),
+                },
             };
             if state.disk.nodes() > nodes {
                 state.history.observed[instance].create();

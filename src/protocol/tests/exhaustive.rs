@@ -14,6 +14,7 @@ const SMALL: Bounds = Bounds {
         kill: false,
         cut: false,
         fail: false,
+        unheard: false,
         abort: false,
     },
     lies: 0,
@@ -33,6 +34,7 @@ const ANY: Kinds = Kinds {
     kill: true,
     cut: true,
     fail: true,
+    unheard: true,
     abort: false,
 };
 
@@ -260,6 +262,7 @@ fn parse(text: &str) -> Result<Bounds, String> {
             "kill" => bounds.kinds.kill = number > 0,
             "cut" => bounds.kinds.cut = number > 0,
             "abort" => bounds.kinds.abort = number > 0,
+            "unheard" => bounds.kinds.unheard = number > 0,
             "fail" => bounds.kinds.fail = number > 0,
             "apart" => bounds.apart = number > 0,
             "warm" => bounds.warm = number > 0,

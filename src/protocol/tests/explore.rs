@@ -3,6 +3,7 @@
 //! # What is chosen
 //! At each state of the world the search tries every move there is (`schedule::Move`):
 //! - any call that is under way takes effect, or fails,
+//! - a call that changes the volume takes effect and reports an I/O error,
 //! - a rename takes effect and reports that it found nothing,
 //! - a short pause ends, or a visitor arrives,
 //! - an instance is killed, and each of its calls that are under way vanishes or stays under way, to take effect at any later
@@ -31,8 +32,9 @@
 //!    changes, and changes nothing. So no schedule is lost if it takes effect at once. A kill before it leaves the same
 //!    world as a kill after it.
 //! 6. **Moves that commute with what came before are made once, at the earliest moment.** A visitor's arrival commutes with the
-//!    moves of other instances, unless somebody was answered. So does a kill, whose calls stay under way or vanish. So each is
-//!    tried after a move of its own instance only (an arrival also after an answer). A power cut after a move that changed
+//!    moves of other instances, unless somebody was answered. So does a kill, whose calls stay under way or vanish, and so does a
+//!    call that fails and changes nothing. So each is tried after a move of its own instance only (an arrival also after an
+//!    answer). A power cut after a move that changed
 //!    nothing on the disk and answered nobody is the cut before it. What allows these moves is part of the state.
 //!
 //! Time is not part of a state. It matters at limits of 500 ms and more only, and the short pauses of a schedule are far from
@@ -83,16 +85,19 @@ pub(super) struct Bounds {
     pub(super) apart: bool,
     /// Whether each instance has counted before, so that it knows the ticket.
     pub(super) warm: bool,
-    /// Whether some reductions are left out, to see that they lose nothing: 3 except for what is used up, and 4.
+    /// Whether some reductions are left out, to see that they lose nothing: 3 except for what is used up, 4, and 6 for calls that
+    /// fail.
     pub(super) plain: bool,
 }
 
-/// The kinds of faults that a search includes: of an instance, of the power, of a call, and of the journal.
+/// The kinds of faults that a search includes: of an instance, of the power, of a call without and with its effect, and of the
+/// journal.
 #[derive(Debug, Clone, Copy, Hash)]
 pub(super) struct Kinds {
     pub(super) kill: bool,
     pub(super) cut: bool,
     pub(super) fail: bool,
+    pub(super) unheard: bool,
     pub(super) abort: bool,
 }
 

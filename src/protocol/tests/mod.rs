@@ -13,8 +13,8 @@
 //! - [`races`]: many schedules of races, kills, power cuts, and leaders that are cancelled or stalled.
 //! - [`mixed`]: the same with take-overs, requests that do not count, and processes killed one by one.
 //! - [`publishing`]: instances that write `visits.bin` at the same time.
-//! - [`exhaustive`]: every schedule within bounds, by [`explore`], [`schedule`], [`subject`] and [`properties`]. What is not
-//!   explored twice: [`fingerprint`], [`rest`], [`twins`].
+//! - [`exhaustive`]: every schedule within bounds, by [`explore`], [`schedule`], [`moves`], [`subject`] and [`properties`]. What is
+//!   not explored twice: [`fingerprint`], [`rest`], [`twins`].
 //! - [`seeds`] and [`shrink`]: which seeds run, and how to replay a failure. README.md lists the faults found so far.
 
 mod confirmations;
@@ -25,6 +25,7 @@ mod fingerprint;
 mod lingering;
 mod mends;
 mod mixed;
+mod moves;
 mod observed;
 mod obvious;
 mod omissions;

@@ -1,4 +1,4 @@
-//! One schedule of a search: the world, the processes in it, and the moves that they can make.
+//! One schedule of a search: the world, the processes in it, and what each move does.
 
 use super::explore::Bounds;
 use super::subject::Subject;
@@ -17,6 +17,8 @@ pub(super) enum Move {
     Fail(usize),
     /// The rename at this index takes effect, and reports that it found nothing.
     Lie(usize),
+    /// The call at this index takes effect, and reports an I/O error.
+    Unheard(usize),
     /// The pause of an instance ends.
     Pause(InstanceId),
     /// A visitor arrives at the process of this index.
@@ -28,9 +30,6 @@ pub(super) enum Move {
     /// The file system gives up its journal.
     Abort,
 }
-
-/// A call that nothing can affect in these scenarios.
-const UNAFFECTED: &str = "open_dir .visits";
 
 /// Below every limit of the protocol.
 const SHORT: Duration = Duration::from_millis(400);
@@ -68,8 +67,8 @@ pub(super) struct Schedule<'a> {
 pub(super) struct Left {
     pub(super) faults: usize,
     pub(super) lies: usize,
-    hasty: usize,
-    preemptions: usize,
+    pub(super) hasty: usize,
+    pub(super) preemptions: usize,
     /// Whether every request so far was bound to succeed.
     pub(super) sound: bool,
     /// Whether the power has gone.
@@ -150,71 +149,6 @@ impl<'a> Schedule<'a> {
         })
     }
 
-    fn possible(&mut self) -> Vec<Move> {
-        let left = self.left;
-        let kinds = self.bounds.kinds;
-        let faults = left.faults > 0;
-        let mut moves = Vec::new();
-        let goes_on = self.goes_on();
-        let (pauses, first) = self.world.with(|state| {
-            let calls = 0..state.under_way.len();
-            let unaffected = calls
-                .clone()
-                .find(|&call| &*state.under_way[call].name == UNAFFECTED);
-            for call in calls {
-                let preempted = goes_on && Some(state.under_way[call].instance) != self.last;
-                let forced = unaffected.is_some_and(|it| it != call);
-                if forced || unaffected.is_none() && preempted && left.preemptions == 0 {
-                    continue;
-                }
-                moves.push(Move::Call(call));
-                if faults && kinds.fail {
-                    moves.push(Move::Fail(call));
-                }
-                if left.lies > 0 && state.under_way[call].name.starts_with("rename") {
-                    moves.push(Move::Lie(call));
-                }
-            }
-            (state.short_pauses(), unaffected.is_some())
-        });
-        if first {
-            return moves;
-        }
-        if moves.is_empty() || left.hasty > 0 {
-            moves.extend(pauses.into_iter().map(Move::Pause));
-        }
-        for index in 0..self.subjects.len() {
-            let subject = &self.subjects[index];
-            let busy = self.bounds.apart && Rc::strong_count(&subject.answers) > 1;
-            let ripe = (subject.arrival || moves.is_empty()) && !busy;
-            if subject.arrived < self.bounds.visits && ripe {
-                moves.push(Move::Arrive(index));
-            }
-        }
-        // What is at rest is not worth a fault.
-        if faults && !moves.is_empty() {
-            if kinds.kill {
-                let moved = |index: &usize| self.subjects[*index].moved;
-                moves.extend((0..self.subjects.len()).filter(moved).map(Move::Kill));
-            }
-            if kinds.cut && self.changed {
-                moves.push(Move::Cut);
-            }
-            if kinds.abort && self.changed {
-                moves.push(Move::Abort);
-            }
-        }
-        self.without_twins(moves)
-    }
-
-    /// Returns whether the instance that moved last could go on.
-    fn goes_on(&self) -> bool {
-        self.world.with(|state| {
-            let mut calls = state.under_way.iter();
-            calls.any(|call| Some(call.instance) == self.last)
-        })
-    }
-
     /// Returns whether what is not durable can be lost.
     pub(super) fn may_be_cut(&self) -> bool {
         let kinds = self.bounds.kinds;
@@ -250,9 +184,11 @@ impl<'a> Schedule<'a> {
         self.changed = before != after;
         let arrived = matches!(next, Move::Arrive(_));
         for subject in &mut self.subjects {
-            subject.moved = Some(subject.process.instance) == mover;
-            subject.untouched &= !subject.moved || arrived || unaffected;
-            subject.arrival = subject.moved || answered;
+            let moved = Some(subject.process.instance) == mover;
+            subject.untouched &= !moved || arrived || unaffected;
+            // What the others may do now was not tried before a call that goes first.
+            subject.moved = moved || unaffected && subject.moved;
+            subject.arrival = moved || answered || unaffected && subject.arrival;
         }
         if self.moves > ENDLESS || self.world.now() > SHORT {
             self.violated = Some("the schedule does not end".into());
@@ -260,38 +196,35 @@ impl<'a> Schedule<'a> {
         true
     }
 
-    /// Returns whether a move is of a call that nothing can affect.
-    fn is_unaffected(&self, next: Move) -> bool {
-        let Move::Call(call) = next else { return false };
-        self.world
-            .with(|state| &*state.under_way[call].name == UNAFFECTED)
-    }
-
     /// Makes a move. Returns the instance that moved.
     fn make(&mut self, next: Move) -> Option<InstanceId> {
         match next {
-            Move::Call(call) | Move::Fail(call) | Move::Lie(call) => {
+            Move::Call(call) | Move::Fail(call) | Move::Lie(call) | Move::Unheard(call) => {
                 let goes_on = self.goes_on();
                 let unaffected = self.is_unaffected(next);
                 let (instance, name) = self.world.with(|state| {
                     match next {
                         Move::Fail(_) => state.one_fault = Some(("", FsErrorKind::Io)),
-                        Move::Lie(_) => state.one_lie = true,
+                        Move::Lie(_) => state.one_lie = Some(FsErrorKind::NotFound),
+                        Move::Unheard(_) => state.one_lie = Some(FsErrorKind::Io),
                         _ => {}
                     }
                     state.take_effect(call)
                 });
-                if !unaffected && self.bounds.preemptions != usize::MAX {
+                let failed = matches!(next, Move::Fail(_));
+                if !unaffected && !failed && self.bounds.preemptions != usize::MAX {
                     let preempts = goes_on && self.last != Some(instance);
                     self.left.preemptions -= usize::from(preempts);
                     self.last = Some(instance);
                 }
-                self.left.faults -= usize::from(matches!(next, Move::Fail(_)));
+                let unheard = matches!(next, Move::Unheard(_));
+                self.left.faults -= usize::from(failed || unheard);
                 self.left.lies -= usize::from(matches!(next, Move::Lie(_)));
-                self.left.sound &= !matches!(next, Move::Fail(_));
+                self.left.sound &= !failed && !unheard;
                 let suffix = match next {
                     Move::Fail(_) => ", and fails",
                     Move::Lie(_) => ", and reports that it found nothing",
+                    Move::Unheard(_) => ", and reports an error",
                     _ => "",
                 };
                 self.print(|| format!("{instance}: {name}{suffix}"));

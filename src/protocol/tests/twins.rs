@@ -31,7 +31,7 @@ impl Schedule<'_> {
     /// Returns the index of the process whose move it is; `None` if it is nobody's, or of one that was killed.
     fn mover(&self, it: Move) -> Option<usize> {
         let instance = match it {
-            Move::Call(call) | Move::Fail(call) | Move::Lie(call) => {
+            Move::Call(call) | Move::Fail(call) | Move::Lie(call) | Move::Unheard(call) => {
                 self.world.with(|state| state.under_way[call].instance)
             }
             Move::Pause(instance) => instance,
