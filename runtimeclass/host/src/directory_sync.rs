@@ -26,7 +26,7 @@ const TYPES_3: &str = "wasi:filesystem/types@0.3.0";
 const SYNC: &str = "[method]descriptor.sync";
 const SYNC_DATA: &str = "[method]descriptor.sync-data";
 
-/// The type numbers of ext2, ext3 and ext4, which share one, and of what may stand on them, from the kernel's
+/// The type numbers of ext2, ext3 and ext4, which share one, and of overlayfs, which may stand on them. They are from the kernel's
 /// include/uapi/linux/magic.h.
 #[cfg(target_os = "linux")]
 const LOCKED: [u32; 2] = [0xef53, 0x794c_7630];
