@@ -32,10 +32,10 @@
 //!    changes, and changes nothing. So no schedule is lost if it takes effect at once. A kill before it leaves the same
 //!    world as a kill after it.
 //! 6. **Moves that commute with what came before are made once, at the earliest moment.** A visitor's arrival commutes with the
-//!    moves of other instances, unless somebody was answered. So does a kill, whose calls stay under way or vanish, and so does a
-//!    call that fails and changes nothing. So each is tried after a move of its own instance only (an arrival also after an
-//!    answer). A power cut after a move that changed
-//!    nothing on the disk and answered nobody is the cut before it. What allows these moves is part of the state.
+//!    moves of other instances, unless somebody was answered. So does a kill, whose calls stay under way or vanish, and so
+//!    does a call that fails and changes nothing. So each is tried after a move of its own instance only (an arrival also
+//!    after an answer). A power cut after a move that changed nothing on the disk and answered nobody is the cut before it.
+//!    What allows these moves is part of the state.
 //!
 //! Time is not part of a state. It matters at limits of 500 ms and more only, and the short pauses of a schedule are far from
 //! that in sum, which is asserted.

@@ -25,7 +25,7 @@ impl Schedule<'_> {
                 } = subject;
                 // What decides about moves that cannot come any more is left out.
                 let arrival = *arrival && *arrived < self.bounds.visits;
-                let moved = *moved && faults && kinds.kill;
+                let moved = *moved && faults && (kinds.kill || kinds.fail);
                 let last = self.last == Some(process.instance);
                 (&observed[process.instance], arrived, arrival, moved, last).hash(&mut hasher);
             }
