@@ -225,8 +225,8 @@ fn serve(
     }
     nbdkit.arg("file").arg(image);
     nbdkit.arg(match cache {
+        Cache::Writeback | Cache::Sectors | Cache::SlowTickets => "cache=writeback",
         Cache::Unsafe => "cache=unsafe",
-        _ => "cache=writeback",
     });
     if cache == Cache::Sectors {
         nbdkit.arg("maxdata=512");

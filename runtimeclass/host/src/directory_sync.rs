@@ -14,6 +14,7 @@ use std::sync::Arc;
 use tokio::task::spawn_blocking;
 use wasmtime::StoreContextMut;
 use wasmtime::component::{Accessor, Linker, Resource, ResourceTable};
+use wasmtime_wasi::TrappableError;
 use wasmtime_wasi::filesystem::{Descriptor, WasiFilesystem, WasiFilesystemView};
 use wasmtime_wasi::p2::bindings::filesystem::types as types2;
 use wasmtime_wasi::p3::bindings::filesystem::types as types3;
@@ -62,11 +63,7 @@ fn add_to_preview2<T: WasiFilesystemView + 'static>(
                     SYNC_DATA => wasi.sync_data(descriptor).await,
                     _ => HostDescriptor::sync(&mut wasi, descriptor).await,
                 };
-                let synced: Result<(), types2::ErrorCode> = match synced {
-                    Ok(()) => Ok(()),
-                    Err(error) => Err(error.downcast()?),
-                };
-                Ok((synced,))
+                Ok((reported(synced)?,))
             })
         },
     )
@@ -92,14 +89,20 @@ fn add_to_preview3<T: WasiFilesystemView + 'static>(
                     SYNC_DATA => WasiFilesystem::sync_data(&wasi, descriptor).await,
                     _ => WasiFilesystem::sync(&wasi, descriptor).await,
                 };
-                let synced: Result<(), types3::ErrorCode> = match synced {
-                    Ok(()) => Ok(()),
-                    Err(error) => Err(error.downcast()?),
-                };
-                Ok((synced,))
+                Ok((reported(synced)?,))
             })
         },
     )
+}
+
+/// Returns what the component is told; fails if it is to trap.
+fn reported<E: std::error::Error + Send + Sync + 'static>(
+    synced: Result<(), TrappableError<E>>,
+) -> wasmtime::Result<Result<(), E>> {
+    Ok(match synced {
+        Ok(()) => Ok(()),
+        Err(error) => Err(error.downcast()?),
+    })
 }
 
 /// Returns the directory behind a descriptor; `None` if it is a file.

@@ -5,7 +5,7 @@ use anyhow::{Context, Result};
 use http_body_util::BodyExt;
 use spin_sdk::http::{BoxBody, Request, Response, box_body};
 use wasi::filesystem::preopens::get_directories;
-use wasi::filesystem::types::{DescriptorFlags, OpenFlags, PathFlags};
+use wasi::filesystem::types::{Descriptor, DescriptorFlags, OpenFlags, PathFlags};
 
 /// Returns the environment, one line per variable.
 pub(crate) fn environment() -> String {
@@ -45,12 +45,14 @@ pub(crate) fn directories() -> String {
         .collect()
 }
 
+/// Returns the first preopened directory, and its path.
+fn first_directory() -> Result<(Descriptor, String)> {
+    get_directories().into_iter().next().context("no directory")
+}
+
 /// Writes a file in the first preopened directory with the standard library, which blocks the whole instance.
 pub(crate) fn write(name: &str) -> Result<Response<BoxBody>> {
-    let (_, directory) = get_directories()
-        .into_iter()
-        .next()
-        .context("no directory")?;
+    let (_, directory) = first_directory()?;
     let path = format!("{directory}/{name}");
     Ok(match std::fs::write(&path, "written\n") {
         Ok(()) => text("written\n"),
@@ -69,10 +71,7 @@ pub(crate) fn write_later(name: String) -> Response<BoxBody> {
 
 /// Syncs a file of the first preopened directory and that directory, each in two ways, by WASI 0.3. Returns the results.
 pub(crate) async fn sync(name: &str) -> Result<String> {
-    let (directory, _) = get_directories()
-        .into_iter()
-        .next()
-        .context("no directory")?;
+    let (directory, _) = first_directory()?;
     let file = directory
         .open_at(
             PathFlags::empty(),
@@ -88,10 +87,7 @@ pub(crate) async fn sync(name: &str) -> Result<String> {
 
 /// Does the same by WASI 0.2, which the standard library uses.
 pub(crate) fn sync_with_the_standard_library(name: &str) -> Result<String> {
-    let (_, path) = get_directories()
-        .into_iter()
-        .next()
-        .context("no directory")?;
+    let (_, path) = first_directory()?;
     let file = std::fs::File::open(format!("{path}/{name}"))?;
     let file = (file.sync_all(), file.sync_data());
     let directory = std::fs::File::open(path)?;
@@ -121,10 +117,7 @@ pub(crate) async fn fetch(url: &str) -> Result<Response<BoxBody>> {
 
 /// Opens a file of the first preopened directory with WASI's own call, which does not block the instance.
 pub(crate) async fn open(name: &str) -> Result<Response<BoxBody>> {
-    let (directory, _) = get_directories()
-        .into_iter()
-        .next()
-        .context("no directory")?;
+    let (directory, _) = first_directory()?;
     let opened = directory
         .open_at(
             PathFlags::empty(),
