@@ -39,6 +39,7 @@ async fn a_volume_that_becomes_read_only_under_load_loses_no_acknowledged_visit(
 
 async fn becomes_read_only(file_system: FileSystem) -> Result<()> {
     let mut volume = Volume::new(file_system, Cache::Writeback, Failure::Write).await?;
+    volume.stop_at_errors()?;
     let host = Host::of(volume.app()).start().await?;
     let history = History::new();
     until_refused(&host, &history, || {

@@ -1,7 +1,6 @@
 //! The kinds of file systems: making, checking and repairing them.
 
 use anyhow::{Result, bail, ensure};
-use std::ffi::CStr;
 use std::fmt;
 use std::fs::File;
 use std::path::Path;
@@ -49,15 +48,6 @@ impl FileSystem {
             FileSystem::Ext4 | FileSystem::Ext4WithoutJournal => "ext4",
             FileSystem::Xfs => "xfs",
             FileSystem::Btrfs => "btrfs",
-        }
-    }
-
-    /// Returns the options with which it is mounted.
-    pub(crate) fn options(self) -> &'static CStr {
-        match self {
-            // As Debian and most others write into fstab.
-            FileSystem::Ext4 | FileSystem::Ext4WithoutJournal => c"errors=remount-ro",
-            FileSystem::Xfs | FileSystem::Btrfs => c"",
         }
     }
 

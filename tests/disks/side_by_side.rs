@@ -1,15 +1,16 @@
 //! A directory that two programs sync at the same time, on a disk that takes its time.
 //!
 //! Without a journal, the kernel's sync of a directory may return while a change is still being written, if another sync of it
-//! is under way. The host prevents that by a lock.
+//! is under way. The host prevents that by a lock. And if a write fails, the change is lost although later syncs succeed. The
+//! host learns of it by its own opening of the directory.
 
 use crate::disk::{Cache, Failure};
 use crate::file_system::FileSystem;
-use crate::power;
 use crate::volume::Volume;
+use crate::{options, power};
 use anyhow::{Context, Result, ensure};
 use futures::future::join;
-use rustix::fs::{FlockOperation, flock, fsync};
+use rustix::fs::{FlockOperation, flock, fsync, syncfs};
 use std::fs::{self, File};
 use std::path::Path;
 use std::time::Instant;
@@ -17,12 +18,13 @@ use tokio::task::spawn_blocking;
 use visits_tests::history::History;
 use visits_tests::{Connection, DEADLINE, Host};
 
-/// Runs the host with syncs that begin late, as on a busy machine, so that another program's begins first.
-const LATE_SYNCS: &str = "exec strace -D -f -qq --seccomp-bpf -o /dev/null -e trace=fsync -e signal=none \
-                          -e inject=fsync:delay_enter=20000 \"$0\" \"$@\"";
+/// Runs the host so that it goes on late after each rename, as on a busy machine. So another program's sync of a claim begins first.
+const LATE_SYNCS: &str = "exec strace -D -f -qq --seccomp-bpf -o /dev/null -e trace=renameat -e signal=none \
+                          -e inject=renameat:delay_exit=20000 \"$0\" \"$@\"";
 
 const FILE_SYSTEM: FileSystem = FileSystem::Ext4WithoutJournal;
 
+/// How many visits are counted beside another sync, for each power cut of [`options::cuts`].
 const VISITS: u64 = 10;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -35,7 +37,7 @@ async fn an_acknowledged_visit_is_durable_although_another_host_syncs_at_the_sam
     let history = History::new();
     let client = history.client();
     client.visit(&mut connection).await?;
-    for number in 2..=VISITS {
+    for number in 2..=VISITS * options::cuts()? + 1 {
         let private = volume.path().join(".visits");
         let other = spawn_blocking(move || {
             let directory = wait_for_claim(&private, number)?;
@@ -53,12 +55,36 @@ async fn an_acknowledged_visit_is_durable_although_another_host_syncs_at_the_sam
     host.kill9().await
 }
 
-/// The kernel reports a failed write to the sync that made it, and the counter's own sync would succeed afterwards. But the file
-/// system has made itself read-only, as `errors=remount-ro` says.
+/// The kernel reports the failed write to the sync that made it, and the counter's own sync would succeed afterwards. But the file
+/// system has made itself read-only.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs root: mounts a file system"]
 async fn a_visit_beside_a_failed_sync_of_another_program_is_refused() -> Result<()> {
-    let mut volume = Volume::new(FILE_SYSTEM, Cache::Writeback, Failure::Write).await?;
+    for _ in 0..options::cuts()? {
+        let volume = Volume::new(FILE_SYSTEM, Cache::Writeback, Failure::Write).await?;
+        volume.stop_at_errors()?;
+        fail_beside_a_visit(volume, |_| {}).await?;
+    }
+    Ok(())
+}
+
+/// The kernel wrote the change by itself, and failed. It reports that once to each opening of the directory.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs root: mounts a file system"]
+async fn a_visit_whose_failed_write_another_program_has_seen_is_refused() -> Result<()> {
+    for _ in 0..options::cuts()? {
+        let volume = Volume::new(FILE_SYSTEM, Cache::Writeback, Failure::Write).await?;
+        fail_beside_a_visit(volume, |directory| {
+            // It starts the writing as the kernel does after some time.
+            let _ = syncfs(directory);
+        })
+        .await?;
+    }
+    Ok(())
+}
+
+/// Lets the disk fail while a visit is claimed and not synced, so that `write` and then another program's sync fail.
+async fn fail_beside_a_visit(mut volume: Volume, write: impl FnOnce(&File)) -> Result<()> {
     let host = Host::of(volume.app()).shell(LATE_SYNCS).start().await?;
     let mut connection = Connection::open(host.address()).await?;
     let history = History::new();
@@ -69,6 +95,7 @@ async fn a_visit_beside_a_failed_sync_of_another_program_is_refused() -> Result<
     let other = async {
         let directory = claimed.await??;
         volume.disk().fail()?;
+        write(&directory);
         ensure!(fsync(&directory).is_err(), "the disk does not fail");
         volume.disk().work()
     };

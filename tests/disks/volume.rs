@@ -3,7 +3,7 @@
 use crate::disk::{Cache, Disk, Failure};
 use crate::file_system::{FileSystem, Found};
 use anyhow::{Context, Result};
-use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
+use rustix::mount::{MountFlags, UnmountFlags, mount, mount_remount, unmount};
 use std::fs;
 use std::path::{Path, PathBuf};
 use visits_tests::App;
@@ -96,6 +96,13 @@ impl Volume {
         Ok(found)
     }
 
+    /// Lets ext4 make itself read-only once it finds itself damaged, as Debian and most others write into fstab. By default, it
+    /// goes on.
+    pub(crate) fn stop_at_errors(&self) -> Result<()> {
+        mount_remount(self.path(), MountFlags::empty(), "errors=remount-ro")
+            .context("cannot change the options of the volume")
+    }
+
     fn mount(&mut self) -> Result<Mount> {
         let (file_system, point) = (self.file_system, self.app.volume());
         Mount::of(file_system, self.disk().device(), &point)
@@ -114,7 +121,7 @@ struct Mount(PathBuf);
 impl Mount {
     fn of(file_system: FileSystem, device: &Path, point: &Path) -> Result<Self> {
         let (name, none) = (file_system.kernel_name(), MountFlags::empty());
-        mount(device, point, name, none, file_system.options())
+        mount(device, point, name, none, c"")
             .with_context(|| format!("cannot mount {} as {name}", device.display()))?;
         Ok(Self(point.to_owned()))
     }

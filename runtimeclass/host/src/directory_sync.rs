@@ -10,6 +10,8 @@
 use rustix::fs::{FlockOperation, Mode, OFlags, flock, fsync, openat};
 use rustix::io::{Errno, retry_on_intr};
 use std::fs::File;
+use std::io;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use tokio::task::spawn_blocking;
 use wasmtime::StoreContextMut;
@@ -56,8 +58,7 @@ fn add_to_preview2<T: WasiFilesystemView + 'static>(
             Box::new(async move {
                 let mut wasi = store.data_mut().filesystem();
                 if let Some(directory) = directory(wasi.table, &descriptor)? {
-                    let synced = sync(directory).await;
-                    return Ok((synced.map_err(|e| std::io::Error::from(e).into()),));
+                    return Ok((sync(directory).await.map_err(Into::into),));
                 }
                 let synced = match name {
                     SYNC_DATA => wasi.sync_data(descriptor).await,
@@ -82,7 +83,7 @@ fn add_to_preview3<T: WasiFilesystemView + 'static>(
                     directory(access.data_mut().filesystem().table, &descriptor)
                 });
                 if let Some(directory) = found? {
-                    return Ok((sync(directory).await.map_err(code),));
+                    return Ok((sync(directory).await.map_err(Into::into),));
                 }
                 let wasi = accessor.with_getter::<WasiFilesystem>(T::filesystem);
                 let synced = match name {
@@ -117,38 +118,40 @@ fn directory(
 }
 
 /// Syncs a directory on a thread for file calls.
-async fn sync(directory: Arc<File>) -> Result<(), Errno> {
-    let synced = spawn_blocking(move || {
-        // The descriptor of the component may be one that cannot be synced, and a lock belongs to one opening.
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let opened = openat(&*directory, ".", flags, Mode::empty())?;
-        if is_locked(&opened)? {
-            // It ends with the descriptor.
-            retry_on_intr(|| flock(&opened, FlockOperation::LockExclusive))?;
-        }
-        fsync(opened)
-    });
+async fn sync(directory: Arc<File>) -> io::Result<()> {
+    let synced = spawn_blocking(move || sync_now(&directory));
     // It fails only if the call panicked, or if the threads of its instance are gone.
-    synced.await.unwrap_or(Err(Errno::IO))
+    synced.await.unwrap_or_else(|_| Err(Errno::IO.into()))
+}
+
+fn sync_now(directory: &File) -> io::Result<()> {
+    let _locked = is_locked(directory)?.then(|| lock(directory)).transpose()?;
+    // The component's own opening learns of every write that failed since then, also if another sync has reported it.
+    match fsync(directory) {
+        // It only names the directory.
+        Err(Errno::BADF) => Ok(fsync(open(directory)?)?),
+        synced => Ok(synced?),
+    }
+}
+
+/// Locks a directory. It is unlocked when the result is dropped.
+fn lock(directory: &File) -> io::Result<OwnedFd> {
+    let locked = open(directory)?;
+    retry_on_intr(|| flock(&locked, FlockOperation::LockExclusive))?;
+    Ok(locked)
+}
+
+/// Opens a directory again.
+fn open(directory: &File) -> io::Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    Ok(openat(directory, ".", flags, Mode::empty())?)
 }
 
 /// Returns whether a directory is synced under a lock.
-fn is_locked(directory: &impl std::os::fd::AsFd) -> Result<bool, Errno> {
+fn is_locked(directory: &File) -> io::Result<bool> {
     #[cfg(target_os = "linux")]
     // The field's type differs between architectures. The number has 32 bits.
-    return rustix::fs::fstatfs(directory).map(|it| LOCKED.contains(&(it.f_type as u32)));
+    return Ok(LOCKED.contains(&(rustix::fs::fstatfs(directory)?.f_type as u32)));
     #[cfg(not(target_os = "linux"))]
     return Ok(false);
-}
-
-/// Returns the code of WASI 0.3 for the error of a sync.
-fn code(error: Errno) -> types3::ErrorCode {
-    match error {
-        Errno::IO => types3::ErrorCode::Io,
-        Errno::NOSPC => types3::ErrorCode::InsufficientSpace,
-        Errno::DQUOT => types3::ErrorCode::Quota,
-        Errno::ROFS => types3::ErrorCode::ReadOnly,
-        Errno::ACCESS => types3::ErrorCode::Access,
-        other => types3::ErrorCode::Other(Some(other.to_string())),
-    }
 }

@@ -11,10 +11,11 @@ use visits_support::environment::{self, Environment};
 /// Options of `disks`.
 #[derive(Args)]
 pub(crate) struct Options {
-    /// How many power cuts on each kind of volume, and how many volumes of ext4 that find themselves damaged
+    /// How many power cuts on each kind of volume, how many volumes of ext4 that find themselves damaged, and how many failed syncs
+    /// of another program
     #[arg(long, default_value_t = 100)]
     cuts: u64,
-    /// Only power cuts on this kind of volume, or only damaged volumes
+    /// Only this kind of volume or of fault
     #[arg(long, value_enum)]
     kind: Option<Kind>,
     /// The seed of the moments of the cuts; without it each kind prints one of its own
@@ -46,6 +47,8 @@ enum Kind {
     Sectors,
     /// ext4, with a journal and without, that finds itself damaged and makes itself read-only
     Damaged,
+    /// 1 MiB of ext4 whose directory another program syncs at the same time, with and without success
+    SideBySide,
 }
 
 impl Kind {
@@ -59,6 +62,7 @@ impl Kind {
             Kind::TwoHosts => "power_cuts_beside_a_second_host",
             Kind::Sectors => "power_cuts_between_sectors",
             Kind::Damaged => "a_volume_that_becomes_read_only",
+            Kind::SideBySide => "side_by_side::",
         }
     }
 }
