@@ -25,7 +25,6 @@ mod slow;
 mod slowhttptest;
 mod smuggling;
 mod startup_check;
-mod syncs;
 mod tls;
 mod unread;
 mod variables;

@@ -1,6 +1,8 @@
 //! Mounted volumes, which need root: a read-only one is the component's error, and the log names one that promises less than a
 //! disk.
 
+mod syncs;
+
 use crate::common::{has_logged, text};
 use anyhow::{Result, ensure};
 use rustix::mount::{MountFlags, UnmountFlags, mount_remount, unmount};

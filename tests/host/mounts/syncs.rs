@@ -1,6 +1,8 @@
-//! Syncs of files and directories, by WASI 0.3 and by 0.2.
+//! Syncs of files and directories, by WASI 0.3 and by 0.2. Those of a directory on ext4 wait for each other: `directory_sync` in the
+//! host says why.
 
-use crate::common::{probe, text};
+use super::Mounted;
+use crate::common::text;
 use anyhow::{Result, ensure};
 use futures::future::join;
 use rustix::fs::{FlockOperation, flock, fstat, major, minor};
@@ -12,18 +14,6 @@ const PATHS: [&str; 2] = ["/sync", "/sync-with-std"];
 
 const SYNCED: &str = "(Ok(()), Ok(())) (Ok(()), Ok(()))\n";
 
-#[tokio::test]
-async fn files_and_directories_are_synced() -> Result<()> {
-    let (_app, host) = probe(&[]).await?;
-    text(&host, "/write?name=new").await?;
-    for path in PATHS {
-        let synced = text(&host, &format!("{path}?name=new")).await?;
-        ensure!(synced == SYNCED, "{path}: {synced}");
-    }
-    Ok(())
-}
-
-/// Why: `directory_sync` in the host.
 #[tokio::test]
 #[ignore = "needs root"]
 async fn a_directory_on_ext4_is_synced_by_one_program_at_a_time() -> Result<()> {
@@ -42,6 +32,21 @@ async fn a_directory_on_ext4_is_synced_by_one_program_at_a_time() -> Result<()> 
         let (synced, other): (_, Result<()>) = join(text(&host, &path), other).await;
         other?;
         ensure!(synced? == SYNCED, "{path}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+#[ignore = "needs root"]
+async fn a_directory_elsewhere_is_synced_while_others_hold_its_lock() -> Result<()> {
+    let mounted = Mounted::new()?;
+    let host = Host::of(&mounted.app).start().await?;
+    text(&host, "/write?name=new").await?;
+    let directory = File::open(&mounted.volume)?;
+    flock(&directory, FlockOperation::LockExclusive)?;
+    for path in PATHS {
+        let synced = text(&host, &format!("{path}?name=new")).await?;
+        ensure!(synced == SYNCED, "{path}: {synced}");
     }
     Ok(())
 }
