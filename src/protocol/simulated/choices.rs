@@ -19,6 +19,8 @@ pub(crate) struct Script {
     made: Vec<Choice>,
     /// How many of them have been replayed.
     replayed: usize,
+    /// How many of them stay as they are, because other scripts have their alternatives.
+    fixed: usize,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,6 +70,15 @@ fn xorshift(state: &mut u64) -> u64 {
     *state
 }
 
+impl Choice {
+    /// Picks the next alternative. Returns `false` after the last.
+    fn advance(&mut self) -> bool {
+        let more = self.pick + 1 < self.bound;
+        self.pick += u64::from(more);
+        more
+    }
+}
+
 impl Script {
     /// Returns a script that replays these choices.
     pub(crate) fn replay(picks: &[u64]) -> Self {
@@ -110,12 +121,29 @@ impl Script {
     pub(crate) fn next(mut self) -> Option<Self> {
         self.made.truncate(self.replayed);
         self.replayed = 0;
-        while let Some(last) = self.made.last_mut() {
-            if last.pick + 1 < last.bound {
-                last.pick += 1;
+        while self.made.len() > self.fixed {
+            if self.made.last_mut().is_some_and(Choice::advance) {
                 return Some(self);
             }
             self.made.pop();
+        }
+        None
+    }
+
+    /// Returns a script that comes after this one, and leaves all that come after that one to it. `None` if this one is the last.
+    pub(crate) fn split(&mut self) -> Option<Self> {
+        for first in self.fixed..self.made.len() {
+            let mut choice = self.made[first];
+            if choice.advance() {
+                self.fixed = first + 1;
+                let mut made = self.made[..first].to_vec();
+                made.push(choice);
+                return Some(Script {
+                    made,
+                    replayed: 0,
+                    fixed: first,
+                });
+            }
         }
         None
     }
@@ -200,21 +228,41 @@ pub(crate) mod tape {
 mod tests {
     use super::Script;
 
+    const ALL: [(u64, u64); 4] = [(0, 9), (1, 0), (1, 1), (2, 9)];
+
+    fn choose(script: &mut Script) -> (u64, u64) {
+        let first = script.below(3);
+        // What is chosen later depends on what was chosen before.
+        let second = if first == 1 { script.below(2) } else { 9 };
+        (first, second)
+    }
+
     #[test]
     fn scripts_enumerate_every_choice_once() {
-        let mut script = Script::default();
+        let mut script = Some(Script::default());
         let mut seen = Vec::new();
-        loop {
-            let first = script.below(3);
-            // What is chosen later depends on what was chosen before.
-            let second = if first == 1 { script.below(2) } else { 9 };
-            seen.push((first, second));
-            match script.next() {
-                Some(next) => script = next,
-                None => break,
-            }
+        while let Some(mut next) = script {
+            seen.push(choose(&mut next));
+            script = next.next();
         }
-        assert_eq!(seen, [(0, 9), (1, 0), (1, 1), (2, 9)]);
+        assert_eq!(seen, ALL);
+    }
+
+    #[test]
+    fn scripts_that_were_split_enumerate_every_choice_once() {
+        for splits in 0..1 << ALL.len() {
+            let mut scripts = vec![Script::default()];
+            let mut seen = Vec::new();
+            while let Some(mut script) = scripts.pop() {
+                seen.push(choose(&mut script));
+                if splits >> (seen.len() - 1) & 1 == 1 {
+                    scripts.extend(script.split());
+                }
+                scripts.extend(script.next());
+            }
+            seen.sort_unstable();
+            assert_eq!(seen, ALL, "{splits:b}");
+        }
     }
 
     #[test]

@@ -3,46 +3,22 @@
 //! `VISITS_BOUNDS` runs one search with other bounds, such as `instances=3,visits=2,faults=2,kill,cut`. With
 //! `VISITS_SCHEDULE`, which a violation prints, it runs one schedule of that search.
 
-use super::explore::{Bounds, Kinds, Report, explore, replay};
+use super::bounds::{ANY, Bounds, KILL, Kinds, SMALL, parse};
+use super::explore::{Report, explore, replay};
+use std::thread;
 use std::time::Instant;
-
-const SMALL: Bounds = Bounds {
-    instances: 2,
-    visits: 1,
-    faults: 0,
-    kinds: Kinds {
-        kill: false,
-        cut: false,
-        fail: false,
-        unheard: false,
-        abort: false,
-    },
-    lies: 0,
-    hasty: 0,
-    preemptions: usize::MAX,
-    apart: false,
-    warm: true,
-    plain: false,
-};
-
-const KILL: Kinds = Kinds {
-    kill: true,
-    ..SMALL.kinds
-};
-
-const ANY: Kinds = Kinds {
-    kill: true,
-    cut: true,
-    fail: true,
-    unheard: true,
-    abort: false,
-};
 
 /// Explores, and prints what was explored.
 #[track_caller]
 fn holds(bounds: Bounds) -> Report {
+    holds_beside(bounds, 0)
+}
+
+/// The same on this thread and `others` more.
+#[track_caller]
+fn holds_beside(bounds: Bounds, others: usize) -> Report {
     let start = Instant::now();
-    match explore(&bounds) {
+    match explore(&bounds, others) {
         Ok(report) => {
             println!("{bounds:?}: {report}, in {:?}", start.elapsed());
             report
@@ -179,6 +155,21 @@ fn reductions_lose_no_end() {
 }
 
 #[test]
+fn threads_that_share_a_search_do_the_same_as_one() {
+    let bounds = Bounds {
+        faults: 1,
+        kinds: ANY,
+        preemptions: 1,
+        ..SMALL
+    };
+    let [alone, shared] = [0, 2].map(|others| {
+        let report = holds_beside(bounds, others);
+        (report.schedules, report.states, report.ends)
+    });
+    assert_eq!(alone, shared);
+}
+
+#[test]
 pub(super) fn two_instances_survive_two_faults() {
     holds(Bounds {
         faults: 2,
@@ -236,39 +227,11 @@ pub(super) fn the_search_of_the_environment() {
     };
     let bounds = parse(&text).unwrap_or_else(|error| panic!("malformed VISITS_BOUNDS: {error}"));
     let Ok(schedule) = std::env::var("VISITS_SCHEDULE") else {
-        holds(bounds);
+        let threads = thread::available_parallelism().map_or(1, usize::from);
+        holds_beside(bounds, threads - 1);
         return;
     };
     let picks = schedule.split(',').filter(|it| !it.is_empty());
     let picks: Vec<u64> = picks.map(|it| it.parse().expect("numbers")).collect();
     assert_eq!(replay(&bounds, &picks), None);
-}
-
-/// Reads bounds such as `instances=3,visits=2,faults=2,kill,cut`.
-fn parse(text: &str) -> Result<Bounds, String> {
-    let mut bounds = SMALL;
-    for part in text.split(',') {
-        let (name, value) = part.split_once('=').unwrap_or((part, "1"));
-        let number = value
-            .parse()
-            .map_err(|_| format!("{part:?} is not name=number"))?;
-        match name {
-            "instances" => bounds.instances = number,
-            "visits" => bounds.visits = number,
-            "faults" => bounds.faults = number,
-            "lies" => bounds.lies = number,
-            "preemptions" => bounds.preemptions = number,
-            "hasty" => bounds.hasty = number,
-            "kill" => bounds.kinds.kill = number > 0,
-            "cut" => bounds.kinds.cut = number > 0,
-            "abort" => bounds.kinds.abort = number > 0,
-            "unheard" => bounds.kinds.unheard = number > 0,
-            "fail" => bounds.kinds.fail = number > 0,
-            "apart" => bounds.apart = number > 0,
-            "warm" => bounds.warm = number > 0,
-            "plain" => bounds.plain = number > 0,
-            _ => return Err(format!("{name:?} is unknown")),
-        }
-    }
-    Ok(bounds)
 }

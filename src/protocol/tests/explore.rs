@@ -60,46 +60,15 @@
 //!
 //! What is left for this module is a loop over [`Script::next`], and a set of hashes.
 
+use super::bounds::Bounds;
 use super::schedule::Schedule;
 use super::tickets;
+use super::work::Work;
 use crate::protocol::simulated::choices::Script;
 use std::collections::{BTreeSet, HashSet};
 use std::fmt;
-
-/// What a search includes.
-#[derive(Debug, Clone, Copy, Hash)]
-pub(super) struct Bounds {
-    pub(super) instances: usize,
-    /// The visits that are sent to each instance, each at any moment.
-    pub(super) visits: usize,
-    /// How many kills, power cuts and failed calls there are, together.
-    pub(super) faults: usize,
-    pub(super) kinds: Kinds,
-    /// How many renames take effect and report that they found nothing.
-    pub(super) lies: usize,
-    /// How many short pauses end while calls are under way.
-    pub(super) hasty: usize,
-    /// How many preemptions there are.
-    pub(super) preemptions: usize,
-    /// Whether a visitor arrives at an instance only when the one before has left, so that batches do not overlap.
-    pub(super) apart: bool,
-    /// Whether each instance has counted before, so that it knows the ticket.
-    pub(super) warm: bool,
-    /// Whether some reductions are left out, to see that they lose nothing: 3 except for what is used up, 4, and 6 for calls that
-    /// fail.
-    pub(super) plain: bool,
-}
-
-/// The kinds of faults that a search includes: of an instance, of the power, of a call without and with its effect, and of the
-/// journal.
-#[derive(Debug, Clone, Copy, Hash)]
-pub(super) struct Kinds {
-    pub(super) kill: bool,
-    pub(super) cut: bool,
-    pub(super) fail: bool,
-    pub(super) unheard: bool,
-    pub(super) abort: bool,
-}
+use std::sync::Mutex;
+use std::thread;
 
 /// What a search has done.
 #[derive(Default)]
@@ -135,24 +104,77 @@ impl fmt::Display for Report {
 /// How many schedules pass between two reports of a long search.
 const PROGRESS: u64 = 100_000;
 
-/// Runs every schedule within `bounds`.
+/// A search, which any number of threads share.
+struct Search<'a> {
+    bounds: &'a Bounds,
+    work: Work,
+    visited: Mutex<HashSet<u64>>,
+    report: Mutex<Report>,
+    violation: Mutex<Option<String>>,
+}
+
+/// Runs every schedule within `bounds`, on this thread and `others` more.
 ///
 /// # Errors
 /// Returns the first schedule that violates a property.
-pub(super) fn explore(bounds: &Bounds) -> Result<Report, String> {
-    let mut visited = HashSet::new();
-    let mut report = Report::default();
-    let mut script = Some(Script::default());
-    while let Some(next) = script {
-        let mut schedule = Schedule::new(bounds, next);
-        let mut ended = false;
-        while schedule.violated.is_none() && !ended {
-            let new = schedule.script(Script::is_replayed);
-            if new && !visited.insert(schedule.fingerprint()) {
-                break;
-            }
-            ended = !schedule.step();
+pub(super) fn explore(bounds: &Bounds, others: usize) -> Result<Report, String> {
+    let search = Search {
+        bounds,
+        work: Work::new(Script::default()),
+        visited: Mutex::default(),
+        report: Mutex::default(),
+        violation: Mutex::default(),
+    };
+    thread::scope(|scope| {
+        for _ in 0..others {
+            scope.spawn(|| search.run());
         }
+        search.run();
+    });
+    match search.violation.into_inner().unwrap() {
+        None => Ok(search.report.into_inner().unwrap()),
+        Some(violation) => Err(violation),
+    }
+}
+
+impl Search<'_> {
+    /// Runs schedules until there are no more.
+    fn run(&self) {
+        while let Some(taken) = self.work.take() {
+            let mut script = Some(taken.script.clone());
+            while let Some(next) = script.take()
+                && !self.work.is_stopped()
+            {
+                let mut schedule = Schedule::new(self.bounds, next);
+                let ended = self.follow(&mut schedule);
+                self.note(&mut schedule, ended);
+                let mut done = schedule.script(Script::clone);
+                self.work.share(&mut done);
+                script = done.next();
+            }
+        }
+    }
+
+    /// Follows a schedule to a state that another one has reached, or to its end. Returns whether it is the end.
+    fn follow(&self, schedule: &mut Schedule) -> bool {
+        while schedule.violated.is_none() {
+            let new = schedule.script(Script::is_replayed);
+            if new {
+                let state = schedule.fingerprint();
+                if !self.visited.lock().unwrap().insert(state) {
+                    return false;
+                }
+            }
+            if !schedule.step() {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Notes what a schedule has come to.
+    fn note(&self, schedule: &mut Schedule, ended: bool) {
+        let mut report = self.report.lock().unwrap();
         if ended {
             let names = tickets(&schedule.world);
             let end = (schedule.acknowledged.clone(), names, schedule.published);
@@ -160,24 +182,24 @@ pub(super) fn explore(bounds: &Bounds) -> Result<Report, String> {
             schedule.end();
         }
         report.schedules += 1;
-        report.states = visited.len();
+        report.moves += schedule.moves;
+        report.longest = report.longest.max(schedule.moves);
+        report.states = self.visited.lock().unwrap().len();
         if report.schedules.is_multiple_of(PROGRESS) {
             println!("so far: {report}");
         }
-        report.moves += schedule.moves;
-        report.longest = report.longest.max(schedule.moves);
         if let Some(violation) = &schedule.violated {
             let picks = schedule.script(Script::picks);
             let picks: Vec<_> = picks.iter().map(u64::to_string).collect();
-            return Err(format!(
+            let violation = format!(
                 "{violation}\nafter {} schedules, by VISITS_SCHEDULE={}",
                 report.schedules,
                 picks.join(",")
-            ));
+            );
+            self.violation.lock().unwrap().get_or_insert(violation);
+            self.work.stop();
         }
-        script = schedule.script(|script| script.clone()).next();
     }
-    Ok(report)
 }
 
 /// Runs one schedule, and prints it. Returns what it violates.

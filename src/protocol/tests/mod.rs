@@ -13,10 +13,11 @@
 //! - [`races`]: many schedules of races, kills, power cuts, and leaders that are cancelled or stalled.
 //! - [`mixed`]: the same with take-overs, requests that do not count, and processes killed one by one.
 //! - [`publishing`]: instances that write `visits.bin` at the same time.
-//! - [`exhaustive`]: every schedule within bounds, by [`explore`], [`schedule`], [`moves`], [`subject`] and [`properties`]. What is
-//!   not explored twice: [`fingerprint`], [`rest`], [`twins`].
+//! - [`exhaustive`]: every schedule within [`bounds`], by [`explore`], [`work`], [`schedule`], [`moves`], [`subject`] and
+//!   [`properties`]. What is not explored twice: [`fingerprint`], [`rest`], [`twins`].
 //! - [`seeds`] and [`shrink`]: which seeds run, and how to replay a failure. README.md lists the faults found so far.
 
+mod bounds;
 mod confirmations;
 mod exhaustive;
 mod explore;
@@ -45,6 +46,7 @@ mod takeovers;
 mod turns;
 mod twins;
 mod unfenced;
+mod work;
 
 use super::counter::Counter;
 use super::error::{CountResult, Refusal};

@@ -1,6 +1,6 @@
 //! One schedule of a search: the world, the processes in it, and what each move does.
 
-use super::explore::Bounds;
+use super::bounds::Bounds;
 use super::subject::Subject;
 use super::*;
 use crate::protocol::directory::FsErrorKind;

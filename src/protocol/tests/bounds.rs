@@ -1,0 +1,99 @@
+//! What a search includes, and what bounds it: see [`super::explore`].
+
+/// What a search includes.
+#[derive(Debug, Clone, Copy, Hash)]
+pub(super) struct Bounds {
+    pub(super) instances: usize,
+    /// The visits that are sent to each instance, each at any moment.
+    pub(super) visits: usize,
+    /// How many kills, power cuts and failed calls there are, together.
+    pub(super) faults: usize,
+    pub(super) kinds: Kinds,
+    /// How many renames take effect and report that they found nothing.
+    pub(super) lies: usize,
+    /// How many short pauses end while calls are under way.
+    pub(super) hasty: usize,
+    /// How many preemptions there are.
+    pub(super) preemptions: usize,
+    /// Whether a visitor arrives at an instance only when the one before has left, so that batches do not overlap.
+    pub(super) apart: bool,
+    /// Whether each instance has counted before, so that it knows the ticket.
+    pub(super) warm: bool,
+    /// Whether some reductions are left out, to see that they lose nothing: 3 except for what is used up, 4, and 6 for calls that
+    /// fail.
+    pub(super) plain: bool,
+}
+
+/// The kinds of faults that a search includes: of an instance, of the power, of a call without and with its effect, and of the
+/// journal.
+#[derive(Debug, Clone, Copy, Hash)]
+pub(super) struct Kinds {
+    pub(super) kill: bool,
+    pub(super) cut: bool,
+    pub(super) fail: bool,
+    pub(super) unheard: bool,
+    pub(super) abort: bool,
+}
+
+/// The smallest search.
+pub(super) const SMALL: Bounds = Bounds {
+    instances: 2,
+    visits: 1,
+    faults: 0,
+    kinds: Kinds {
+        kill: false,
+        cut: false,
+        fail: false,
+        unheard: false,
+        abort: false,
+    },
+    lies: 0,
+    hasty: 0,
+    preemptions: usize::MAX,
+    apart: false,
+    warm: true,
+    plain: false,
+};
+
+pub(super) const KILL: Kinds = Kinds {
+    kill: true,
+    ..SMALL.kinds
+};
+
+/// Faults of any kind.
+pub(super) const ANY: Kinds = Kinds {
+    kill: true,
+    cut: true,
+    fail: true,
+    unheard: true,
+    abort: false,
+};
+
+/// Reads bounds such as `instances=3,visits=2,faults=2,kill,cut`.
+pub(super) fn parse(text: &str) -> Result<Bounds, String> {
+    let mut bounds = SMALL;
+    for part in text.split(',') {
+        let (name, value) = part.split_once('=').unwrap_or((part, "1"));
+        let number = value
+            .parse()
+            .map_err(|_| format!("{part:?} is not name=number"))?;
+        match name {
+            "instances" => bounds.instances = number,
+            "visits" => bounds.visits = number,
+            "faults" => bounds.faults = number,
+            "lies" => bounds.lies = number,
+            "preemptions" => bounds.preemptions = number,
+            "hasty" => bounds.hasty = number,
+            "kill" => bounds.kinds.kill = number > 0,
+            "cut" => bounds.kinds.cut = number > 0,
+            "abort" => bounds.kinds.abort = number > 0,
+            "unheard" => bounds.kinds.unheard = number > 0,
+            "fail" => bounds.kinds.fail = number > 0,
+            "apart" => bounds.apart = number > 0,
+            "warm" => bounds.warm = number > 0,
+            "plain" => bounds.plain = number > 0,
+            _ => return Err(format!("{name:?} is unknown")),
+        }
+    }
+    Ok(bounds)
+}
