@@ -3,15 +3,18 @@
 //! - `modules`: the files of a crate, the modules in them, and which file defines a path
 //! - `circles`: the files that import each other, directly or through others
 //! - `assertions`: the tests that can fail
+//! - `documented`: the commands that a text names
 //!
 //! Files that import each other can be understood only together, so each file here can be read after those that it
 //! imports. Test code inside a crate is left out of that rule, because it may look anywhere.
 
 mod assertions;
 mod circles;
+mod documented;
 mod modules;
 
-use crate::workspace;
+use crate::{Arguments, workspace};
+use clap::Parser;
 use modules::Crate;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -22,22 +25,22 @@ const MAX_LINES: usize = 400;
 
 /// Returns all files of Rust, relative to the top of the repository.
 fn files(top: &Path) -> Vec<String> {
-    let listed = Command::new("git")
-        .args([
-            "ls-files",
-            "--cached",
-            "--others",
-            "--exclude-standard",
-            "*.rs",
-        ])
-        .current_dir(top)
-        .output()
-        .expect("git lists the sources");
-    let files = String::from_utf8(listed.stdout).expect("paths in UTF-8");
-    let files = files.lines().filter(|file| top.join(file).is_file());
-    let files: Vec<String> = files.map(str::to_owned).collect();
+    let files = files_like(top, "*.rs");
     assert!(files.len() > 300, "git lists only {} files", files.len());
     files
+}
+
+/// Returns all files that match a pattern of git, relative to the top of the repository.
+fn files_like(top: &Path, pattern: &str) -> Vec<String> {
+    let listed = Command::new("git")
+        .args(["ls-files", "--cached", "--others", "--exclude-standard"])
+        .arg(pattern)
+        .current_dir(top)
+        .output()
+        .expect("git lists the files");
+    let files = String::from_utf8(listed.stdout).expect("paths in UTF-8");
+    let files = files.lines().filter(|file| top.join(file).is_file());
+    files.map(str::to_owned).collect()
 }
 
 /// Returns whether a file is the root of a crate.
@@ -107,4 +110,23 @@ fn every_test_can_fail() {
         "tests that assert nothing (assert, or return an error):\n{}",
         vacuous.join("\n")
     );
+}
+
+#[test]
+fn every_command_in_the_documentation_is_one() {
+    let top = workspace::root();
+    let mut found = 0;
+    let mut wrong = Vec::new();
+    for file in files_like(&top, "*.md") {
+        let text = std::fs::read_to_string(top.join(&file)).expect("a text");
+        for command in documented::commands(&text) {
+            found += 1;
+            let arguments = std::iter::once("cargo xtask".to_owned()).chain(command);
+            if let Err(error) = Arguments::try_parse_from(arguments) {
+                wrong.push(format!("{file}: {error}"));
+            }
+        }
+    }
+    assert!(found > 30, "only {found} commands were found");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
