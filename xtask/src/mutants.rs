@@ -9,7 +9,7 @@ use clap::{Args, ValueEnum};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use visits_support::environment;
+use visits_support::{environment, process};
 
 /// The version of cargo-mutants that is built. Another one may make other changes.
 const VERSION: &str = "27.1.0";
@@ -34,8 +34,8 @@ const QUICK_BUILD: [&str; 4] = [
     "incremental=true",
 ];
 
-/// The tests of the host as a whole that notice something about its instances and its end.
-const HOST_TESTS: [&str; 10] = [
+/// The tests of the host as a whole that notice something about its instances, its output, its syncs and its end.
+const HOST_TESTS: [&str; 12] = [
     "crowd::",
     "descriptors::",
     "drain::",
@@ -44,7 +44,9 @@ const HOST_TESTS: [&str; 10] = [
     "limits::",
     "memory::",
     "misdeeds::",
+    "mounts::syncs::",
     "slow::",
+    "unread::",
     "wasi_0_2::",
 ];
 
@@ -69,7 +71,7 @@ enum Part {
     Protocol,
     /// When the host replaces an instance
     Watch,
-    /// The host's instances, their threads, and its end
+    /// The host's instances, their threads, its output, its syncs, and its end
     Host,
 }
 
@@ -94,7 +96,7 @@ impl Part {
         match self {
             Self::Protocol => "^src/protocol/",
             Self::Watch => "^runtimeclass/host/src/watch",
-            Self::Host => "^runtimeclass/host/src/(guest|server)",
+            Self::Host => "^runtimeclass/host/src/(directory_sync|guest|server|stdio)",
         }
     }
 
@@ -187,7 +189,9 @@ fn host(mut mutants: Command) -> Result<bool> {
     mutants
         .env(environment::HOST_SUITE.name(), host_suite(&session)?)
         .args(["--features", "suite", "--", "--test", "suite", "--"])
-        .args(HOST_TESTS);
+        .args(HOST_TESTS)
+        // Tests of mounted volumes.
+        .args(process::is_root().then_some("--include-ignored"));
     passed(mutants)
 }
 
