@@ -10,7 +10,7 @@ use super::platform::{Platform, ROOT};
 use super::record;
 use super::retry::jitter;
 use super::rule::{Rule, kept};
-use super::takeover::Original;
+use super::takeover::{Original, unless_cleared};
 use super::ticket::{PRIVATE, Ticket};
 use super::volume::Volume;
 use anyhow::anyhow;
@@ -126,14 +126,16 @@ impl<P: Platform> Starter<P> {
         let Some(dir) = make_private(root, prepared, original).await? else {
             return Ok(());
         };
-        match dir.sync_file(&Ticket::first(original.visits).name()).await {
-            Err(e) if e.kind == FsErrorKind::NotFound => return Ok(()),
-            synced => volume.trust(synced, prepared)?,
+        let ticket = Ticket::first(original.visits).name();
+        let Some(synced) = unless_cleared(dir.sync_file(&ticket).await) else {
+            return Ok(());
+        };
+        volume.trust(synced, prepared)?;
+        volume.keep(root, &dir, original).await?;
+        match kept(Rule::SyncPrepared) {
+            true => volume.trust(dir.sync().await, prepared),
+            false => Ok(()),
         }
-        if kept(Rule::SyncPrepared) {
-            volume.trust(dir.sync().await, prepared)?;
-        }
-        volume.keep(root, original).await
     }
 
     /// Removes the preparations of crashed or beaten starters, once per instance. It is called only when the private
@@ -160,17 +162,15 @@ async fn make_private<D: Directory>(
 ) -> CountResult<Option<D>> {
     let cannot = |e| CountError::refused(&format!("cannot create {PRIVATE}"), e);
     root.create_dir(prepared).await.map_err(cannot)?;
-    let dir = match root.open_dir(prepared).await {
-        Err(e) if e.kind == FsErrorKind::NotFound => return Ok(None),
-        opened => opened.map_err(cannot)?,
+    let Some(dir) = unless_cleared(root.open_dir(prepared).await) else {
+        return Ok(None);
     };
-    match dir
-        .create_file(&Ticket::first(original.visits).name())
-        .await
-    {
-        Err(e) if e.kind == FsErrorKind::NotFound => Ok(None),
-        created => created.map(|()| Some(dir)).map_err(cannot),
-    }
+    let dir = dir.map_err(cannot)?;
+    let ticket = Ticket::first(original.visits).name();
+    let created = unless_cleared(dir.create_file(&ticket).await);
+    created
+        .map(|it| it.map(|()| dir).map_err(cannot))
+        .transpose()
 }
 
 fn is_prepared(name: &str) -> bool {

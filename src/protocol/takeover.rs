@@ -3,7 +3,7 @@
 //! The copy's name carries the count that the bytes were read as. So two starters that race write the same bytes to the
 //! same name, an earlier copy of another count stays untouched, and copies need no numbering.
 
-use super::directory::{Directory, FsError, FsErrorKind, OpenFile};
+use super::directory::{Directory, FsError, FsErrorKind, FsResult, OpenFile};
 use super::error::{CountError, CountResult};
 use super::platform::{Platform, ROOT};
 use super::record;
@@ -84,25 +84,35 @@ impl<P: Platform> Volume<P> {
         }
     }
 
-    /// Makes sure that a copy of the original survives a power cut. A complete copy is synced, too, because another
-    /// starter may have written it a moment ago. A copy that cannot be completed is removed.
-    pub(super) async fn keep(&self, root: &P::Dir, original: &Original) -> CountResult<()> {
+    /// Makes sure that a copy of the original survives a power cut. It is written into `dir`, which is prepared for the start and
+    /// nobody else writes to, and moved to its name when it is durable. So a starter that fails or is late takes no copy away
+    /// from another.
+    pub(super) async fn keep(
+        &self,
+        root: &P::Dir,
+        dir: &P::Dir,
+        original: &Original,
+    ) -> CountResult<()> {
         let Some(copy) = original.copy_name() else {
             return Ok(());
         };
-        if must_write(root, &copy, original).await?
-            && let Err(error) = write(root, &copy, &original.bytes).await
-        {
-            // A complete copy is another starter's.
-            if matches!(must_write(root, &copy, original).await, Ok(true)) {
-                let _ = root.remove_file(&copy).await;
-            }
-            return Err(CountError::refused(&format!("cannot write {copy}"), error));
+        if !must_write(root, &copy, original).await? {
+            // It may be from a program that did not sync it.
+            return self.trust(root.sync_file(&copy).await, &copy);
         }
-        match kept(Rule::SyncCopy) {
-            true => self.trust(root.sync_file(&copy).await, &copy),
-            false => Ok(()),
+        let cannot = |e| CountError::refused(&format!("cannot write {copy}"), e);
+        let Some(written) = unless_cleared(write(dir, &copy, &original.bytes).await) else {
+            return Ok(());
+        };
+        written.map_err(cannot)?;
+        if kept(Rule::SyncCopy) {
+            let Some(synced) = unless_cleared(dir.sync_file(&copy).await) else {
+                return Ok(());
+            };
+            self.trust(synced, &copy)?;
         }
+        let moved = dir.rename_into(&copy, root, &copy).await;
+        unless_cleared(moved).map_or(Ok(()), |moved| moved.map_err(cannot))
     }
 
     /// Writes into `dir`, which is removed afterwards, everything that a start would add to the volume.
@@ -119,6 +129,12 @@ impl<P: Platform> Volume<P> {
         }
         Ok(())
     }
+}
+
+/// Returns `None` if a call did not find what was prepared for a start: another starter, which has won, has cleared it.
+pub(super) fn unless_cleared<T>(result: FsResult<T>) -> Option<FsResult<T>> {
+    let cleared = |e: &FsError| e.kind == FsErrorKind::NotFound;
+    (!result.as_ref().is_err_and(cleared)).then_some(result)
 }
 
 /// Returns whether the copy is missing or unfinished.

@@ -9,10 +9,11 @@
 //! 4. The content of a file that was not synced may be any that it has had since its last sync, or gone.
 //! 5. Once it has given up its journal, no change of a directory succeeds, and syncs report success and store nothing.
 
+mod power;
+
 use super::super::directory::{Entry, FsError, FsErrorKind, FsResult};
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{Hash, Hasher};
-use std::mem;
 
 /// A file or directory, whatever its name. The number is a hash of who created it and what that instance had created before.
 /// So it does not depend on what other instances did meanwhile.
@@ -73,40 +74,6 @@ impl Default for Disk {
 }
 
 impl Disk {
-    /// Leaves what a power cut leaves, mounted again: in each directory, a prefix of the changes since its last sync. Returns
-    /// whether anything was lost.
-    pub(crate) fn cut_power(&mut self, below: &mut impl FnMut(u64) -> u64) -> bool {
-        self.aborted = false;
-        let mut lossy = false;
-        for node in self.named(true) {
-            let Some(Node::Dir(dir)) = self.nodes.get_mut(&node) else {
-                continue;
-            };
-            let mut survivors = vec![mem::take(&mut dir.durable)];
-            survivors.append(&mut dir.history);
-            let survivor = distinct(survivors, below);
-            lossy |= survivor != dir.entries;
-            dir.entries.clone_from(&survivor);
-            dir.durable = survivor;
-        }
-        // A file that has lost its name has no content that matters.
-        for node in self.named(false) {
-            let Some(Node::File(contents)) = self.nodes.get_mut(&node) else {
-                continue;
-            };
-            // Nothing has changed since the last sync.
-            if contents.len() == 1 {
-                continue;
-            }
-            let last = contents.last().cloned();
-            contents.push(Vec::new());
-            let survivor = distinct(mem::take(contents), below);
-            lossy |= last.as_ref() != Some(&survivor);
-            contents.push(survivor);
-        }
-        lossy
-    }
-
     fn dir(&mut self, dir: NodeId) -> &mut Dir {
         match self.nodes.get_mut(&dir) {
             Some(Node::Dir(dir)) => dir,
@@ -181,6 +148,9 @@ impl Disk {
         if self.find(dir, name).is_ok() {
             return Err(error(FsErrorKind::Exists));
         }
+        if !self.has_name(dir) {
+            return Err(error(FsErrorKind::NotFound));
+        }
         if self.full && !self.inodes_left {
             return Err(error(FsErrorKind::NoSpace));
         }
@@ -193,6 +163,11 @@ impl Disk {
         self.change(dir, |entries| {
             entries.insert(name.into(), id);
         })
+    }
+
+    /// Returns whether a directory is the root, or in it. Nothing can be created in one that was removed.
+    fn has_name(&mut self, dir: NodeId) -> bool {
+        dir == ROOT || self.dir(ROOT).entries.values().any(|it| *it == dir)
     }
 
     pub(crate) fn open_dir(&mut self, dir: NodeId, name: &str) -> FsResult<NodeId> {
@@ -218,6 +193,11 @@ impl Disk {
     /// Returns the names that are sure to survive a power cut.
     pub(crate) fn durable_names(&mut self, dir: NodeId) -> impl Iterator<Item = &str> {
         self.dir(dir).durable.keys().map(String::as_str)
+    }
+
+    /// Finds the entry of a directory that is sure to survive a power cut.
+    pub(crate) fn durable_entry(&mut self, dir: NodeId, name: &str) -> Option<NodeId> {
+        self.dir(dir).durable.get(name).copied()
     }
 
     /// Returns the entries of a directory.
@@ -379,15 +359,4 @@ impl Disk {
             entries.remove(name);
         })
     }
-}
-
-/// Chooses one of several values, each of which counts once.
-fn distinct<T: PartialEq>(values: Vec<T>, below: &mut impl FnMut(u64) -> u64) -> T {
-    let mut different = Vec::new();
-    for value in values {
-        if !different.contains(&value) {
-            different.push(value);
-        }
-    }
-    different.swap_remove(below(different.len() as u64) as usize)
 }

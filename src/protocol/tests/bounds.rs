@@ -17,11 +17,40 @@ pub(super) struct Bounds {
     pub(super) preemptions: usize,
     /// Whether a visitor arrives at an instance only when the one before has left, so that batches do not overlap.
     pub(super) apart: bool,
-    /// Whether each instance has counted before, so that it knows the ticket.
-    pub(super) warm: bool,
+    pub(super) before: Before,
     /// Whether some reductions are left out, to see that they lose nothing: 3 except for what is used up, 4, and 6 for calls that
     /// fail.
     pub(super) plain: bool,
+}
+
+/// What is on the volume before the first visit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Before {
+    /// Each instance has counted a visit.
+    Counted,
+    /// Another instance has counted a visit.
+    Elsewhere,
+    /// Nothing.
+    Nothing,
+    /// A `visits.bin` that another program has written: see [`ORIGINAL`].
+    Original,
+}
+
+/// What another program has written. The counter would write 8 bytes.
+pub(super) const ORIGINAL: [u8; 1] = [114];
+
+impl Before {
+    pub(super) const ALL: [Self; 4] = [
+        Before::Counted,
+        Before::Elsewhere,
+        Before::Nothing,
+        Before::Original,
+    ];
+
+    /// Returns whether counting has started.
+    pub(super) fn is_started(self) -> bool {
+        matches!(self, Before::Counted | Before::Elsewhere)
+    }
 }
 
 /// The kinds of faults that a search includes: of an instance, of the power, of a call without and with its effect, and of the
@@ -51,7 +80,7 @@ pub(super) const SMALL: Bounds = Bounds {
     hasty: 0,
     preemptions: usize::MAX,
     apart: false,
-    warm: true,
+    before: Before::Counted,
     plain: false,
 };
 
@@ -69,7 +98,8 @@ pub(super) const ANY: Kinds = Kinds {
     abort: false,
 };
 
-/// Reads bounds such as `instances=3,visits=2,faults=2,kill,cut`.
+/// Reads bounds such as `instances=3,visits=2,faults=2,kill,cut`. What is on the volume before the first visit is `elsewhere`,
+/// `nothing` or `original`; [`Before::Counted`] without it.
 pub(super) fn parse(text: &str) -> Result<Bounds, String> {
     let mut bounds = SMALL;
     for part in text.split(',') {
@@ -90,7 +120,9 @@ pub(super) fn parse(text: &str) -> Result<Bounds, String> {
             "unheard" => bounds.kinds.unheard = number > 0,
             "fail" => bounds.kinds.fail = number > 0,
             "apart" => bounds.apart = number > 0,
-            "warm" => bounds.warm = number > 0,
+            "elsewhere" => bounds.before = Before::Elsewhere,
+            "nothing" => bounds.before = Before::Nothing,
+            "original" => bounds.before = Before::Original,
             "plain" => bounds.plain = number > 0,
             _ => return Err(format!("{name:?} is unknown")),
         }

@@ -3,7 +3,7 @@
 //! `VISITS_BOUNDS` runs one search with other bounds, such as `instances=3,visits=2,faults=2,kill,cut`. With
 //! `VISITS_SCHEDULE`, which a violation prints, it runs one schedule of that search.
 
-use super::bounds::{ANY, Bounds, KILL, Kinds, SMALL, parse};
+use super::bounds::{ANY, Before, Bounds, KILL, Kinds, SMALL, parse};
 use super::explore::{Report, explore, replay};
 use std::thread;
 use std::time::Instant;
@@ -41,12 +41,12 @@ pub(super) fn a_late_publisher_that_is_killed_never_leaves_visits_bin_behind() {
 /// A rename over NFS that was sent twice: it was done, and reports that there was nothing to rename.
 #[test]
 pub(super) fn a_claim_that_was_made_and_reported_as_lost_is_not_made_again() {
-    for warm in [false, true] {
+    for before in [Before::Elsewhere, Before::Counted] {
         holds(Bounds {
             instances: 1,
             visits: 2,
             lies: 2,
-            warm,
+            before,
             ..SMALL
         });
     }
@@ -62,7 +62,7 @@ pub(super) fn a_power_cut_leaves_no_incomplete_file_to_publish() {
             cut: true,
             ..SMALL.kinds
         },
-        warm: false,
+        before: Before::Elsewhere,
         ..SMALL
     });
 }
@@ -134,13 +134,13 @@ fn reductions_lose_no_end() {
         (2, 2, KILL, 0),
         (3, 1, KILL, 0),
     ] {
-        for warm in [false, true] {
+        for before in Before::ALL {
             let reduced = Bounds {
                 instances,
                 visits,
                 faults: 1,
                 kinds,
-                warm,
+                before,
                 preemptions,
                 apart: true,
                 ..SMALL
@@ -218,6 +218,27 @@ pub(super) fn three_instances_with_two_visits_each_survive_a_fault() {
         apart: true,
         ..SMALL
     });
+}
+
+/// The first visits on a volume, and those that take over a file: one of the starters wins.
+#[test]
+pub(super) fn starters_survive_faults() {
+    for before in [Before::Nothing, Before::Original] {
+        let started = Bounds {
+            before,
+            faults: 1,
+            kinds: ANY,
+            preemptions: 1,
+            ..SMALL
+        };
+        holds(started);
+        holds(Bounds {
+            instances: 3,
+            faults: 2,
+            preemptions: 0,
+            ..started
+        });
+    }
 }
 
 #[test]

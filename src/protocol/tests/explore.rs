@@ -23,12 +23,12 @@
 //!    another is below one in 300 000.
 //! 2. **Names depend on their maker only.** The random part of a name is a hash of the instance and of how many names it has
 //!    drawn. So it does not tell who drew first. The same holds for the identity of a file.
-//! 3. **What cannot matter any more is no part of a state**: what a power cut would bring back, if none can come; files without
-//!    a name; the details behind moves that are used up. And a process at rest forgets what it has seen, except for what its
-//!    counter keeps: see [`super::rest`].
+//! 3. **What cannot matter any more is no part of a state**: what a power cut would bring back, if none can come; files
+//!    without a name, and directories that were removed, which stay empty; the details behind moves that are used up. And a
+//!    process at rest forgets what it has seen, except for what its counter keeps: see [`super::rest`].
 //! 4. **Processes that differ by their names only are interchangeable**: none of their calls has taken effect, and each has
 //!    started anew, or knows a ticket that is gone. Of these, the first one moves first.
-//! 5. **Calls that nothing can affect come first**: opening the private directory reads what no move of these scenarios
+//! 5. **Calls that nothing can affect come first**: once counting has started, opening the private directory reads what no move
 //!    changes, and changes nothing. So no schedule is lost if it takes effect at once. A kill before it leaves the same
 //!    world as a kill after it.
 //! 6. **Moves that commute with what came before are made once, at the earliest moment.** A visitor's arrival commutes with the
@@ -41,7 +41,7 @@
 //! that in sum, which is asserted.
 //!
 //! # What is bounded
-//! [`Bounds`]: the instances, the visits, the faults, and
+//! [`Bounds`]: the instances, the visits, the faults, what is on the volume before, and
 //! - whether an instance's visitors come one after another,
 //! - the order of names: if a listing shows two tickets of one number, the higher name is taken. Which of two names is higher
 //!   is fixed.
@@ -62,8 +62,8 @@
 
 use super::bounds::Bounds;
 use super::schedule::Schedule;
-use super::tickets;
 use super::work::Work;
+use super::{started, tickets};
 use crate::protocol::simulated::choices::Script;
 use std::collections::{BTreeSet, HashSet};
 use std::fmt;
@@ -176,7 +176,10 @@ impl Search<'_> {
     fn note(&self, schedule: &mut Schedule, ended: bool) {
         let mut report = self.report.lock().unwrap();
         if ended {
-            let names = tickets(&schedule.world);
+            let names = match started(&schedule.world) {
+                true => tickets(&schedule.world),
+                false => Vec::new(),
+            };
             let end = (schedule.acknowledged.clone(), names, schedule.published);
             report.ends.insert(end);
             schedule.end();

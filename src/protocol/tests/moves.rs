@@ -2,8 +2,9 @@
 
 use super::schedule::{Move, Schedule};
 use super::*;
+use crate::protocol::simulated::State;
 
-/// A call that nothing can affect in these scenarios.
+/// A call that nothing can affect once counting has started.
 const UNAFFECTED: &str = "open_dir .visits";
 
 impl Schedule<'_> {
@@ -19,11 +20,12 @@ impl Schedule<'_> {
             let mut moved = subjects.iter().filter(|it| it.moved);
             moved.any(|it| it.process.instance == instance)
         };
+        let started = self.bounds.before.is_started();
         let (pauses, first) = self.world.with(|state| {
             let calls = 0..state.under_way.len();
             let unaffected = calls
                 .clone()
-                .find(|&call| &*state.under_way[call].name == UNAFFECTED);
+                .find(|&call| started && &*state.under_way[call].name == UNAFFECTED);
             for call in calls {
                 let instance = state.under_way[call].instance;
                 if unaffected.is_some_and(|it| it != call) {
@@ -87,8 +89,8 @@ impl Schedule<'_> {
     /// Returns whether a move is of a call that nothing can affect.
     pub(super) fn is_unaffected(&self, next: Move) -> bool {
         let Move::Call(call) = next else { return false };
-        self.world
-            .with(|state| &*state.under_way[call].name == UNAFFECTED)
+        let unaffected = |state: &mut State| &*state.under_way[call].name == UNAFFECTED;
+        self.bounds.before.is_started() && self.world.with(unaffected)
     }
 }
 

@@ -1,5 +1,6 @@
 //! What must hold at every state of a schedule, and at its end.
 
+use super::bounds::{Before, ORIGINAL};
 use super::schedule::Schedule;
 use super::*;
 use crate::protocol::simulated::choices::{Choices, Script};
@@ -13,6 +14,7 @@ impl Schedule<'_> {
     /// 5. `visits.bin` holds no more than the count, never goes back, and never becomes something that is no count. A power cut
     ///    may leave something else there, until it is written again.
     /// 6. Without a fault, no visit is refused.
+    /// 7. What another program has written is there, or its copy is.
     pub(super) fn check(&mut self) {
         let answers: Vec<_> = self
             .subjects
@@ -57,6 +59,16 @@ impl Schedule<'_> {
             format!("visits.bin holds {now:?}, and the count is {count}")
         });
         self.published = now;
+        let kept = self.original_is_kept();
+        self.require(kept, || "the original and its copy are gone".into());
+    }
+
+    /// Returns whether what another program has written is still somewhere.
+    fn original_is_kept(&self) -> bool {
+        let copy = format!("{}.taken-over-{}", record::FILE, ORIGINAL[0]);
+        let mut names = [record::FILE, &copy].into_iter();
+        self.bounds.before != Before::Original
+            || names.any(|name| content(&self.world, name).is_some_and(|it| it == ORIGINAL))
     }
 
     fn check_published(&mut self) {
@@ -108,7 +120,8 @@ impl Schedule<'_> {
             )
         });
         let published = self.published();
-        self.require(published == current.as_ref().ok().copied(), || {
+        let mended = published == current.as_ref().ok().copied();
+        self.require(mended || !started(&self.world), || {
             format!("visits.bin holds {published:?} after it was mended to {current:?}")
         });
         process.visitors(1);
@@ -129,20 +142,22 @@ impl Schedule<'_> {
         }
     }
 
-    /// Returns the count that is in the private directory now.
+    /// Returns the count now: that of the private directory, or the one before it appeared.
     fn count(&self) -> u64 {
-        self.world.with(|state| {
-            let private = state.disk.open_dir(ROOT, ".visits").expect("it never goes");
+        let highest = self.world.with(|state| {
+            let private = state.disk.open_dir(ROOT, ".visits").ok()?;
             highest(state.disk.names(private).iter().map(String::as_str))
-        })
+        });
+        highest.unwrap_or(self.base)
     }
 
     /// Returns the count that is sure to survive a power cut.
     pub(super) fn durable(&self) -> u64 {
-        self.world.with(|state| {
-            let private = state.disk.open_dir(ROOT, ".visits").expect("it never goes");
+        let highest = self.world.with(|state| {
+            let private = state.disk.durable_entry(ROOT, ".visits")?;
             highest(state.disk.durable_names(private))
-        })
+        });
+        highest.unwrap_or(self.base)
     }
 
     /// Returns what `visits.bin` holds; `None` if a power cut has left something that is no count of 8 bytes.
@@ -155,10 +170,10 @@ impl Schedule<'_> {
     }
 }
 
-fn highest<'n>(names: impl IntoIterator<Item = &'n str>) -> u64 {
+fn highest<'n>(names: impl IntoIterator<Item = &'n str>) -> Option<u64> {
     let numbers = names.into_iter().filter_map(|name| {
         let rest = name.strip_prefix("ticket.")?;
         rest.split('-').next()?.parse().ok()
     });
-    numbers.max().unwrap_or(0)
+    numbers.max()
 }

@@ -1,6 +1,6 @@
 //! One schedule of a search: the world, the processes in it, and what each move does.
 
-use super::bounds::Bounds;
+use super::bounds::{Before, Bounds, ORIGINAL};
 use super::subject::Subject;
 use super::*;
 use crate::protocol::directory::FsErrorKind;
@@ -75,25 +75,40 @@ pub(super) struct Left {
     pub(super) cut: bool,
 }
 
+/// Makes what is on the volume before the first visit, durably. Returns the count.
+fn prepare(world: &World, processes: &mut [Process], before: Before) -> u64 {
+    let counting = match before {
+        Before::Counted => processes.len(),
+        Before::Elsewhere => 1,
+        Before::Nothing => 0,
+        Before::Original => {
+            set_visits_bin_durably(world, &ORIGINAL);
+            return ORIGINAL[0].into();
+        }
+    };
+    for process in &mut processes[..counting] {
+        process.visitors(1);
+        process.finish(world);
+    }
+    if before == Before::Elsewhere {
+        processes[0] = Process::start(world);
+    }
+    world.with(|state| {
+        state.disk.sync(ROOT).unwrap();
+        let synced = state.disk.sync_file(ROOT, record::FILE);
+        assert_eq!(synced.is_ok(), counting > 0);
+    });
+    counting as u64
+}
+
 impl<'a> Schedule<'a> {
     /// Returns a schedule at its beginning.
     pub(super) fn new(bounds: &'a Bounds, script: Script) -> Self {
         // Everything before the first choice runs in one order.
         let world = World::with_choices(Choices::Scripted(Script::default()));
         let mut processes = Process::start_many(&world, bounds.instances);
-        let warm = if bounds.warm { bounds.instances } else { 1 };
-        for process in &mut processes[..warm] {
-            process.visitors(1);
-            process.finish(&world);
-        }
-        if !bounds.warm {
-            processes[0] = Process::start(&world);
-        }
-        world.with(|state| {
-            state.choices = Choices::Scripted(script);
-            state.disk.sync(ROOT).unwrap();
-            state.disk.sync_file(ROOT, record::FILE).unwrap();
-        });
+        let base = prepare(&world, &mut processes, bounds.before);
+        world.with(|state| state.choices = Choices::Scripted(script));
         let subject = |(index, process)| Subject::new(index, process);
         let subjects = processes.into_iter().enumerate().map(subject).collect();
         let left = Left {
@@ -104,7 +119,6 @@ impl<'a> Schedule<'a> {
             sound: true,
             cut: false,
         };
-        let base = warm as u64;
         let mut schedule = Schedule {
             world,
             subjects,
@@ -124,7 +138,7 @@ impl<'a> Schedule<'a> {
         for subject in &schedule.subjects {
             subject.begin(&schedule.world);
         }
-        if bounds.warm {
+        if bounds.before == Before::Counted {
             // It knows the ticket. The others know one that is gone.
             schedule.subjects[bounds.instances - 1].untouched = false;
         }
