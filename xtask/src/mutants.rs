@@ -9,7 +9,7 @@ use clap::{Args, ValueEnum};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use visits_support::{environment, process};
+use visits_support::environment;
 
 /// The version of cargo-mutants that is built. Another one may make other changes.
 const VERSION: &str = "27.1.0";
@@ -34,8 +34,8 @@ const QUICK_BUILD: [&str; 4] = [
     "incremental=true",
 ];
 
-/// The tests of the host as a whole that notice something about its instances, its output, its syncs and its end.
-const HOST_TESTS: [&str; 12] = [
+/// The tests of the host as a whole that notice something about its instances and its end.
+const HOST_TESTS: &[&str] = &[
     "crowd::",
     "descriptors::",
     "drain::",
@@ -44,11 +44,15 @@ const HOST_TESTS: [&str; 12] = [
     "limits::",
     "memory::",
     "misdeeds::",
-    "mounts::syncs::",
     "slow::",
-    "unread::",
     "wasi_0_2::",
 ];
+
+/// The tests of what components print.
+const OUTPUT_TESTS: &[&str] = &["misdeeds::", "unread::"];
+
+/// The tests of syncs, which need root.
+const SYNC_TESTS: &[&str] = &["mounts::syncs::"];
 
 /// Options of `mutants`.
 #[derive(Args)]
@@ -71,8 +75,12 @@ enum Part {
     Protocol,
     /// When the host replaces an instance
     Watch,
-    /// The host's instances, their threads, its output, its syncs, and its end
+    /// The host's instances, their threads, and its end
     Host,
+    /// What components and the log print
+    Output,
+    /// Syncs of directories (root)
+    Syncs,
 }
 
 impl Part {
@@ -81,13 +89,15 @@ impl Part {
             Self::Protocol => "protocol",
             Self::Watch => "watch",
             Self::Host => "host",
+            Self::Output => "output",
+            Self::Syncs => "syncs",
         }
     }
 
     fn package(self) -> &'static str {
         match self {
             Self::Protocol => "visits",
-            Self::Watch | Self::Host => "preopen-host",
+            _ => "preopen-host",
         }
     }
 
@@ -96,7 +106,9 @@ impl Part {
         match self {
             Self::Protocol => "^src/protocol/",
             Self::Watch => "^runtimeclass/host/src/watch",
-            Self::Host => "^runtimeclass/host/src/(directory_sync|guest|server|stdio)",
+            Self::Host => "^runtimeclass/host/src/(guest|server)",
+            Self::Output => "^runtimeclass/host/src/stdio",
+            Self::Syncs => "^runtimeclass/host/src/directory_sync",
         }
     }
 
@@ -106,7 +118,9 @@ impl Part {
         match self {
             Self::Protocol => protocol(options, mutants),
             Self::Watch => watch(options, mutants),
-            Self::Host => host(mutants(HOST)?),
+            Self::Host => host(mutants(HOST)?, HOST_TESTS),
+            Self::Output => host(mutants(HOST)?, OUTPUT_TESTS),
+            Self::Syncs => host(mutants(HOST)?, SYNC_TESTS),
         }
     }
 }
@@ -175,11 +189,11 @@ fn watch(options: &Options, mutants: impl Fn(&str) -> Result<Command>) -> Result
         eprintln!("==> watch: the changes that no unit test noticed, on the suite of the host");
         full.arg("--iterate");
     }
-    host(full)
+    host(full, HOST_TESTS)
 }
 
 /// Tries the changes of the host on tests that run it as a program, and measure time: one change at a time.
-fn host(mut mutants: Command) -> Result<bool> {
+fn host(mut mutants: Command, tests: &[&str]) -> Result<bool> {
     component::run()?;
     command::run(cargo::guests("build", &GUESTS)?)?;
     sdks::build()?;
@@ -189,9 +203,8 @@ fn host(mut mutants: Command) -> Result<bool> {
     mutants
         .env(environment::HOST_SUITE.name(), host_suite(&session)?)
         .args(["--features", "suite", "--", "--test", "suite", "--"])
-        .args(HOST_TESTS)
-        // Tests of mounted volumes.
-        .args(process::is_root().then_some("--include-ignored"));
+        .args(tests)
+        .arg("--include-ignored");
     passed(mutants)
 }
 

@@ -126,7 +126,8 @@ async fn sync(directory: Arc<File>) -> io::Result<()> {
 
 fn sync_now(directory: &File) -> io::Result<()> {
     let _locked = is_locked(directory)?.then(|| lock(directory)).transpose()?;
-    // The component's own opening learns of every write that failed since then, also if another sync has reported it.
+    // The component's own opening learns that the kernel has failed to write, also if another opening has been told. (If the sync of
+    // another program has failed to write, the kernel tells that program only.)
     match fsync(directory) {
         // It only names the directory.
         Err(Errno::BADF) => Ok(fsync(open(directory)?)?),
@@ -143,8 +144,7 @@ fn lock(directory: &File) -> io::Result<OwnedFd> {
 
 /// Opens a directory again.
 fn open(directory: &File) -> io::Result<OwnedFd> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    Ok(openat(directory, ".", flags, Mode::empty())?)
+    Ok(openat(directory, ".", OFlags::CLOEXEC, Mode::empty())?)
 }
 
 /// Returns whether a directory is synced under a lock.

@@ -5,7 +5,9 @@ use super::Mounted;
 use crate::common::text;
 use anyhow::{Result, ensure};
 use futures::future::join;
-use rustix::fs::{FlockOperation, flock, fstat, major, minor};
+use rustix::fs::{
+    CWD, FileType, FlockOperation, Mode, flock, fstat, major, makedev, minor, mknodat,
+};
 use std::fs::File;
 use visits_tests::{App, DEADLINE, Ext4, Host, artifacts, wait};
 
@@ -47,6 +49,28 @@ async fn a_directory_elsewhere_is_synced_while_others_hold_its_lock() -> Result<
     for path in PATHS {
         let synced = text(&host, &format!("{path}?name=new")).await?;
         ensure!(synced == SYNCED, "{path}: {synced}");
+    }
+    Ok(())
+}
+
+/// A device that cannot be synced stands for a file whose sync fails.
+#[tokio::test]
+#[ignore = "needs root"]
+async fn a_component_learns_that_a_sync_of_a_file_has_failed() -> Result<()> {
+    let app = App::new(&artifacts::probe_wasm()?)?;
+    let device = app.volume().join("null");
+    mknodat(
+        CWD,
+        &device,
+        FileType::CharacterDevice,
+        Mode::RUSR,
+        makedev(1, 3),
+    )?;
+    let host = Host::of(&app).start().await?;
+    for path in PATHS {
+        let synced = text(&host, &format!("{path}?name=null")).await?;
+        let files = synced.split_once(')').map_or("", |(files, _)| files);
+        ensure!(!files.contains("Ok"), "{path}: {synced}");
     }
     Ok(())
 }
