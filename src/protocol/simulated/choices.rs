@@ -228,12 +228,12 @@ pub(crate) mod tape {
 mod tests {
     use super::Script;
 
-    const ALL: [(u64, u64); 4] = [(0, 9), (1, 0), (1, 1), (2, 9)];
+    const ALL: [(u64, u64); 5] = [(0, 9), (1, 0), (1, 1), (1, 2), (2, 9)];
 
     fn choose(script: &mut Script) -> (u64, u64) {
         let first = script.below(3);
         // What is chosen later depends on what was chosen before.
-        let second = if first == 1 { script.below(2) } else { 9 };
+        let second = if first == 1 { script.below(3) } else { 9 };
         (first, second)
     }
 

@@ -6,6 +6,9 @@ pub(super) struct Bounds {
     pub(super) instances: usize,
     /// The visits that are sent to each instance, each at any moment.
     pub(super) visits: usize,
+    /// How many requests to each instance read the count, and how many check that a visit could be counted.
+    pub(super) reads: usize,
+    pub(super) probes: usize,
     /// How many kills, power cuts and failed calls there are, together.
     pub(super) faults: usize,
     pub(super) kinds: Kinds,
@@ -15,7 +18,7 @@ pub(super) struct Bounds {
     pub(super) hasty: usize,
     /// How many preemptions there are.
     pub(super) preemptions: usize,
-    /// Whether a visitor arrives at an instance only when the one before has left, so that batches do not overlap.
+    /// Whether a request arrives at an instance only when the one before was answered, so that batches do not overlap.
     pub(super) apart: bool,
     pub(super) before: Before,
     /// Whether some reductions are left out, to see that they lose nothing: 3 except for what is used up, 4, and 6 for calls that
@@ -68,6 +71,8 @@ pub(super) struct Kinds {
 pub(super) const SMALL: Bounds = Bounds {
     instances: 2,
     visits: 1,
+    reads: 0,
+    probes: 0,
     faults: 0,
     kinds: Kinds {
         kill: false,
@@ -110,6 +115,8 @@ pub(super) fn parse(text: &str) -> Result<Bounds, String> {
         match name {
             "instances" => bounds.instances = number,
             "visits" => bounds.visits = number,
+            "reads" => bounds.reads = number,
+            "probes" => bounds.probes = number,
             "faults" => bounds.faults = number,
             "lies" => bounds.lies = number,
             "preemptions" => bounds.preemptions = number,

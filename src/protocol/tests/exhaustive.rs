@@ -220,6 +220,30 @@ pub(super) fn three_instances_with_two_visits_each_survive_a_fault() {
     });
 }
 
+/// Reading the count and a health check write: they mend `visits.bin`, and remove what starters have left.
+#[test]
+fn requests_that_do_not_count_survive_a_fault() {
+    for (reads, probes) in [(1, 0), (0, 1)] {
+        let beside = Bounds {
+            reads,
+            probes,
+            faults: 1,
+            kinds: ANY,
+            preemptions: 1,
+            apart: true,
+            ..SMALL
+        };
+        holds(beside);
+        for before in [Before::Nothing, Before::Original] {
+            holds(Bounds {
+                before,
+                preemptions: 0,
+                ..beside
+            });
+        }
+    }
+}
+
 /// The first visits on a volume, and those that take over a file: one of the starters wins.
 #[test]
 pub(super) fn starters_survive_faults() {

@@ -5,7 +5,7 @@
 //! - any call that is under way takes effect, or fails,
 //! - a call that changes the volume takes effect and reports an I/O error,
 //! - a rename takes effect and reports that it found nothing,
-//! - a short pause ends, or a visitor arrives,
+//! - a short pause ends, or a request arrives: a visit, or one that does not count,
 //! - an instance is killed, and each of its calls that are under way vanishes or stays under way, to take effect at any later
 //!   moment,
 //! - the power goes, and the disk keeps any of what it may keep,
@@ -31,7 +31,7 @@
 //! 5. **Calls that nothing can affect come first**: once counting has started, opening the private directory reads what no move
 //!    changes, and changes nothing. So no schedule is lost if it takes effect at once. A kill before it leaves the same
 //!    world as a kill after it.
-//! 6. **Moves that commute with what came before are made once, at the earliest moment.** A visitor's arrival commutes with the
+//! 6. **Moves that commute with what came before are made once, at the earliest moment.** A request's arrival commutes with the
 //!    moves of other instances, unless somebody was answered. So does a kill, whose calls stay under way or vanish, and so
 //!    does a call that fails and changes nothing. So each is tried after a move of its own instance only (an arrival also
 //!    after an answer). A power cut after a move that changed nothing on the disk and answered nobody is the cut before it.
@@ -41,8 +41,8 @@
 //! that in sum, which is asserted.
 //!
 //! # What is bounded
-//! [`Bounds`]: the instances, the visits, the faults, what is on the volume before, and
-//! - whether an instance's visitors come one after another,
+//! [`Bounds`]: the instances, the requests, the faults, what is on the volume before, and
+//! - whether an instance's requests come one after another,
 //! - the order of names: if a listing shows two tickets of one number, the higher name is taken. Which of two names is higher
 //!   is fixed.
 //! - how many pauses end while a call is under way. Without that bound an instance could look again and again while a call of

@@ -1,5 +1,6 @@
 //! When two schedules have reached the same state: see [`super::explore`].
 
+use super::requests::Request;
 use super::schedule::Schedule;
 use super::subject::Subject;
 use crate::protocol::simulated::observed::hash;
@@ -24,7 +25,8 @@ impl Schedule<'_> {
                     ..
                 } = subject;
                 // What decides about moves that cannot come any more is left out.
-                let arrival = *arrival && *arrived < self.bounds.visits;
+                let left = |it: &Request| it.is_left(arrived, self.bounds);
+                let arrival = *arrival && Request::ALL.iter().any(left);
                 let moved = *moved && faults && (kinds.kill || kinds.fail);
                 let last = self.last == Some(process.instance);
                 (&observed[process.instance], arrived, arrival, moved, last).hash(&mut hasher);

@@ -13,8 +13,8 @@
 //! - [`races`]: many schedules of races, kills, power cuts, and leaders that are cancelled or stalled.
 //! - [`mixed`]: the same with take-overs, requests that do not count, and processes killed one by one.
 //! - [`publishing`]: instances that write `visits.bin` at the same time.
-//! - [`exhaustive`]: every schedule within [`bounds`], by [`explore`], [`work`], [`schedule`], [`moves`], [`subject`] and
-//!   [`properties`]. What is not explored twice: [`fingerprint`], [`rest`], [`twins`].
+//! - [`exhaustive`]: every schedule within [`bounds`], by [`explore`], [`work`], [`schedule`], [`moves`], [`subject`],
+//!   [`requests`] and [`properties`]. What is not explored twice: [`fingerprint`], [`rest`], [`twins`].
 //! - [`seeds`] and [`shrink`]: which seeds run, and how to replay a failure. README.md lists the faults found so far.
 
 mod bounds;
@@ -34,6 +34,7 @@ mod properties;
 mod publishing;
 mod races;
 mod refusals;
+mod requests;
 mod rest;
 mod rules;
 mod schedule;

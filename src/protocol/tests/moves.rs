@@ -1,5 +1,6 @@
 //! The moves that a schedule can make next, without those that [`super::explore`] reduces.
 
+use super::requests::Request;
 use super::schedule::{Move, Schedule};
 use super::*;
 use crate::protocol::simulated::State;
@@ -58,8 +59,10 @@ impl Schedule<'_> {
             let subject = &self.subjects[index];
             let busy = self.bounds.apart && Rc::strong_count(&subject.answers) > 1;
             let ripe = (subject.arrival || moves.is_empty()) && !busy;
-            if subject.arrived < self.bounds.visits && ripe {
-                moves.push(Move::Arrive(index));
+            let left = |it: &Request| it.is_left(&subject.arrived, self.bounds);
+            if ripe {
+                let requests = Request::ALL.into_iter().filter(left);
+                moves.extend(requests.map(|it| Move::Arrive(index, it)));
             }
         }
         // What is at rest is not worth a fault.

@@ -1,6 +1,7 @@
 //! What must hold at every state of a schedule, and at its end.
 
 use super::bounds::{Before, ORIGINAL};
+use super::requests::Answer;
 use super::schedule::Schedule;
 use super::*;
 use crate::protocol::simulated::choices::{Choices, Script};
@@ -8,12 +9,12 @@ use crate::protocol::simulated::choices::{Choices, Script};
 impl Schedule<'_> {
     /// Checks what must hold after every move:
     /// 1. No number is given twice.
-    /// 2. A number is higher than all that were acknowledged when its visitor arrived.
+    /// 2. A number is higher than all that were acknowledged when its visitor arrived. What is read is no less.
     /// 3. What is acknowledged is durable, and the count is no more than what was sent.
     /// 4. `visits.bin` holds no less than what was acknowledged since the last power cut.
     /// 5. `visits.bin` holds no more than the count, never goes back, and never becomes something that is no count. A power cut
     ///    may leave something else there, until it is written again.
-    /// 6. Without a fault, no visit is refused.
+    /// 6. Without a fault, no request is refused.
     /// 7. What another program has written is there, or its copy is.
     pub(super) fn check(&mut self) {
         let answers: Vec<_> = self
@@ -24,7 +25,16 @@ impl Schedule<'_> {
         let limit = self.base + self.sent;
         for (highest, outcome) in answers {
             match outcome {
-                Ok(number) => {
+                Ok(Answer::Ready) => self.print(|| "  ready".into()),
+                Ok(Answer::Read(number)) => {
+                    self.print(|| format!("  read: {number}"));
+                    self.require((highest..=limit).contains(&number), || {
+                        format!(
+                            "{number} was read after {highest} was acknowledged and {limit} sent"
+                        )
+                    });
+                }
+                Ok(Answer::Counted(number)) => {
                     self.print(|| format!("  acknowledged: {number}"));
                     let new = self.acknowledged.insert(number);
                     self.require(new, || format!("{number} was given twice"));

@@ -1,6 +1,7 @@
 //! One schedule of a search: the world, the processes in it, and what each move does.
 
 use super::bounds::{Before, Bounds, ORIGINAL};
+use super::requests::Request;
 use super::subject::Subject;
 use super::*;
 use crate::protocol::directory::FsErrorKind;
@@ -21,8 +22,8 @@ pub(super) enum Move {
     Unheard(usize),
     /// The pause of an instance ends.
     Pause(InstanceId),
-    /// A visitor arrives at the process of this index.
-    Arrive(usize),
+    /// A request arrives at the process of this index.
+    Arrive(usize, Request),
     /// The process of this index is killed, and another one starts.
     Kill(usize),
     /// The power goes, and all processes start again.
@@ -144,7 +145,7 @@ impl<'a> Schedule<'a> {
         }
         // The first visitor of each instance is there from the beginning. Its first call may take effect at any time.
         for index in 0..bounds.instances {
-            schedule.arrive(index);
+            schedule.arrive(index, Request::Visit);
         }
         schedule
     }
@@ -196,7 +197,7 @@ impl<'a> Schedule<'a> {
         );
         let answered = before.1 != after.1;
         self.changed = before != after;
-        let arrived = matches!(next, Move::Arrive(_));
+        let arrived = matches!(next, Move::Arrive(..));
         for subject in &mut self.subjects {
             let moved = Some(subject.process.instance) == mover;
             subject.untouched &= !moved || arrived || unaffected;
@@ -253,8 +254,8 @@ impl<'a> Schedule<'a> {
                 self.print(|| format!("{instance}: a pause ends"));
                 Some(instance)
             }
-            Move::Arrive(index) => {
-                self.arrive(index);
+            Move::Arrive(index, request) => {
+                self.arrive(index, request);
                 Some(self.subjects[index].process.instance)
             }
             Move::Kill(index) => {
@@ -277,25 +278,6 @@ impl<'a> Schedule<'a> {
                 None
             }
         }
-    }
-
-    fn arrive(&mut self, index: usize) {
-        let highest = self.acknowledged.last().copied().unwrap_or(self.base);
-        let subject = &mut self.subjects[index];
-        subject.arrived += 1;
-        self.sent += 1;
-        let instance = subject.process.instance;
-        let arrival = ("a visitor arrives", highest);
-        self.world
-            .with(|state| state.history.observe(instance, &arrival));
-        let (counter, answers) = (subject.process.counter.clone(), subject.answers.clone());
-        let visit = async move {
-            let number = counter.visit().await.map_err(|e| e.to_string());
-            answers.borrow_mut().push((highest, number));
-        };
-        subject.process.pool.spawner().spawn_local(visit).unwrap();
-        self.world.poll(&mut subject.process.pool);
-        self.print(|| format!("{instance}: a visitor arrives"));
     }
 
     fn restart(&mut self, index: usize) -> InstanceId {

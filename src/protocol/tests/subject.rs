@@ -1,9 +1,10 @@
 //! A process of a schedule: see [`super::schedule`].
 
+use super::requests::{Answer, Arrived};
 use super::*;
 
-/// The answers of a process: the highest number that was acknowledged when the visitor arrived, and the visitor's outcome.
-pub(super) type Answers = Rc<RefCell<Vec<(u64, Result<u64, String>)>>>;
+/// The answers of a process: the highest number that was acknowledged when the request arrived, and its outcome.
+pub(super) type Answers = Rc<RefCell<Vec<(u64, Result<Answer, String>)>>>;
 
 /// A process, and what may happen to it next.
 pub(super) struct Subject {
@@ -13,13 +14,12 @@ pub(super) struct Subject {
     restarts: usize,
     /// Whether none of its calls has taken effect, so that it differs from other such processes by its name only.
     pub(super) untouched: bool,
-    /// Whether it has moved, or somebody was answered, since a visitor could last arrive here.
+    /// Whether it has moved, or somebody was answered, since a request could last arrive here.
     pub(super) arrival: bool,
     /// Whether it was the last to move.
     pub(super) moved: bool,
     pub(super) answers: Answers,
-    /// How many visitors have come.
-    pub(super) arrived: usize,
+    pub(super) arrived: Arrived,
 }
 
 impl Subject {
@@ -33,7 +33,7 @@ impl Subject {
             arrival: true,
             moved: false,
             answers: Answers::default(),
-            arrived: 0,
+            arrived: Arrived::default(),
         }
     }
 

@@ -35,7 +35,7 @@ impl Schedule<'_> {
                 self.world.with(|state| state.under_way[call].instance)
             }
             Move::Pause(instance) => instance,
-            Move::Arrive(index) | Move::Kill(index) => return Some(index),
+            Move::Arrive(index, _) | Move::Kill(index) => return Some(index),
             Move::Cut | Move::Abort => return None,
         };
         let mut subjects = self.subjects.iter();
