@@ -48,8 +48,8 @@ const HOST_TESTS: &[&str] = &[
     "wasi_0_2::",
 ];
 
-/// The tests of what components print.
-const OUTPUT_TESTS: &[&str] = &["misdeeds::", "unread::"];
+/// The tests of what components and the log print, and of why a host ends.
+const OUTPUT_TESTS: &[&str] = &["input::", "misdeeds::", "unread::"];
 
 /// The tests of syncs, which need root.
 const SYNC_TESTS: &[&str] = &["mounts::syncs::"];

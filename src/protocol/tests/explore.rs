@@ -104,7 +104,8 @@ impl fmt::Display for Report {
 /// How many schedules pass between two reports of a long search.
 const PROGRESS: u64 = 100_000;
 
-/// A search, which any number of threads share.
+/// A search, which any number of threads share. The thread that reaches a state first follows what comes after it, or leaves some of
+/// that to a thread that waits. So everything has been followed when all threads have ended.
 struct Search<'a> {
     bounds: &'a Bounds,
     work: Work,
