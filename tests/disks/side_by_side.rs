@@ -1,8 +1,8 @@
 //! A directory that two programs sync at the same time, on a disk that takes its time.
 //!
 //! Without a journal, the kernel's sync of a directory may return while a change is still being written, if another sync of it
-//! is under way. The host prevents that by a lock. And if a write fails, the change is lost although later syncs succeed. The
-//! host learns of it by its own opening of the directory.
+//! is under way. The host prevents that by a lock. If the kernel fails to write a change in the background, it reports that once
+//! to each opening of the directory, so the host syncs the opening of the component.
 
 use crate::disk::{Cache, Failure};
 use crate::file_system::FileSystem;
@@ -18,7 +18,7 @@ use tokio::task::spawn_blocking;
 use visits_tests::history::History;
 use visits_tests::{Connection, DEADLINE, Host};
 
-/// Runs the host so that it goes on late after each rename, as on a busy machine. So another program's sync of a claim begins first.
+/// Delays the host after each rename, as a busy machine may. So another program's sync of a claim begins first.
 const LATE_SYNCS: &str = "exec strace -D -f -qq --seccomp-bpf -o /dev/null -e trace=renameat -e signal=none \
                           -e inject=renameat:delay_exit=20000 \"$0\" \"$@\"";
 
@@ -68,7 +68,7 @@ async fn a_visit_beside_a_failed_sync_of_another_program_is_refused() -> Result<
     Ok(())
 }
 
-/// The kernel wrote the change by itself, and failed. It reports that once to each opening of the directory.
+/// A write in the background has failed. The kernel reports that once to each opening of the directory.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs root: mounts a file system"]
 async fn a_visit_whose_failed_write_another_program_has_seen_is_refused() -> Result<()> {

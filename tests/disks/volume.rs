@@ -96,8 +96,7 @@ impl Volume {
         Ok(found)
     }
 
-    /// Lets ext4 make itself read-only once it finds itself damaged, as Debian and most others write into fstab. By default, it
-    /// goes on.
+    /// Makes ext4 read-only as soon as it finds itself damaged, as fstab does on Debian and most others. By default it goes on.
     pub(crate) fn stop_at_errors(&self) -> Result<()> {
         mount_remount(self.path(), MountFlags::empty(), "errors=remount-ro")
             .context("cannot change the options of the volume")

@@ -126,10 +126,10 @@ async fn sync(directory: Arc<File>) -> io::Result<()> {
 
 fn sync_now(directory: &File) -> io::Result<()> {
     let _locked = is_locked(directory)?.then(|| lock(directory)).transpose()?;
-    // The component's own opening learns that the kernel has failed to write, also if another opening has been told. (If the sync of
-    // another program has failed to write, the kernel tells that program only.)
+    // The kernel reports a write that failed in the background once to each opening, so the component's own is synced. (A write that
+    // failed within a sync is reported to that sync only.)
     match fsync(directory) {
-        // It only names the directory.
+        // It was opened with O_PATH, as the preopened directories are.
         Err(Errno::BADF) => Ok(fsync(open(directory)?)?),
         synced => Ok(synced?),
     }
