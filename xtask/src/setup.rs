@@ -71,6 +71,8 @@ pub(crate) const NODE: Packages = Packages {
         "busybox-static",
         "e2fsprogs",
         "iproute2",
+        // The networks of critest's pods need it.
+        "iptables",
         "libseccomp-dev",
         "pkg-config",
     ],
@@ -91,7 +93,7 @@ pub(crate) const CLUSTER: Packages = Packages {
         "pkg-config",
         "python3-minimal",
     ],
-    here: || node_is_here() && all_found(&["conntrack", "iptables", "nsenter", "python3"]),
+    here: || node_is_here() && all_found(&["conntrack", "nsenter", "python3"]),
 };
 
 /// The programs in the images of Kubernetes' own tests.
@@ -273,7 +275,7 @@ fn node_is_here() -> bool {
     let seccomp = Command::new("pkg-config")
         .args(["--exists", "libseccomp"])
         .status();
-    all_found(&["ip", "mkfs.ext4", "unshare"])
+    all_found(&["ip", "iptables", "mkfs.ext4", "unshare"])
         && seccomp.is_ok_and(|status| status.success())
         && busybox().is_some()
 }
