@@ -101,6 +101,20 @@ pub(super) fn an_earlier_copy_is_never_overwritten() {
     assert_eq!(content(&world, "visits.bin.taken-over-7").unwrap(), [7]);
 }
 
+/// Another program may have been killed while it wrote the copy.
+#[test]
+fn an_unfinished_copy_is_replaced() {
+    for unfinished in [&[][..], &[114]] {
+        let world = World::new(10);
+        set_visits_bin(&world, &[114, 0]);
+        put(&world, COPY, unfinished);
+        let mut process = Process::start(&world);
+        process.visitors(1);
+        assert_eq!(process.finish(&world), [115]);
+        assert_eq!(content(&world, COPY).unwrap(), [114, 0]);
+    }
+}
+
 #[test]
 pub(super) fn anything_else_with_the_name_of_a_copy_refuses_the_start_and_the_probe() {
     let mut too_long = vec![0; record::MAX_LENGTH + 1];
