@@ -3,7 +3,7 @@
 use crate::common::probe;
 use crate::misdeeds::{NEXT, served};
 use anyhow::{Result, ensure};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use visits_tests::{App, DEADLINE, Host, Signal, artifacts, get};
 
 /// How many lines of 1 KiB neither the pipe nor the host holds.
@@ -100,6 +100,21 @@ async fn every_line(host: &Host) -> Result<()> {
         numbers.iter().copied().eq(0..LINES),
         "the lines that arrived: {numbers:?}"
     );
+    Ok(())
+}
+
+/// It waits a second at most for output that is not read. Another program may delay one of its ends.
+#[tokio::test]
+async fn a_host_whose_output_is_read_ends_at_once() -> Result<()> {
+    let mut fastest = DEADLINE;
+    for _ in 0..3 {
+        let (_app, host) = probe(&[]).await?;
+        let signalled = Instant::now();
+        host.signal(Signal::TERM)?;
+        host.wait_exit(DEADLINE).await?;
+        fastest = fastest.min(signalled.elapsed());
+    }
+    ensure!(fastest < Duration::from_secs(1), "{fastest:?}");
     Ok(())
 }
 
