@@ -96,7 +96,7 @@ fn add_to_preview3<T: WasiFilesystemView + 'static>(
     )
 }
 
-/// Returns what the component is told; fails if it is to trap.
+/// Returns the result for the component; fails if the component traps.
 fn reported<E: std::error::Error + Send + Sync + 'static>(
     synced: Result<(), TrappableError<E>>,
 ) -> wasmtime::Result<Result<(), E>> {

@@ -1,9 +1,10 @@
 //! The moves that a schedule can make next, without those that [`super::explore`] reduces.
 
+use super::bounds::Before;
 use super::requests::Request;
 use super::schedule::{Move, Schedule};
 use super::*;
-use crate::protocol::simulated::State;
+use crate::protocol::simulated::Call;
 
 /// A call that nothing can affect once counting has started.
 const UNAFFECTED: &str = "open_dir .visits";
@@ -21,12 +22,11 @@ impl Schedule<'_> {
             let mut moved = subjects.iter().filter(|it| it.moved);
             moved.any(|it| it.process.instance == instance)
         };
-        let started = self.bounds.before.is_started();
         let (pauses, first) = self.world.with(|state| {
             let calls = 0..state.under_way.len();
             let unaffected = calls
                 .clone()
-                .find(|&call| started && &*state.under_way[call].name == UNAFFECTED);
+                .find(|&call| nothing_affects(&state.under_way[call], self.bounds.before));
             for call in calls {
                 let instance = state.under_way[call].instance;
                 if unaffected.is_some_and(|it| it != call) {
@@ -92,9 +92,15 @@ impl Schedule<'_> {
     /// Returns whether a move is of a call that nothing can affect.
     pub(super) fn is_unaffected(&self, next: Move) -> bool {
         let Move::Call(call) = next else { return false };
-        let unaffected = |state: &mut State| &*state.under_way[call].name == UNAFFECTED;
-        self.bounds.before.is_started() && self.world.with(unaffected)
+        let before = self.bounds.before;
+        self.world
+            .with(|state| nothing_affects(&state.under_way[call], before))
     }
+}
+
+/// Returns whether a call is one that nothing can affect.
+fn nothing_affects(call: &Call, before: Before) -> bool {
+    before.is_started() && &*call.name == UNAFFECTED
 }
 
 /// Returns whether a call of this name changes the volume.

@@ -11,8 +11,8 @@ use visits_support::environment::{self, Environment};
 /// Options of `disks`.
 #[derive(Args)]
 pub(crate) struct Options {
-    /// How many power cuts on each kind of volume, how many volumes of ext4 that find themselves damaged, and how many failed syncs
-    /// of another program
+    /// How many power cuts on each kind of volume, how many volumes of ext4 that find themselves damaged, and how many failed
+    /// syncs of another program
     #[arg(long, default_value_t = 100)]
     cuts: u64,
     /// Only this kind of volume or of fault
